@@ -1,0 +1,78 @@
+# Everything runs in .venv, which any target makes from nothing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+BUILD := build/editable
+export PATH := $(BIN):$(PATH)
+
+NATIVE := $(shell find csrc CMakeLists.txt pyproject.toml -type f 2>/dev/null)
+CXX_FILES := $(shell find csrc tests/native -name '*.[ch]pp' 2>/dev/null)
+
+.PHONY: install test check demo bench mutate format lint native clean
+
+install: $(VENV)/installed
+
+$(VENV)/tools: pyproject.toml requirements-dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -r requirements-dev.txt "numpy>=1.24" array-api-compat
+	touch $@
+
+# An editable install: Python edits are live, and this target builds again when a native file has changed.
+$(VENV)/installed: $(VENV)/tools $(NATIVE)
+	$(BIN)/python -m pip install -q --no-build-isolation -Cbuild-dir=$(BUILD) \
+	    -Ccmake.define.COALIGN_WERROR=ON -e ".[test,sparse,progress,demo]"
+	touch $@
+
+# Tests of the wheel already installed in the interpreter: make test TEST_PYTHON=/path/to/python
+TEST_PYTHON ?=
+ifeq ($(TEST_PYTHON),)
+TEST_PYTHON := $(BIN)/python
+test: install native
+else
+test: native
+endif
+	$(TEST_PYTHON) -m pytest -q
+
+# Native tests, as plain executables: under the address, undefined-behaviour and thread sanitizers.
+native: $(VENV)/tools
+	for preset in asan tsan; do \
+	  cmake --preset $$preset -G Ninja > /dev/null && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
+	done
+
+check: install lint
+	$(BIN)/python -m pytest -q -m "not slow" -x
+
+lint: $(VENV)/tools
+	ruff check .
+	ruff format --check .
+	clang-format --dry-run -Werror $(CXX_FILES)
+	mypy --python-version 3.10
+	mypy --python-version 3.14
+
+format: $(VENV)/tools
+	ruff check --fix -q .
+	ruff format .
+	clang-format -i $(CXX_FILES)
+
+demo: install
+	$(BIN)/python -m coalign demo
+
+mutate: install
+	$(BIN)/python tests/mutations/run.py
+
+BENCH_PYTHON := build/bench/bin/python
+
+build/bench/ready: bench/requirements.txt bench/requirements-nodeps.txt
+	$(PYTHON) -m venv build/bench
+	$(BENCH_PYTHON) -m pip install -q -r bench/requirements.txt
+	$(BENCH_PYTHON) -m pip install -q --no-deps -r bench/requirements-nodeps.txt
+	touch $@
+
+bench: build/bench/ready
+	$(BENCH_PYTHON) -m pip install -q .
+	$(BENCH_PYTHON) -m pytest bench -q --benchmark-json bench/latest.json
+	$(BENCH_PYTHON) bench/report.py bench/latest.json
+
+clean:
+	rm -rf build dist $(VENV) coalign-demo

@@ -1,0 +1,40 @@
+// What the bindings of every operation share: how a call runs, is watched, and says what it read.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <exception>
+
+#include "core/parallel.hpp"
+
+namespace coalign::bindings {
+
+namespace py = pybind11;
+
+void bind_warping(py::module_& module);
+
+// A value that must be finite and is not: of which argument (0 or 1), which item of it, which element of the item.
+struct NotFinite : std::exception {
+    NotFinite(int argument_, std::int64_t item_, std::int64_t element_)
+        : argument(argument_), item(item_), element(element_) {}
+    const char* what() const noexcept override { return "value is not finite"; }
+    int argument;
+    std::int64_t item, element;
+};
+
+// Runs Python's signal handlers, and the progress callback, while native code works without the GIL.
+class PythonMonitor final : public Monitor {
+   public:
+    explicit PythonMonitor(py::object progress) : progress_(std::move(progress)) {}
+    bool keep_going(std::int64_t done) override;
+    // With the GIL held: raises what a handler or the callback raised.
+    void raise_pending();
+
+   private:
+    py::object progress_;
+    std::exception_ptr pending_;
+};
+
+}  // namespace coalign::bindings

@@ -1,0 +1,222 @@
+// Lanes of the native width of one instruction set, as compiler vector extensions.
+//
+// This is the only header that may name an intrinsic. It is compiled once per instruction set, into the
+// namespace COALIGN_SET (v2, v3, v4 on x86-64; neon on AArch64) that the build defines, so that no object
+// built for one set can lend its code to another at link time.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace coalign::COALIGN_SET {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+inline constexpr int kWidth = kVectorBytes / static_cast<int>(sizeof(T));
+
+typedef float Float32Lanes __attribute__((vector_size(kVectorBytes)));
+typedef double Float64Lanes __attribute__((vector_size(kVectorBytes)));
+typedef std::int32_t Int32Lanes __attribute__((vector_size(kVectorBytes)));
+typedef std::int64_t Int64Lanes __attribute__((vector_size(kVectorBytes)));
+
+template <class T>
+struct LaneTypes;
+
+template <>
+struct LaneTypes<float> {
+    using Vec = Float32Lanes;
+    using Int = std::int32_t;
+    using IntVec = Int32Lanes;
+    typedef float Loose __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+    typedef std::int32_t LooseInt __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+};
+
+template <>
+struct LaneTypes<double> {
+    using Vec = Float64Lanes;
+    using Int = std::int64_t;
+    using IntVec = Int64Lanes;
+    typedef double Loose __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+    typedef std::int64_t LooseInt __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+};
+
+template <class T>
+using Vec = typename LaneTypes<T>::Vec;
+template <class T>
+using IntVec = typename LaneTypes<T>::IntVec;
+
+// Unaligned on purpose: on every supported CPU an aligned address costs the same through this form.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load(const T* p) {
+    return *reinterpret_cast<const typename LaneTypes<T>::Loose*>(p);
+}
+
+template <class T>
+[[gnu::always_inline]] inline void store(T* p, Vec<T> v) {
+    *reinterpret_cast<typename LaneTypes<T>::Loose*>(p) = v;
+}
+
+template <class T>
+[[gnu::always_inline]] inline IntVec<T> load_int(const typename LaneTypes<T>::Int* p) {
+    return *reinterpret_cast<const typename LaneTypes<T>::LooseInt*>(p);
+}
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> splat(T value) {
+    return Vec<T>{} + value;
+}
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> infinity() {
+    return splat<T>(std::numeric_limits<T>::infinity());
+}
+
+[[gnu::always_inline]] inline Float32Lanes select(Int32Lanes mask, Float32Lanes a, Float32Lanes b) {
+    return mask ? a : b;
+}
+[[gnu::always_inline]] inline Float64Lanes select(Int64Lanes mask, Float64Lanes a, Float64Lanes b) {
+    return mask ? a : b;
+}
+
+[[gnu::always_inline]] inline Float32Lanes absolute(Float32Lanes v) {
+    return reinterpret_cast<Float32Lanes>(reinterpret_cast<Int32Lanes>(v) & 0x7fffffff);
+}
+[[gnu::always_inline]] inline Float64Lanes absolute(Float64Lanes v) {
+    return reinterpret_cast<Float64Lanes>(reinterpret_cast<Int64Lanes>(v) & 0x7fffffffffffffff);
+}
+
+// minimum and fused multiply-add: GCC turns `a < b ? a : b` on vectors into a compare and a blend, twice the
+// work of the instruction, and a * b + c must not be contracted by chance (-ffp-contract=off).
+#if defined(__AVX512F__)
+[[gnu::always_inline]] inline Float32Lanes minimum(Float32Lanes a, Float32Lanes b) {
+    return _mm512_min_ps(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes minimum(Float64Lanes a, Float64Lanes b) {
+    return _mm512_min_pd(a, b);
+}
+[[gnu::always_inline]] inline Float32Lanes fused(Float32Lanes a, Float32Lanes b, Float32Lanes c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+[[gnu::always_inline]] inline Float64Lanes fused(Float64Lanes a, Float64Lanes b, Float64Lanes c) {
+    return _mm512_fmadd_pd(a, b, c);
+}
+[[gnu::always_inline]] inline Float32Lanes square_root(Float32Lanes v) {
+    return _mm512_sqrt_ps(v);
+}
+[[gnu::always_inline]] inline Float64Lanes square_root(Float64Lanes v) {
+    return _mm512_sqrt_pd(v);
+}
+#elif defined(__AVX2__)
+[[gnu::always_inline]] inline Float32Lanes minimum(Float32Lanes a, Float32Lanes b) {
+    return _mm256_min_ps(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes minimum(Float64Lanes a, Float64Lanes b) {
+    return _mm256_min_pd(a, b);
+}
+[[gnu::always_inline]] inline Float32Lanes fused(Float32Lanes a, Float32Lanes b, Float32Lanes c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+[[gnu::always_inline]] inline Float64Lanes fused(Float64Lanes a, Float64Lanes b, Float64Lanes c) {
+    return _mm256_fmadd_pd(a, b, c);
+}
+[[gnu::always_inline]] inline Float32Lanes square_root(Float32Lanes v) {
+    return _mm256_sqrt_ps(v);
+}
+[[gnu::always_inline]] inline Float64Lanes square_root(Float64Lanes v) {
+    return _mm256_sqrt_pd(v);
+}
+#elif defined(__x86_64__)
+[[gnu::always_inline]] inline Float32Lanes minimum(Float32Lanes a, Float32Lanes b) {
+    return _mm_min_ps(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes minimum(Float64Lanes a, Float64Lanes b) {
+    return _mm_min_pd(a, b);
+}
+// x86-64-v2 has no fused form; the two roundings stay within the tolerance between instruction sets.
+[[gnu::always_inline]] inline Float32Lanes fused(Float32Lanes a, Float32Lanes b, Float32Lanes c) {
+    return a * b + c;
+}
+[[gnu::always_inline]] inline Float64Lanes fused(Float64Lanes a, Float64Lanes b, Float64Lanes c) {
+    return a * b + c;
+}
+[[gnu::always_inline]] inline Float32Lanes square_root(Float32Lanes v) {
+    return _mm_sqrt_ps(v);
+}
+[[gnu::always_inline]] inline Float64Lanes square_root(Float64Lanes v) {
+    return _mm_sqrt_pd(v);
+}
+#elif defined(__aarch64__)
+[[gnu::always_inline]] inline Float32Lanes minimum(Float32Lanes a, Float32Lanes b) {
+    return vminq_f32(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes minimum(Float64Lanes a, Float64Lanes b) {
+    return vminq_f64(a, b);
+}
+[[gnu::always_inline]] inline Float32Lanes fused(Float32Lanes a, Float32Lanes b, Float32Lanes c) {
+    return vfmaq_f32(c, a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes fused(Float64Lanes a, Float64Lanes b, Float64Lanes c) {
+    return vfmaq_f64(c, a, b);
+}
+[[gnu::always_inline]] inline Float32Lanes square_root(Float32Lanes v) {
+    return vsqrtq_f32(v);
+}
+[[gnu::always_inline]] inline Float64Lanes square_root(Float64Lanes v) {
+    return vsqrtq_f64(v);
+}
+#endif
+
+template <class T, int... I>
+[[gnu::always_inline]] inline Vec<T> shift_down(Vec<T> v, Vec<T> in, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(v, in, (I + 1)...);
+}
+
+// Each lane takes its upper neighbour's value; the top lane takes `entering`.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> shift_down(Vec<T> v, T entering) {
+    return shift_down<T>(v, splat<T>(entering), std::make_integer_sequence<int, kWidth<T>>{});
+}
+
+template <class T, int... I>
+[[gnu::always_inline]] inline Vec<T> interleave_low(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, (I % 2 ? kWidth<T> + I / 2 : I / 2)...);
+}
+
+template <class T, int... I>
+[[gnu::always_inline]] inline Vec<T> interleave_high(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(a, b, ((I % 2 ? kWidth<T> + I / 2 : I / 2) + kWidth<T> / 2)...);
+}
+
+// Transpose a square of kWidth vectors: log2(width) rounds of a perfect shuffle of the whole square.
+template <class T>
+[[gnu::always_inline]] inline void transpose(Vec<T> (&square)[kWidth<T>]) {
+    constexpr auto lanes = std::make_integer_sequence<int, kWidth<T>>{};
+    constexpr int half = kWidth<T> / 2;
+#pragma GCC unroll 4
+    for (int round = 1; round < kWidth<T>; round *= 2) {
+        Vec<T> next[kWidth<T>];
+#pragma GCC unroll 8
+        for (int i = 0; i < half; ++i) {
+            next[2 * i] = interleave_low<T>(square[i], square[i + half], lanes);
+            next[2 * i + 1] = interleave_high<T>(square[i], square[i + half], lanes);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < kWidth<T>; ++i) square[i] = next[i];
+    }
+}
+
+}  // namespace coalign::COALIGN_SET

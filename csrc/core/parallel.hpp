@@ -1,0 +1,44 @@
+// Workers over a shared counter, made for one call and joined before it returns: nothing outlives the call, so
+// nothing clashes with another library's pool and nothing hangs after fork().
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+namespace coalign {
+
+// Hears from the calling thread every few tens of milliseconds; returning false stops the call.
+class Monitor {
+   public:
+    virtual ~Monitor() = default;
+    virtual bool keep_going(std::int64_t done) = 0;
+};
+
+// The state of one call that all its workers share.
+class Pulse {
+   public:
+    explicit Pulse(Monitor* monitor) : monitor_(monitor), caller_(std::this_thread::get_id()) {}
+
+    // Called often enough that a call stops within 100 ms. Only the calling thread talks to the monitor.
+    bool alive();
+    void add_done(std::int64_t count) { done_.fetch_add(count, std::memory_order_relaxed); }
+    void stop() { stopped_.store(true, std::memory_order_relaxed); }
+    bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+
+   private:
+    static constexpr std::chrono::milliseconds kInterval{20};
+    Monitor* monitor_;
+    std::thread::id caller_;
+    std::atomic<bool> stopped_{false};
+    std::atomic<std::int64_t> done_{0};
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+// Runs body(worker, task) for every task in [0, tasks), the calling thread being worker 0, until the pulse stops.
+// Returns how many workers took at least one task. The first exception of a body stops all and is thrown again.
+int parallel_for(std::int64_t tasks, int threads, Pulse& pulse, const std::function<void(int, std::int64_t)>& body);
+
+}  // namespace coalign

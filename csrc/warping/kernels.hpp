@@ -1,0 +1,106 @@
+// What the drivers, compiled once, ask of the kernels, compiled once per instruction set.
+//
+// Both engines advance a block of kBlockRows rows of the lattice by one column per step, a vector per row.
+//   pair lanes  lane l is pair l; all lanes are at the same column.
+//   strips      lane l is the block of rows number (width - 1 - l) from the top of a strip of one pair; each lane
+//               trails the lane above it by kDelay columns, so that the value it needs from there is ready.
+// A cell is local cost + min(diagonal, left, up), and a minimum is exact in any order, so both engines give the
+// same bits.
+#pragma once
+
+#include <cstdint>
+
+namespace coalign::warping {
+
+// Eight rows: 8 chains of min-min-fma (8 cycles) hide each other's latency, and the row buffer is read and
+// written once per eight rows. Four rows with one vector ran at 0.7 of the speed on AVX-512, 0.6 on AVX2.
+inline constexpr int kBlockRows = 8;
+// Steps by which a lane trails the one above. One column's chain is 8 rows x 8 cycles plus the shift, 67 cycles;
+// a step issues in 16.5: from 5 steps on the chain is hidden (6 leaves slack).
+inline constexpr int kDelay = 6;
+
+// How one cell's cost comes from two frames. The first two are the univariate forms.
+enum class Local { square, magnitude, square_sum, root_square_sum, magnitude_sum, cosine, matrix };
+inline constexpr int kLocals = 7;
+
+template <class T>
+struct LaneInteger;
+template <>
+struct LaneInteger<float> {
+    using type = std::int32_t;
+};
+template <>
+struct LaneInteger<double> {
+    using type = std::int64_t;
+};
+template <class T>
+using LaneInt = typename LaneInteger<T>::type;
+
+// Columns [begin, end) of one block of rows, for `width` pairs at once. Arrays are [..][lane].
+template <class T>
+struct LanePass {
+    T* state;    // [kBlockRows + 1]: the block's latest column, then the diagonal of its first row
+    const T* x;  // [kBlockRows][dim]
+    const T* y;  // [columns][dim]
+    T* row;      // [columns]: in, the row above the block; out, the last row of the block
+    std::int64_t dim;
+    std::int64_t begin, end;
+    const LaneInt<T>* start;  // [kBlockRows]: the window of each row; read by the masked form only
+    const LaneInt<T>* stop;
+};
+
+// Blocks [begin, end) of kDelay steps of one strip of one pair. Step s has the top lane at column s.
+template <class T>
+struct StripPass {
+    T* state;    // [kBlockRows + 1 + kDelay][lane]: latest column, diagonal, the last bottoms by phase
+    const T* x;  // [kBlockRows][dim][lane]
+    const T* y;  // [kDelay][dim][stride]: column q * kDelay + p is at [p][.][q]; lane l reads q - (width-1-l)
+    std::int64_t stride;
+    T* row;  // [columns]: in, the row above the strip; out, its last row, behind what is still to be read
+    std::int64_t dim;
+    std::int64_t begin, end;
+    const LaneInt<T>* start;  // [kBlockRows][lane]
+    const LaneInt<T>* stop;
+    T* record;  // [(end - begin) * kDelay][kBlockRows][lane], the recording form only
+    // Local::matrix: the cost matrix itself.
+    const T* matrix;
+    std::int64_t matrix_stride, first_row, rows, first_column, columns;
+    T* scratch;        // [kDelay][kBlockRows][lane]
+    bool* suspicious;  // set when a NaN or -inf was read
+};
+
+template <class T>
+struct Kernels {
+    int width;
+    // Series of `sizes[lane]` elements to [element][lane], zero up to `padded`, a multiple of the width.
+    void (*pack)(const T* const* series, const std::int64_t* sizes, std::int64_t padded, T* out);
+    void (*lanes[kLocals])(const LanePass<T>&);
+    void (*masked_lanes[kLocals])(const LanePass<T>&);
+    void (*strips[kLocals])(const StripPass<T>&);
+    void (*masked_strips[kLocals])(const StripPass<T>&);
+    void (*recording_strips[kLocals])(const StripPass<T>&);
+};
+
+}  // namespace coalign::warping
+
+namespace coalign {
+#if defined(__x86_64__)
+namespace v2 {
+extern const warping::Kernels<float> warping_float32;
+extern const warping::Kernels<double> warping_float64;
+}  // namespace v2
+namespace v3 {
+extern const warping::Kernels<float> warping_float32;
+extern const warping::Kernels<double> warping_float64;
+}  // namespace v3
+namespace v4 {
+extern const warping::Kernels<float> warping_float32;
+extern const warping::Kernels<double> warping_float64;
+}  // namespace v4
+#else
+namespace neon {
+extern const warping::Kernels<float> warping_float32;
+extern const warping::Kernels<double> warping_float64;
+}  // namespace neon
+#endif
+}  // namespace coalign

@@ -1,0 +1,58 @@
+// The engine for many pairs: as many as a vector has lanes, one in each.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/buffer.hpp"
+#include "warping/problem.hpp"
+
+namespace coalign::warping {
+
+template <class T>
+struct Pair {
+    Series<T> x, y;
+};
+
+template <class T>
+class LaneGroup {
+   public:
+    LaneGroup(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pacer& pacer);
+
+    // costs[l] of pairs[l], for 1 <= count <= width pairs. False when the call was stopped.
+    bool run(const Pair<T>* pairs, int count, T* costs);
+
+    // Bytes that a group of this shape walks through for each block of rows.
+    std::int64_t footprint(std::int64_t columns) const;
+
+   private:
+    void load(const Pair<T>* pairs, int count);
+    void bound_block(std::int64_t first);
+    bool run_block(std::int64_t first, T* costs);
+
+    const Kernels<T>& kernels_;
+    const Options& options_;
+    const std::int64_t dim_;
+    const Local local_;
+    Pacer& pacer_;
+
+    int count_ = 0;
+    std::int64_t rows_ = 0, columns_ = 0;  // of the longest pair
+    std::vector<Pair<T>> lanes_;           // width; the last pair fills the lanes that are left
+    std::vector<std::vector<Range>> ranges_;
+    bool same_shape_ = false;
+
+    struct Bounds {
+        std::int64_t begin, end;              // columns that any live lane needs
+        std::int64_t clear_begin, clear_end;  // columns where no live lane needs a mask
+    };
+    Bounds bounds_{};
+    std::int64_t previous_begin_ = 0;
+    Buffer<T> x_, y_, row_, state_;
+    Buffer<LaneInt<T>> start_, stop_;
+};
+
+extern template class LaneGroup<float>;
+extern template class LaneGroup<double>;
+
+}  // namespace coalign::warping

@@ -1,0 +1,65 @@
+// The words that both engines and their callers share.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "core/parallel.hpp"
+#include "core/status.hpp"
+#include "warping/kernels.hpp"
+#include "warping/window.hpp"
+
+namespace coalign::warping {
+
+enum class Metric { sqeuclidean, euclidean, cityblock, cosine, precomputed };
+
+// A series: `length` frames of the call's `dim` values, contiguous.
+template <class T>
+struct Series {
+    const T* data;
+    std::int64_t length;
+};
+
+struct Options {
+    Metric metric = Metric::sqeuclidean;
+    Window window;
+    double max_cost = std::numeric_limits<double>::infinity();
+    int threads = 1;
+};
+
+inline Local local_cost(Metric metric, std::int64_t dim) {
+    switch (metric) {
+        case Metric::sqeuclidean:
+            return dim == 1 ? Local::square : Local::square_sum;
+        case Metric::euclidean:
+            return dim == 1 ? Local::magnitude : Local::root_square_sum;
+        case Metric::cityblock:
+            return dim == 1 ? Local::magnitude : Local::magnitude_sum;
+        case Metric::cosine:
+            return Local::cosine;
+        case Metric::precomputed:
+            break;
+    }
+    return Local::matrix;
+}
+
+// Lets a worker look at the pulse once in a while instead of at every block of rows.
+class Pacer {
+   public:
+    explicit Pacer(Pulse& pulse) : pulse_(pulse) {}
+
+    // work: the vector steps just done. False when the call is to stop.
+    bool proceed(std::int64_t work) {
+        due_ -= work;
+        if (due_ > 0) return true;
+        due_ = kSteps;
+        return pulse_.alive();
+    }
+
+   private:
+    static constexpr std::int64_t kSteps = 1 << 18;  // about 1 ms of vector steps
+    Pulse& pulse_;
+    std::int64_t due_ = kSteps;
+};
+
+}  // namespace coalign::warping

@@ -1,0 +1,327 @@
+#include "warping/strips.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace coalign::warping {
+namespace {
+
+// Blocks of kDelay steps between two snapshots of a strip's state: 120 steps.
+constexpr std::int64_t kSnapshotBlocks = 20;
+
+std::int64_t floor_div(std::int64_t a, std::int64_t b) {
+    return a / b - (a % b != 0 && a < 0);
+}
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+    return -floor_div(-a, b);
+}
+
+template <class T>
+constexpr T kInfinity = std::numeric_limits<T>::infinity();
+
+}  // namespace
+
+template <class T>
+Strips<T>::Strips(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pacer& pacer)
+    : kernels_(kernels), options_(options), dim_(dim), local_(local_cost(options.metric, dim)), pacer_(pacer) {
+    const int width = kernels_.width;
+    state_.reserve(state_size());
+    start_.reserve(height());
+    stop_.reserve(height());
+    x_.reserve(height() * dim_);
+    if (local_ == Local::matrix) scratch_.reserve(kDelay * height());
+    padding_ = std::int64_t{kDelay} * width;
+}
+
+template <class T>
+Range Strips<T>::range(std::int64_t row) const {
+    if (options_.window.kind == Window::Kind::none) return {offset_, offset_ + m_};
+    const Range& cells = ranges_[static_cast<std::size_t>(row)];
+    return {cells.start + offset_, cells.stop + offset_};
+}
+
+// y by phase, so that the columns of the lanes of one step, kDelay apart, lie side by side; and an empty row above.
+template <class T>
+void Strips<T>::load() {
+    const int width = kernels_.width;
+    offset_ = (kDelay - m_ % kDelay) % kDelay;
+    const std::int64_t columns = offset_ + m_;
+    if (options_.window.kind != Window::Kind::none) row_ranges(options_.window, n_, m_, ranges_);
+    if (local_ != Local::matrix) {
+        stride_ = columns / kDelay + 2 * width;
+        T* y = y_.reserve(kDelay * dim_ * stride_);
+        std::fill(y, y + kDelay * dim_ * stride_, T(0));
+        for (std::int64_t j = 0; j < m_; ++j) {
+            const std::int64_t at = j + offset_;
+            T* out = y + (at % kDelay) * dim_ * stride_ + (width - 1) + at / kDelay;
+            for (std::int64_t d = 0; d < dim_; ++d) out[d * stride_] = problem_.y.data[j * dim_ + d];
+        }
+    }
+    const std::int64_t room = columns + 2 * padding_;
+    T* row = row_.reserve(room);
+    std::fill(row, row + room, kInfinity<T>);
+    row_at_zero_ = row + padding_;
+}
+
+template <class T>
+auto Strips<T>::bound(std::int64_t first) const -> Strip {
+    Strip strip{};
+    strip.first = first;
+    const std::int64_t last = std::min(first + height(), n_) - 1;
+    const std::int64_t lanes = (last - first) / kBlockRows;  // lanes below the top one that hold rows
+    const std::int64_t columns_end = offset_ + m_;
+    strip.begin = floor_div(range(first).start, kDelay);
+    strip.end = ceil_div(range(last).stop + lanes * kDelay, kDelay);
+    std::int64_t clear_begin = 0, clear_end = strip.end * kDelay;
+    for (std::int64_t lane = 0; lane <= lanes; ++lane) {
+        const std::int64_t top = first + lane * kBlockRows;
+        const std::int64_t bottom = std::min(top + kBlockRows - 1, last);
+        clear_begin = std::max(clear_begin, range(bottom).start + lane * kDelay);
+        // Past the last column nothing flows back, so no mask is needed there.
+        if (range(top).stop < columns_end) clear_end = std::min(clear_end, range(top).stop + lane * kDelay);
+    }
+    strip.clear_begin = std::min(ceil_div(clear_begin, kDelay), strip.end);
+    strip.clear_end = std::max(floor_div(clear_end, kDelay), strip.clear_begin);
+    return strip;
+}
+
+template <class T>
+void Strips<T>::enter(const Strip& strip, const Strip* above) {
+    std::fill_n(state_.data(), state_size(), kInfinity<T>);
+    T* diagonal_of_top = state_.data() + kBlockRows * kernels_.width + (kernels_.width - 1);
+    const std::int64_t before = strip.begin * kDelay - 1;
+    if (above == nullptr) {
+        // The one cell before the lattice. Its column is offset_ - 1, which is `before` or inside the first block.
+        if (before == offset_ - 1) *diagonal_of_top = T(0);
+        else row_at_zero_[offset_ - 1] = T(0);
+    } else if (strip.begin > above->begin) {
+        *diagonal_of_top = row_at_zero_[before];
+    }
+}
+
+template <class T>
+void Strips<T>::fill_masks(const Strip& strip) {
+    const int width = kernels_.width;
+    for (int lane = 0; lane < width; ++lane) {
+        for (int r = 0; r < kBlockRows; ++r) {
+            const std::int64_t row = strip.first + std::int64_t{width - 1 - lane} * kBlockRows + r;
+            const Range cells = row < n_ ? range(row) : Range{0, 0};
+            start_.data()[r * width + lane] = static_cast<LaneInt<T>>(cells.start);
+            stop_.data()[r * width + lane] = static_cast<LaneInt<T>>(cells.stop);
+        }
+    }
+}
+
+template <class T>
+void Strips<T>::pack_rows(std::int64_t first) {
+    if (local_ == Local::matrix) return;
+    const int width = kernels_.width;
+    T* out = x_.data();
+    for (int r = 0; r < kBlockRows; ++r) {
+        for (std::int64_t d = 0; d < dim_; ++d) {
+            for (int lane = 0; lane < width; ++lane) {
+                const std::int64_t row = first + std::int64_t{width - 1 - lane} * kBlockRows + r;
+                *out++ = row < n_ ? problem_.x.data[row * dim_ + d] : T(0);
+            }
+        }
+    }
+}
+
+template <class T>
+StripPass<T> Strips<T>::pass_over(const Strip& strip) {
+    StripPass<T> pass{};
+    pass.state = state_.data();
+    pass.x = x_.data();
+    pass.y = y_.data();
+    pass.stride = stride_;
+    pass.row = row_at_zero_;
+    pass.dim = dim_;
+    pass.start = start_.data();
+    pass.stop = stop_.data();
+    pass.matrix = problem_.matrix;
+    pass.matrix_stride = problem_.matrix_stride;
+    pass.first_row = strip.first;
+    pass.rows = n_;
+    pass.first_column = offset_;
+    pass.columns = m_;
+    pass.scratch = scratch_.data();
+    pass.suspicious = &suspicious_;
+    return pass;
+}
+
+// Runs the strip from its first step to its last. keep: also the snapshots and the last row.
+template <class T>
+bool Strips<T>::advance(Strip& strip, bool keep) {
+    const auto kernel = static_cast<std::size_t>(local_);
+    StripPass<T> pass = pass_over(strip);
+    T* snapshot = strip.snapshots;
+    for (std::int64_t at = strip.begin; at < strip.end;) {
+        const std::int64_t since = (at - strip.begin) % kSnapshotBlocks;
+        // A stretch short enough to answer an interrupt in time.
+        std::int64_t end =
+            std::min(strip.end, at + (keep ? kSnapshotBlocks - since : (std::int64_t{1} << 14) / dim_ + 1));
+        if (keep && since == 0) snapshot = std::copy_n(state_.data(), state_size(), snapshot);
+        const bool clear = at >= strip.clear_begin && at < strip.clear_end;
+        if (at < strip.clear_begin) end = std::min(end, strip.clear_begin);
+        else if (clear) end = std::min(end, strip.clear_end);
+        pass.begin = at;
+        pass.end = end;
+        (clear ? kernels_.strips : kernels_.masked_strips)[kernel](pass);
+        if (!pacer_.proceed((end - at) * kDelay * kBlockRows * dim_)) return false;
+        at = end;
+    }
+    // What the lanes above the last row left behind it: outside this strip's window, so infinite to the next one.
+    const std::int64_t last = strip.end * kDelay - 1 - kDelay * (kernels_.width - 1);
+    std::fill_n(row_at_zero_ + last + 1, kernels_.width, kInfinity<T>);
+    return true;
+}
+
+// Whether every way on from the strip's last row already costs more than max_cost: costs never fall along a path.
+template <class T>
+bool Strips<T>::hopeless(const Strip& strip) const {
+    if (!(options_.max_cost < std::numeric_limits<double>::infinity()) || local_ == Local::matrix) return false;
+    const Range columns = range(std::min(strip.first + height(), n_) - 1);
+    const T least = *std::min_element(row_at_zero_ + columns.start, row_at_zero_ + columns.stop);
+    return static_cast<double>(least) > options_.max_cost;
+}
+
+template <class T>
+auto Strips<T>::run(const Problem<T>& problem, ReversePath* path) -> Result {
+    problem_ = problem;
+    n_ = problem.x.length;
+    m_ = problem.y.length;
+    suspicious_ = false;
+    load();
+    if (options_.window.kind != Window::Kind::none && !feasible(ranges_, m_))
+        return {kInfinity<T>, Status::infeasible, false};
+
+    strips_.clear();
+    const auto count = static_cast<std::size_t>(ceil_div(n_, height()));
+    strips_.reserve(count);
+    if (path != nullptr) {
+        saved_.resize(std::max(saved_.size(), count));
+        snapshots_.resize(std::max(snapshots_.size(), count));
+    }
+    for (std::int64_t first = 0; first < n_; first += height()) {
+        Strip& strip = strips_.emplace_back(bound(first));
+        const std::size_t index = strips_.size() - 1;
+        enter(strip, index == 0 ? nullptr : &strips_[index - 1]);
+        fill_masks(strip);
+        pack_rows(first);
+        if (path != nullptr) {
+            const std::int64_t stretches = ceil_div(strip.end - strip.begin, kSnapshotBlocks);
+            strip.snapshots = snapshots_[index].reserve(stretches * state_size());
+        }
+        if (!advance(strip, path != nullptr)) return {kInfinity<T>, Status::ok, true};
+        const bool is_last = first + height() >= n_;
+        if (path != nullptr && !is_last) {
+            strip.row_begin = range(first).start;
+            strip.row_end = range(std::min(first + height(), n_) - 1).stop;
+            strip.saved = saved_[index].reserve(strip.row_end - strip.row_begin);
+            std::copy(row_at_zero_ + strip.row_begin, row_at_zero_ + strip.row_end, strip.saved);
+        }
+        if (!is_last && hopeless(strip)) return {kInfinity<T>, Status::ok, false};
+    }
+    const std::int64_t last = n_ - 1 - strips_.back().first;
+    const std::int64_t lane = kernels_.width - 1 - last / kBlockRows;
+    // Adding 0 turns a -0 that only the order of two equal minima could show into 0.
+    const T cost = state_.data()[last % kBlockRows * kernels_.width + lane] + T(0);
+    Result result{cost, suspicious_ ? Status::nan : Status::ok, false};
+    if (path != nullptr && cost < kInfinity<T> && static_cast<double>(cost) <= options_.max_cost)
+        result.stopped = !trace(*path);
+    return result;
+}
+
+// Runs blocks [from, to) of a strip again, `from` being a snapshot's, and returns what they recorded, by step.
+template <class T>
+T* Strips<T>::record(std::size_t index, std::int64_t from, std::int64_t to) {
+    const Strip& strip = strips_[index];
+    const std::int64_t step = height();  // elements recorded a step
+    if (index > 0) {
+        const Strip& above = strips_[index - 1];
+        std::fill_n(row_at_zero_ - padding_, offset_ + m_ + 2 * padding_, kInfinity<T>);
+        std::copy(above.saved, above.saved + (above.row_end - above.row_begin), row_at_zero_ + above.row_begin);
+    } else {
+        std::fill_n(row_at_zero_ - padding_, offset_ + m_ + 2 * padding_, kInfinity<T>);
+        row_at_zero_[offset_ - 1] = T(0);
+    }
+    const std::int64_t snapshot = (from - strip.begin) / kSnapshotBlocks;
+    std::copy_n(strip.snapshots + snapshot * state_size(), state_size(), state_.data());
+    T* out = record_.reserve((kSnapshotBlocks * 2 + 4) * kDelay * step + step);
+    std::copy_n(state_.data(), step, out);  // the column before the stretch
+    StripPass<T> pass = pass_over(strip);
+    pass.begin = from;
+    pass.end = to;
+    pass.record = out + step;
+    kernels_.recording_strips[static_cast<std::size_t>(local_)](pass);
+    return out + step;
+}
+
+template <class T>
+bool Strips<T>::trace(ReversePath& path) {
+    const int width = kernels_.width;
+    std::int64_t i = n_ - 1, j = m_ - 1 + offset_;
+    auto index = strips_.size();
+    std::int64_t from = 0, to = 0;
+    const T* cells = nullptr;
+    path.length = 0;
+    for (;;) {
+        path.x[path.length] = i;
+        path.y[path.length] = j - offset_;
+        ++path.length;
+        if (i == 0 && j == offset_) return true;
+
+        const auto wanted = static_cast<std::size_t>(i / height());
+        const std::int64_t within = i % height();
+        const std::int64_t below_top = within / kBlockRows;  // lanes between this row's and the top one
+        const std::int64_t step = j + kDelay * below_top;
+        // The cells that a move can come from were computed up to kDelay + 1 steps before.
+        const std::int64_t earliest = step - kDelay - 1;
+        if (wanted != index || earliest < from * kDelay) {
+            const Strip& strip = strips_[wanted];
+            if (wanted != index || from > strip.begin) {
+                const std::int64_t block = std::max(floor_div(earliest, kDelay), strip.begin);
+                from = block - (block - strip.begin) % kSnapshotBlocks;
+                to = step / kDelay + 1;
+                if (wanted != index) {
+                    fill_masks(strip);
+                    pack_rows(strip.first);
+                }
+                index = wanted;
+                cells = record(index, from, to);
+                if (!pacer_.proceed((to - from) * kDelay * kBlockRows * dim_)) return false;
+            }
+        }
+        const auto recorded = [&](std::int64_t at_step, std::int64_t row_in_strip) {
+            const std::int64_t at = at_step - from * kDelay;
+            if (at < -1) return kInfinity<T>;  // before the strip's first step
+            const std::int64_t lane = width - 1 - row_in_strip / kBlockRows;
+            return cells[at * height() + row_in_strip % kBlockRows * width + lane];
+        };
+        const auto above = [&](std::int64_t column) {
+            if (within > 0) {
+                const std::int64_t lag = kDelay * ((within - 1) / kBlockRows);
+                return recorded(column + lag, within - 1);
+            }
+            if (index == 0) return kInfinity<T>;
+            const Strip& strip = strips_[index - 1];
+            return column >= strip.row_begin && column < strip.row_end ? strip.saved[column - strip.row_begin]
+                                                                       : kInfinity<T>;
+        };
+        const T diagonal = above(j - 1), up = above(j), left = recorded(step - 1, within);
+        const T best = std::min(std::min(diagonal, up), left);
+        if (diagonal == best) {
+            --i;
+            --j;
+        } else if (up == best) {
+            --i;
+        } else {
+            --j;
+        }
+    }
+}
+
+template class Strips<float>;
+template class Strips<double>;
+
+}  // namespace coalign::warping

@@ -1,0 +1,133 @@
+"""Arrays of any kind in, NumPy inside, the kind of the input out."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import DeviceError
+
+Array = npt.NDArray[Any]
+
+_TO_FLOAT32 = ("float16", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The library, and the device, that an argument came from and results go back to."""
+
+    library: str = "numpy"
+    device: Any = None
+
+    def wrap(self, array: Any) -> Any:
+        """Give a host result the kind of the input; shares the memory where the kind allows it."""
+        if self.library != "torch":
+            return array
+        import torch
+
+        return torch.from_numpy(np.asarray(array))
+
+    def __str__(self) -> str:
+        return self.library if self.device is None else f"{self.library} on {self.device}"
+
+
+NUMPY = Kind()
+
+
+def is_array(obj: object) -> bool:
+    """Whether `obj` is an array, as opposed to a number or a (nested) sequence of numbers."""
+    if isinstance(obj, np.generic):
+        return False
+    return isinstance(obj, np.ndarray) or any(
+        hasattr(obj, name)
+        for name in ("__dlpack__", "__array_interface__", "__cuda_array_interface__", "__array__")
+    )
+
+
+def to_numpy(obj: Any, name: str) -> tuple[Array, Kind]:
+    """Take an argument as a host array, without a copy where there need be none.
+
+    Raises
+    ------
+    TypeError
+        The object is not a real numeric array, is traced, or requires grad.
+    DeviceError
+        The array lies on a device that this build cannot compute on.
+    """
+    if isinstance(obj, np.ndarray):
+        return _real(obj, name), NUMPY
+    if _is_tracer(obj):
+        raise TypeError(
+            f"{name}: expected a concrete array, got the tracer {type(obj).__name__}; "
+            "call coalign outside the traced function, or through a host callback"
+        )
+    if array_api_compat.is_torch_array(obj):
+        return _from_torch(obj, name)
+    if array_api_compat.is_cupy_array(obj) or hasattr(obj, "__cuda_array_interface__"):
+        raise DeviceError(f"{name}: lies on a GPU, and coalign was built without CUDA")
+    if isinstance(obj, (str, bytes)) or obj is None:
+        raise TypeError(f"{name}: expected a real numeric array, got {type(obj).__name__}")
+    return _real(_from_other(obj, name), name), NUMPY
+
+
+def same_kind(first: Kind, second: Kind, names: tuple[str, str]) -> Kind:
+    """Return the kind of two arguments that have to share it."""
+    if first != second:
+        raise TypeError(
+            f"{names[0]} and {names[1]}: expected arrays of one kind on one device, "
+            f"got {first} and {second}; convert one of them"
+        )
+    return first
+
+
+def compute_dtype(*arrays: Array) -> np.dtype[Any]:
+    """float32 where every array is float32, else float64 (`to_numpy` has left no other)."""
+    return np.result_type(*(array.dtype for array in arrays))
+
+
+def _is_tracer(obj: object) -> bool:
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(obj, jax.core.Tracer)
+
+
+def _from_torch(tensor: Any, name: str) -> tuple[Array, Kind]:
+    if tensor.requires_grad:
+        raise TypeError(
+            f"{name}: expected a tensor that does not require grad, as gradients do not flow "
+            "through this call; pass tensor.detach()"
+        )
+    if tensor.device.type != "cpu":
+        raise DeviceError(
+            f"{name}: lies on {tensor.device}, and coalign was built without CUDA; "
+            "pass tensor.cpu()"
+        )
+    if str(tensor.dtype) == "torch.bfloat16":
+        tensor = tensor.float()
+    return _real(tensor.numpy(), name), Kind("torch", str(tensor.device))
+
+
+def _from_other(obj: Any, name: str) -> Array:
+    try:
+        return np.asarray(obj)
+    except (TypeError, ValueError) as error:
+        wanted = "a real numeric array (a ragged batch is a list of arrays)"
+        raise TypeError(f"{name}: expected {wanted}, got {type(obj).__name__}: {error}") from None
+
+
+def _real(array: Array, name: str) -> Array:
+    """Bring a NumPy array to aligned, native float32 or float64."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got a masked one; fill it first")
+    dtype = array.dtype
+    if dtype.name in _TO_FLOAT32:
+        return array.astype(np.float32)
+    if dtype.kind in "iub":
+        return array.astype(np.float64)
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        raise TypeError(f"{name}: expected a real numeric dtype of at most 64 bits, got {dtype}")
+    return np.require(array, dtype=dtype.newbyteorder("="), requirements=["A"])

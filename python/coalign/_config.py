@@ -1,0 +1,47 @@
+"""What this build is and what it uses on this machine."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+
+from . import _core, _execution
+
+
+def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] | None:
+    """Print, or return, how coalign was built and what it uses here.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}
+        Print the configuration, or return it as a dict.
+
+    Returns
+    -------
+    dict or None
+        With `mode="dicts"`: versions, compiler, instruction sets, threads and CUDA.
+
+    Examples
+    --------
+    >>> import coalign
+    >>> sorted(coalign.show_config(mode="dicts"))
+    ['available', 'compiler', 'cuda', 'instruction set', 'numpy', 'threads', 'version']
+    """
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f'mode: expected "stdout" or "dicts", got {mode!r}')
+    config = {
+        "version": version("coalign"),
+        "compiler": _core.compiler,
+        "instruction set": _execution.selected(),
+        "available": ", ".join(_execution.available()),
+        "threads": _execution.default_threads(),
+        "cuda": "not built",
+        "numpy": np.__version__,
+    }
+    if mode == "dicts":
+        return config
+    for name, value in config.items():
+        print(f"{name + ':':17}{value}")
+    return None

@@ -1,0 +1,54 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+compiler: str
+warping_work_per_thread: float
+
+class NotFiniteError(ValueError): ...
+
+def available_isas() -> list[str]: ...
+def choose_isa(wanted: str) -> str: ...
+def dtw_pairs(
+    *,
+    dtype: str,
+    x: npt.NDArray[Any] | list[npt.NDArray[Any]],
+    y: npt.NDArray[Any] | list[npt.NDArray[Any]] | None,
+    x_lengths: npt.NDArray[np.int64] | None,
+    y_lengths: npt.NDArray[np.int64] | None,
+    dim: int,
+    metric: str,
+    window: tuple[str, Any],
+    max_cost: float,
+    path: bool,
+    threads: int,
+    isa: str,
+    work_per_thread: float,
+    progress: Callable[[int], None] | None,
+) -> tuple[
+    npt.NDArray[Any],
+    npt.NDArray[np.int32],
+    list[npt.NDArray[np.int64]] | None,
+    list[npt.NDArray[np.int64]] | None,
+    int,
+]: ...
+def dtw_all_pairs(
+    *,
+    dtype: str,
+    x: npt.NDArray[Any] | list[npt.NDArray[Any]],
+    y: npt.NDArray[Any] | list[npt.NDArray[Any]] | None,
+    x_lengths: npt.NDArray[np.int64] | None,
+    y_lengths: npt.NDArray[np.int64] | None,
+    dim: int,
+    metric: str,
+    window: tuple[str, Any],
+    max_cost: float,
+    threads: int,
+    isa: str,
+    work_per_thread: float,
+    out: npt.NDArray[Any],
+    progress: Callable[[int], None] | None,
+) -> int: ...
+def window_ranges(*, window: tuple[str, Any], n: int, m: int) -> npt.NDArray[np.int64]: ...

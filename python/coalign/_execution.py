@@ -1,0 +1,140 @@
+"""Where and how a call runs: device, threads, instruction set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from . import _core
+from ._errors import DeviceError
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one native call used."""
+
+    isa: str
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Override:
+    isa: str | None = None
+    work_per_thread: float | None = None
+    runs: list[Run] = field(default_factory=list)
+
+
+_override: ContextVar[_Override | None] = ContextVar("coalign_override", default=None)
+
+
+@contextmanager
+def forced(isa: str | None = None, *, work_per_thread: float | None = None) -> Iterator[list[Run]]:
+    """Run the calls inside on one instruction set, and collect what each of them used.
+
+    `work_per_thread=0` makes every call use all its threads, however small it is.
+    """
+    override = _Override(isa, work_per_thread)
+    token = _override.set(override)
+    try:
+        yield override.runs
+    finally:
+        _override.reset(token)
+
+
+def available() -> tuple[str, ...]:
+    """Instruction sets that this CPU runs, from the narrowest to the widest."""
+    return tuple(_core.available_isas())
+
+
+def selected() -> str:
+    """Name the instruction set that the next call uses."""
+    override = _override.get()
+    wanted = override.isa if override is not None else None
+    return _core.choose_isa(wanted or os.environ.get("COALIGN_ISA", ""))
+
+
+def work_per_thread(default: float) -> float:
+    """Return how much work repays a thread's start: the operation's figure, unless it is forced."""
+    override = _override.get()
+    if override is None or override.work_per_thread is None:
+        return default
+    return override.work_per_thread
+
+
+def note_run(isa: str, workers: int) -> None:
+    """Tell whoever forced the instruction set what ran."""
+    override = _override.get()
+    if override is not None:
+        override.runs.append(Run(isa, workers))
+
+
+def thread_count(threads: Any) -> int:
+    """Return the number of threads that a call may use."""
+    if threads is None:
+        return default_threads()
+    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+        raise TypeError(f"threads: expected None or an integer, got {type(threads).__name__}")
+    count = threads.__index__()
+    if count < 1:
+        raise ValueError(f"threads: expected at least 1, got {count}")
+    return int(min(count, 1024))
+
+
+def default_threads() -> int:
+    """Return COALIGN_NUM_THREADS, or the CPUs that affinity and cgroup leave to this process."""
+    wanted = os.environ.get("COALIGN_NUM_THREADS", "")
+    if wanted:
+        if not wanted.isdecimal() or int(wanted) < 1:
+            raise ValueError(f"COALIGN_NUM_THREADS: expected a positive integer, got {wanted!r}")
+        return min(int(wanted), 1024)
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    quota = _cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    return cpus if quota is None else max(1, min(cpus, quota))
+
+
+@lru_cache(maxsize=1)
+def _cgroup_quota(root: Path, membership: Path) -> int | None:
+    """CPUs that the cgroup (v2, else v1) grants, rounded up; None without a limit."""
+    limits = []
+    for folder in _cgroup_folders(root, membership):
+        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            try:
+                words = " ".join((folder / name).read_text() for name in names).split()
+            except OSError:
+                continue
+            if len(words) == 2 and words[0] not in ("max", "-1"):
+                limits.append(-(-int(words[0]) // int(words[1])))
+    return min(limits, default=None)
+
+
+def _cgroup_folders(root: Path, membership: Path) -> list[Path]:
+    """List the process's own cgroup and the ones above it, a limit of any of which holds."""
+    folders = [root, root / "cpu"]
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return folders
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = root / "cpu" if controllers else root
+        parts = [part for part in path.split("/") if part]
+        folders += [base.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
+    return folders
+
+
+def resolve_device(device: Any) -> None:
+    """Check `device=`; this build computes on the CPU."""
+    if device in (None, "auto", "cpu"):
+        return
+    if device == "cuda":
+        raise DeviceError('device: "cuda" was asked for, and coalign was built without CUDA')
+    raise ValueError(f'device: expected None, "cpu", "cuda" or "auto", got {device!r}')

@@ -1,0 +1,261 @@
+"""Checks of arguments, and the words of every error a user meets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrays import NUMPY, Array, Kind, is_array, same_kind, to_numpy
+
+# Columns are counted in 32 bits beside float32 lanes.
+_LONGEST = 2**31 - 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesBatch:
+    """One series, or a batch of them, as the native code reads them.
+
+    `data` is (B, T, D), or a list of (T, D) arrays; `lengths` counts each item's frames.
+    """
+
+    name: str
+    data: Array | list[Array]
+    lengths: npt.NDArray[np.int64]
+    dim: int
+    kind: Kind
+    is_batch: bool
+    item_ndim: int
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The items' common dtype."""
+        if isinstance(self.data, np.ndarray):
+            return self.data.dtype
+        return np.result_type(*(item.dtype for item in self.data))
+
+    def native(self, dtype: np.dtype[Any]) -> tuple[Array | list[Array], Any]:
+        """Return data and lengths: contiguous frames of `dtype`, copied only if they are not."""
+        if isinstance(self.data, np.ndarray):
+            return _with_contiguous_frames(self.data, dtype), self.lengths
+        return [_with_contiguous_frames(item, dtype) for item in self.data], None
+
+    @property
+    def arrays(self) -> list[Array]:
+        """The arrays that hold the data."""
+        return [self.data] if isinstance(self.data, np.ndarray) else self.data
+
+    def locate(self, item: int, element: int) -> str:
+        """Say what lies at an element, given as native code counts, and where the user put it."""
+        frame, dim = divmod(element, self.dim)
+        value = self.data[item][frame, dim]
+        index = (frame, dim)[: self.item_ndim]
+        if self.is_batch and isinstance(self.data, np.ndarray):
+            return f"{self.name}: {_words(value)} at index {(item, *index)}"
+        name = f"{self.name}[{item}]" if self.is_batch else self.name
+        return f"{name}: {_words(value)} at index {index}"
+
+
+def _words(value: Any) -> str:
+    return "NaN" if math.isnan(value) else str(float(value))
+
+
+def _with_contiguous_frames(array: Array, dtype: np.dtype[Any]) -> Array:
+    array = array.astype(dtype, copy=False)
+    dim, size = array.shape[-1], array.itemsize
+    in_place = (dim == 1 or array.strides[-1] == size) and (
+        array.shape[-2] <= 1 or array.strides[-2] == size * dim
+    )
+    return array if in_place else np.ascontiguousarray(array)
+
+
+def take_series(
+    obj: Any, name: str, lengths: Any, lengths_name: str, *, collection: bool = False
+) -> SeriesBatch:
+    """Check a series, a padded batch or a list; a `collection` reads a 2-D array as many series."""
+    if isinstance(obj, (list, tuple)) and any(is_array(item) for item in obj):
+        if lengths is not None:
+            raise ValueError(
+                f"{lengths_name}: only a padded batch takes lengths, and {name} is a list"
+            )
+        return _take_list(obj, name)
+    array, kind = to_numpy(obj, name)
+    wanted = (2, 3) if collection else (1, 2, 3)
+    require_ndim(array, name, wanted)
+    is_batch = collection or array.ndim == 3
+    item_ndim = array.ndim - is_batch
+    frames = array[..., np.newaxis] if item_ndim == 1 else array
+    require_frames(frames.shape[-2:], name)
+    if is_batch:
+        counts = take_lengths(lengths, lengths_name, len(frames), frames.shape[1])
+        return SeriesBatch(name, frames, counts, frames.shape[2], kind, True, item_ndim)
+    if lengths is not None:
+        raise ValueError(
+            f"{lengths_name}: only a padded batch takes lengths, and {name} is one series"
+        )
+    counts = np.array([len(frames)], np.int64)
+    return SeriesBatch(name, [frames], counts, frames.shape[1], kind, False, item_ndim)
+
+
+def _take_list(items: Sequence[Any], name: str) -> SeriesBatch:
+    arrays, kind = take_list(items, name)
+    for i, array in enumerate(arrays):
+        require_ndim(array, f"{name}[{i}]", (1, 2))
+    item_ndim = arrays[0].ndim
+    frames = [array[:, np.newaxis] if array.ndim == 1 else array for array in arrays]
+    for i, array in enumerate(frames):
+        require_frames(array.shape, f"{name}[{i}]")
+        if array.shape[1] != frames[0].shape[1]:
+            raise ValueError(
+                f"{name}[{i}]: expected {frames[0].shape[1]} dimensions as in {name}[0], "
+                f"got {array.shape[1]}"
+            )
+    lengths = np.array([len(array) for array in frames], np.int64)
+    return SeriesBatch(name, frames, lengths, frames[0].shape[1], kind, True, item_ndim)
+
+
+def take_list(items: Sequence[Any], name: str) -> tuple[list[Array], Kind]:
+    """Check the items of a ragged batch: arrays, all of one kind."""
+    arrays = []
+    kind = NUMPY
+    for i, item in enumerate(items):
+        if not is_array(item):
+            raise TypeError(
+                f"{name}[{i}]: expected an array like the other items, got {type(item).__name__}"
+            )
+        array, item_kind = to_numpy(item, f"{name}[{i}]")
+        kind = item_kind if i == 0 else same_kind(kind, item_kind, (f"{name}[0]", f"{name}[{i}]"))
+        arrays.append(array)
+    return arrays, kind
+
+
+def require_like(xs: SeriesBatch, ys: SeriesBatch) -> None:
+    """Check that two sides can be aligned: one kind, one number of dimensions."""
+    same_kind(xs.kind, ys.kind, (xs.name, ys.name))
+    if xs.dim != ys.dim:
+        raise ValueError(
+            f"{xs.name} and {ys.name}: expected frames of one dimension, got {xs.dim} and {ys.dim}"
+        )
+
+
+def require_ndim(array: Array, name: str, wanted: tuple[int, ...]) -> None:
+    """Check the number of axes."""
+    if array.ndim not in wanted:
+        listed = " or ".join(f"{ndim}-D" for ndim in wanted)
+        raise ValueError(f"{name}: expected a {listed} array, got shape {array.shape}")
+
+
+def require_frames(shape: tuple[int, ...], name: str) -> None:
+    """Check the (frames, dimensions) of a series."""
+    frames, dim = shape
+    if frames == 0:
+        raise ValueError(f"{name}: expected at least one frame, got an empty series")
+    if dim == 0:
+        raise ValueError(f"{name}: expected at least one dimension, got shape {shape}")
+    if frames > _LONGEST:
+        raise ValueError(f"{name}: expected at most {_LONGEST} frames, got {frames}")
+
+
+def take_lengths(lengths: Any, name: str, count: int, longest: int) -> npt.NDArray[np.int64]:
+    """Check the lengths of a padded batch: `count` integers in [1, longest]."""
+    if lengths is None:
+        return np.full(count, longest, np.int64)
+    if hasattr(lengths, "detach"):
+        lengths = lengths.detach().cpu()
+    values = np.asarray(lengths)
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected integers, got dtype {values.dtype}")
+    if values.shape != (count,):
+        raise ValueError(f"{name}: expected shape ({count},), got {values.shape}")
+    wrong = np.flatnonzero((values < 1) | (values > longest))
+    if wrong.size:
+        first = wrong[0]
+        raise ValueError(
+            f"{name}: expected lengths from 1 to {longest}, got {values[first]} at index {first}"
+        )
+    return values.astype(np.int64)
+
+
+def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    """Check an option that is one of a few names."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
+
+
+def take_max_cost(max_cost: Any) -> float:
+    """Check the greatest cost of interest; infinity when there is none."""
+    if max_cost is None:
+        return math.inf
+    try:
+        value = float(max_cost)
+    except (TypeError, ValueError):
+        raise TypeError(f"max_cost: expected a number, got {type(max_cost).__name__}") from None
+    if math.isnan(value):
+        raise ValueError("max_cost: expected a number, got NaN")
+    return value
+
+
+def take_radius(radius: Any, name: str) -> int:
+    """Check a window's radius: an integer of at least 0."""
+    if isinstance(radius, (bool, np.bool_)) or not hasattr(radius, "__index__"):
+        raise TypeError(f"{name}: expected an integer radius, got {type(radius).__name__}")
+    value = int(radius.__index__())
+    if value < 0:
+        raise ValueError(f"{name}: expected a radius of at least 0, got {value}")
+    return min(value, _LONGEST)
+
+
+def take_rows(
+    window: Any, n: npt.NDArray[np.int64], m: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Check a window given as [start, stop) of each row, for problems of n rows and m columns."""
+    rows = np.asarray(window)
+    if rows.dtype.kind not in "iu":
+        raise TypeError(f"window: expected integer bounds, got dtype {rows.dtype}")
+    if rows.ndim != 2 or rows.shape[1] != 2:
+        raise ValueError(f"window: expected (N, 2) bounds, got shape {rows.shape}")
+    if (n != len(rows)).any():
+        wrong = n[n != len(rows)][0]
+        raise ValueError(
+            f"window: expected one [start, stop) for each of {wrong} rows, got {len(rows)}"
+        )
+    start, stop = rows.T
+    wrong_rows = np.flatnonzero((start < 0) | (stop > m.min()) | (start >= stop))
+    if wrong_rows.size:
+        i = wrong_rows[0]
+        raise ValueError(
+            f"window: expected 0 <= start < stop <= {m.min()}, "
+            f"got [{start[i]}, {stop[i]}) in row {i}"
+        )
+    return np.ascontiguousarray(rows, np.int64)
+
+
+def take_out(
+    out: Any, shape: tuple[int, int], dtype: np.dtype[Any], inputs: tuple[SeriesBatch, SeriesBatch]
+) -> Array:
+    """Check a preallocated result."""
+    if hasattr(out, "detach"):
+        out, _ = to_numpy(out, "out")
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out: expected an array, got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(
+            f"out: expected shape {shape} of {dtype}, got shape {out.shape} of {out.dtype}"
+        )
+    if not out.flags.writeable:
+        raise ValueError("out: expected a writable array, got a read-only one")
+    if out.size and (out.strides[1] != out.itemsize or not out.flags.aligned):
+        raise ValueError("out: expected rows of unit stride")
+    if out.size and abs(out.strides[0]) < shape[1] * out.itemsize and shape[0] > 1:
+        raise ValueError("out: expected rows that do not overlap")
+    if any(np.may_share_memory(out, array) for side in inputs for array in side.arrays):
+        raise ValueError("out: expected memory of its own, got some of an input's")
+    return out

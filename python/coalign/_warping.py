@@ -1,0 +1,294 @@
+"""The problems of a warping call: checked, run by the native code, and reported."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core, _execution, _validate
+from ._arrays import Array, Kind, compute_dtype, is_array, to_numpy
+from ._errors import InfeasibleError, Status
+from ._progress import Progress, reporter
+from ._validate import SeriesBatch
+from ._windows import Window, native_window
+
+METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine", "precomputed")
+STEPS = ("symmetric1",)
+
+# cost, status, and the two sides of the paths: a list of arrays each, or None.
+Outcome = tuple[Array, npt.NDArray[np.int32], Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Checked options of a call."""
+
+    metric: str
+    window: Window
+    max_cost: float
+    threads: int
+
+    @classmethod
+    def take(
+        cls, metric: Any, window: Window, step: Any, max_cost: Any, threads: Any, device: Any
+    ) -> Options:
+        """Check the options as the user gave them."""
+        _execution.resolve_device(device)
+        _validate.choice(step, "step", STEPS)
+        return cls(
+            _validate.choice(metric, "metric", METRICS),
+            window,
+            _validate.take_max_cost(max_cost),
+            _execution.thread_count(threads),
+        )
+
+    def native(self, window: tuple[str, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
+        """Return the keyword arguments that both native entries share."""
+        return {
+            "dtype": dtype.name,
+            "metric": self.metric,
+            "window": window,
+            "max_cost": self.max_cost,
+            "threads": self.threads,
+            "isa": _execution.selected(),
+            "work_per_thread": _execution.work_per_thread(_core.warping_work_per_thread),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of series; one series against a batch is paired with each of its items."""
+
+    xs: SeriesBatch
+    ys: SeriesBatch
+
+    @classmethod
+    def take(cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any) -> Pairs:
+        """Check both sides."""
+        if y is None:
+            raise TypeError(
+                'y: expected an array, got None; only metric="precomputed" goes without'
+            )
+        xs = _validate.take_series(x, "x", x_lengths, "x_lengths")
+        ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
+        _validate.require_like(xs, ys)
+        if xs.is_batch and ys.is_batch and len(xs) != len(ys):
+            raise ValueError(f"x and y: expected batches of one size, got {len(xs)} and {len(ys)}")
+        return cls(xs, ys)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind that the results take."""
+        return self.xs.kind
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the results have a batch axis."""
+        return self.xs.is_batch or self.ys.is_batch
+
+    def __len__(self) -> int:
+        return len(self.xs) if self.xs.is_batch else len(self.ys)
+
+    @property
+    def lengths(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Frames of x and of y, per problem."""
+        count = len(self)
+        n, m = (np.resize(side.lengths, count) for side in (self.xs, self.ys))
+        return n, m
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype that the problems are computed in."""
+        return np.result_type(self.xs.dtype, self.ys.dtype)
+
+    def run(self, options: Options, path: bool) -> Outcome:
+        """Compute every problem."""
+        if len(self) == 0:
+            return _nothing(self.dtype, path)
+        arguments = options.native(native_window(options.window, *self.lengths), self.dtype)
+        x, x_lengths = self.xs.native(self.dtype)
+        y, y_lengths = self.ys.native(self.dtype)
+        try:
+            cost, status, x_index, y_index, workers = _core.dtw_pairs(
+                x=x,
+                y=y,
+                x_lengths=x_lengths,
+                y_lengths=y_lengths,
+                dim=self.xs.dim,
+                path=path,
+                progress=None,
+                **arguments,
+            )
+        except _core.NotFiniteError as error:
+            raise _not_finite(error, self.xs, self.ys) from None
+        _execution.note_run(arguments["isa"], workers)
+        return cost, status, x_index, y_index
+
+
+@dataclass(frozen=True, slots=True)
+class Matrices:
+    """Precomputed local costs, a matrix per problem, cut to its lengths."""
+
+    matrices: list[Array]
+    kind: Kind
+    is_batch: bool
+    is_list: bool
+
+    @classmethod
+    def take(cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any) -> Matrices:
+        """Check the matrices."""
+        if y is not None:
+            raise TypeError('y: expected None with metric="precomputed"')
+        is_list = isinstance(x, (list, tuple)) and any(is_array(item) for item in x)
+        if is_list:
+            items, kind = _validate.take_list(x, "x")
+            for i, item in enumerate(items):
+                _validate.require_ndim(item, f"x[{i}]", (2,))
+        else:
+            array, kind = to_numpy(x, "x")
+            _validate.require_ndim(array, "x", (2, 3))
+            items = list(array) if array.ndim == 3 else [array]
+        is_batch = is_list or array.ndim == 3
+        if is_list or not is_batch:
+            for lengths, name in ((x_lengths, "x_lengths"), (y_lengths, "y_lengths")):
+                if lengths is not None:
+                    what = "a list" if is_list else "one matrix"
+                    raise ValueError(f"{name}: only a padded batch takes lengths, and x is {what}")
+        elif items:
+            n = _validate.take_lengths(x_lengths, "x_lengths", len(items), array.shape[1])
+            m = _validate.take_lengths(y_lengths, "y_lengths", len(items), array.shape[2])
+            items = [item[:i, :j] for item, i, j in zip(items, n, m, strict=True)]
+        dtype = compute_dtype(*items) if items else array.dtype
+        for item in items:
+            _validate.require_frames(item.shape, "x")
+        return cls([_with_unit_stride(item, dtype) for item in items], kind, is_batch, is_list)
+
+    def __len__(self) -> int:
+        return len(self.matrices)
+
+    @property
+    def lengths(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Rows and columns of each problem."""
+        n, m = np.array([matrix.shape for matrix in self.matrices], np.int64).reshape(-1, 2).T
+        return n, m
+
+    def run(self, options: Options, path: bool) -> Outcome:
+        """Compute every problem."""
+        if not self.matrices:
+            return _nothing(np.dtype(np.float64), path)
+        window = native_window(options.window, *self.lengths)
+        outcome = self._call(self.matrices, options, window, path)
+        cost, status = outcome[:2]
+        for p in np.flatnonzero(status == Status.NAN).tolist():
+            self._require_costs(p, window)
+            # What was not a cost lies outside the window: no part of the problem.
+            overflows = np.isinf(cost[p]) and not cost[p] > options.max_cost
+            status[p] = Status.PRECISION_LIMIT if overflows else Status.OK
+        for p in np.flatnonzero(status == Status.PRECISION_LIMIT).tolist():
+            # Infinite for want of a path, or by overflow? Where each cost is 0, nothing overflows.
+            matrix = self.matrices[p]
+            free = np.where(np.isinf(matrix), matrix, matrix.dtype.type(0))
+            if np.isinf(self._call([free], options, window, False)[0][0]):
+                status[p] = Status.INFEASIBLE
+        return outcome
+
+    def _call(
+        self, matrices: list[Array], options: Options, window: tuple[str, Any], path: bool
+    ) -> Outcome:
+        arguments = options.native(window, matrices[0].dtype)
+        cost, status, x_index, y_index, workers = _core.dtw_pairs(
+            x=matrices,
+            y=None,
+            x_lengths=None,
+            y_lengths=None,
+            dim=1,
+            path=path,
+            progress=None,
+            **arguments,
+        )
+        _execution.note_run(arguments["isa"], workers)
+        return cost, status, x_index, y_index
+
+    def _require_costs(self, problem: int, window: tuple[str, Any]) -> None:
+        """Raise if a cell inside the window is NaN or -inf."""
+        matrix = self.matrices[problem]
+        ranges = _core.window_ranges(window=window, n=matrix.shape[0], m=matrix.shape[1])
+        columns = np.arange(matrix.shape[1])
+        inside = (columns >= ranges[:, :1]) & (columns < ranges[:, 1:])
+        wrong = np.argwhere(inside & (np.isnan(matrix) | np.isneginf(matrix)))
+        if wrong.size:
+            i, j = wrong[0].tolist()
+            found = "NaN" if np.isnan(matrix[i, j]) else "-inf"
+            name = f"x[{problem}]" if self.is_list else "x"
+            index = (problem, i, j) if self.is_batch and not self.is_list else (i, j)
+            raise ValueError(f"{name}: {found} at index {index}; expected finite costs or +inf")
+
+
+def fill_all_pairs(
+    costs: Array, xs: SeriesBatch, ys: SeriesBatch | None, options: Options, progress: Progress
+) -> None:
+    """Compute every pair of two collections, or of one with itself when `ys` is None."""
+    columns = xs if ys is None else ys
+    window = native_window(options.window, xs.lengths, columns.lengths)
+    x, x_lengths = xs.native(costs.dtype)
+    y, y_lengths = (None, None) if ys is None else ys.native(costs.dtype)
+    mirrored = ys is None and window[0] != "rows"
+    total = len(xs) * (len(xs) + 1) // 2 if mirrored else costs.size
+    arguments = options.native(window, costs.dtype)
+    with reporter(progress, total, "dtw_cdist") as report_done:
+        try:
+            workers = _core.dtw_all_pairs(
+                x=x,
+                y=y,
+                x_lengths=x_lengths,
+                y_lengths=y_lengths,
+                dim=xs.dim,
+                out=costs,
+                progress=report_done,
+                **arguments,
+            )
+        except _core.NotFiniteError as error:
+            raise _not_finite(error, xs, columns) from None
+    _execution.note_run(arguments["isa"], workers)
+
+
+def report(outcome: Outcome, problems: Pairs | Matrices) -> None:
+    """Raise for the first infeasible problem, and warn of overflow."""
+    cost, status = outcome[:2]
+    infeasible = np.flatnonzero(status == Status.INFEASIBLE)
+    if infeasible.size:
+        p = infeasible[0]
+        n, m = problems.lengths
+        which = f"problem {p}: " if problems.is_batch else ""
+        raise InfeasibleError(
+            f"{which}no path through the window or the finite cells, "
+            f"for {n[p]} frames of x and {m[p]} of y"
+        )
+    overflown = np.count_nonzero(status == Status.PRECISION_LIMIT)
+    if overflown:
+        warnings.warn(
+            f"dtw: {overflown} of {cost.size} costs overflow {cost.dtype}; "
+            "their status is PRECISION_LIMIT",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _nothing(dtype: np.dtype[Any], path: bool) -> Outcome:
+    empty: list[Array] | None = [] if path else None
+    return np.empty(0, dtype), np.empty(0, np.int32), empty, empty
+
+
+def _with_unit_stride(matrix: Array, dtype: np.dtype[Any]) -> Array:
+    matrix = matrix.astype(dtype, copy=False)
+    in_place = matrix.shape[1] == 1 or matrix.strides[1] == matrix.itemsize
+    return matrix if in_place else np.ascontiguousarray(matrix)
+
+
+def _not_finite(error: Exception, *sides: SeriesBatch) -> ValueError:
+    argument, item, element = error.args
+    return ValueError(f"{sides[argument].locate(item, element)}; expected finite values")

@@ -1,0 +1,60 @@
+"""Windows: which cells of the lattice a path may visit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _validate
+from ._arrays import is_array
+
+
+@dataclass(frozen=True, slots=True)
+class slanted:  # noqa: N801 - reads as the function it is called like: window=slanted(5)
+    """A window around the straight line from the first pair of frames to the last.
+
+    Cell (i, j) of an (N, M) lattice is inside where
+    ``|j (N - 1) - i (M - 1)| <= radius * max(N - 1, M - 1)``, in exact integers, so the window of
+    the transposed problem is the transposed window.
+
+    Parameters
+    ----------
+    radius : int
+        At least 0, in frames of the longer series.
+
+    Examples
+    --------
+    >>> import coalign
+    >>> x, y = [0.0, 1.0, 2.0], [0.0, 0.5, 1.0, 1.5, 2.0]
+    >>> float(coalign.dtw(x, y, window=coalign.slanted(1)).cost)
+    0.5
+    """
+
+    radius: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radius", _validate.take_radius(self.radius, "slanted"))
+
+
+Window = int | slanted | npt.ArrayLike | None
+
+
+def native_window(
+    window: Window, n: npt.NDArray[np.int64], m: npt.NDArray[np.int64]
+) -> tuple[str, Any]:
+    """Check a window for problems of n rows and m columns, and say it as native code takes it."""
+    if window is None:
+        return "none", 0
+    if isinstance(window, slanted):
+        return "slanted", window.radius
+    if is_array(window) or isinstance(window, (list, tuple)):
+        return "rows", _validate.take_rows(window, n, m)
+    if isinstance(window, (str, bytes, dict)):
+        raise TypeError(
+            "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, "
+            f"got {type(window).__name__}"
+        )
+    return "band", _validate.take_radius(window, "window")

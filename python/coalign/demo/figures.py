@@ -1,0 +1,114 @@
+"""Pictures of the demo, drawn off screen and returned as PNG files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_INK = "#1f2933"
+_PATH = "#d1495b"
+
+
+def _figure(width: float, height: float) -> Figure:
+    # A Figure without pyplot draws with Agg and leaves no state behind.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def warping(
+    images: Sequence[tuple[str, npt.NDArray[Any]]],
+    local: npt.NDArray[Any],
+    window: int,
+    path: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+) -> bytes:
+    """Draw titled images, and the path over the local costs of the first two's columns.
+
+    Parameters
+    ----------
+    images : sequence of (str, array)
+        Titles and images (8, 8).
+    local : array, shape (N, M)
+        Local costs.
+    window : int
+        Half-width of the band; cells outside it are left blank.
+    path : pair of arrays, shape (K,)
+        Rows and columns of the path.
+
+    Returns
+    -------
+    bytes
+        The picture as a PNG file.
+    """
+    figure = _figure(9.0, 5.2)
+    grid = figure.add_gridspec(len(images), 2, width_ratios=(1, 3))
+    for row, (title, image) in enumerate(images):
+        axes = figure.add_subplot(grid[row, 0])
+        axes.imshow(image, cmap="gray_r", vmin=0, vmax=16)
+        axes.set_title(title, fontsize=10, color=_INK)
+        axes.set(xticks=[], yticks=[])
+    axes = figure.add_subplot(grid[:, 1])
+    i, j = np.indices(local.shape)
+    banded = np.where(abs(i - j) <= window, local, np.nan)
+    drawn = axes.imshow(banded, cmap="viridis")
+    axes.set_facecolor("#e4e7eb")
+    axes.plot(path[1], path[0], color=_PATH, linewidth=2.5, marker="o", markersize=7)
+    axes.set(
+        xlabel="column of the nearest image by DTW",
+        ylabel="column of the test image",
+        xticks=range(local.shape[1]),
+        yticks=range(local.shape[0]),
+    )
+    axes.set_title("local costs inside the band, and the warping path", fontsize=10, color=_INK)
+    figure.colorbar(drawn, ax=axes, label="squared distance of two columns", shrink=0.9)
+    return _png(figure)
+
+
+def confusions(panels: Sequence[tuple[str, npt.NDArray[np.int64]]]) -> bytes:
+    """Draw titled confusion matrices side by side.
+
+    Parameters
+    ----------
+    panels : sequence of (str, array)
+        Titles and counts, true class by row and recognised class by column.
+
+    Returns
+    -------
+    bytes
+        The picture as a PNG file.
+    """
+    from matplotlib.colors import PowerNorm
+
+    figure = _figure(4.6 * len(panels), 4.6)
+    # One scale for all, with a root so that single errors stand out from zero.
+    largest = max(int(counts.max()) for _, counts in panels)
+    norm = PowerNorm(0.5, vmin=0, vmax=largest)
+    for axes, (title, counts) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
+        axes.imshow(counts, cmap="Blues", norm=norm)
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                color = "white" if count > largest / 3 else _INK
+                axes.text(column, row, f"{count}", ha="center", va="center", color=color, size=8)
+        axes.set(
+            xlabel="recognised as",
+            ylabel="true digit",
+            xticks=range(counts.shape[1]),
+            yticks=range(counts.shape[0]),
+        )
+        axes.set_title(title, fontsize=11, color=_INK)
+    return _png(figure)
