@@ -75,6 +75,17 @@ template <class T>
     return *reinterpret_cast<const typename LaneTypes<T>::LooseInt*>(p);
 }
 
+// A load that stays one load when its value is used several times: GCC else folds it into each use, and two columns
+// of fma then wait for the load ports.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_once(const T* p) {
+    Vec<T> value = load(p);
+#if defined(__AVX512F__)
+    asm("" : "+v"(value));
+#endif
+    return value;
+}
+
 template <class T>
 [[gnu::always_inline]] inline Vec<T> splat(T value) {
     return Vec<T>{} + value;
@@ -97,6 +108,21 @@ template <class T>
 }
 [[gnu::always_inline]] inline Float64Lanes absolute(Float64Lanes v) {
     return reinterpret_cast<Float64Lanes>(reinterpret_cast<Int64Lanes>(v) & 0x7fffffffffffffff);
+}
+
+// Whether any lane of a mask is set.
+template <class M>
+[[gnu::always_inline]] inline bool any(M mask) {
+    const auto words = reinterpret_cast<Int64Lanes>(mask);
+#if defined(__AVX512F__)
+    return _mm512_test_epi64_mask(reinterpret_cast<__m512i>(words), reinterpret_cast<__m512i>(words)) != 0;
+#elif defined(__AVX2__)
+    return !_mm256_testz_si256(reinterpret_cast<__m256i>(words), reinterpret_cast<__m256i>(words));
+#elif defined(__x86_64__)
+    return !_mm_testz_si128(reinterpret_cast<__m128i>(words), reinterpret_cast<__m128i>(words));
+#else
+    return (words[0] | words[1]) != 0;
+#endif
 }
 
 // minimum and fused multiply-add: GCC turns `a < b ? a : b` on vectors into a compare and a blend, twice the

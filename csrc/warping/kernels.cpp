@@ -1,5 +1,7 @@
 #include "warping/kernels.hpp"
 
+#include <type_traits>
+
 #include "warping/lattice.hpp"
 
 namespace coalign::COALIGN_SET {
@@ -31,19 +33,28 @@ void lane_pass(const LanePass<T>& pass) {
     for (int r = 0; r < kBlockRows; ++r) latest[r] = load(pass.state + r * width);
     Vec<T> diagonal = load(pass.state + kBlockRows * width);
     LocalCosts<T, kLocal> costs(pass.x, pass.dim);
-    for (std::int64_t column = pass.begin; column < pass.end; ++column) {
-        costs.at(pass.y + column * pass.dim * width, width);
-        T* row = pass.row + column * width;
-        Vec<T> bottom;
-        if constexpr (kMasked) {
-            const RowMasks<T> masks{pass.start, pass.stop,
-                                    IntVec<T>{} + static_cast<typename LaneTypes<T>::Int>(column)};
-            bottom = advance_column<T>(latest, diagonal, load(row), costs, masks);
-        } else {
-            bottom = advance_column<T>(latest, diagonal, load(row), costs, NoMasks{});
+    const auto advance = [&]<int kColumns>(std::int64_t first,
+                                           std::integral_constant<int, kColumns>) __attribute__((always_inline)) {
+        const std::int64_t frame = pass.dim * width;
+        costs.template at<kColumns>(pass.y + first * frame, frame, width);
+#pragma GCC unroll 2
+        for (int c = 0; c < kColumns; ++c) {
+            T* row = pass.row + (first + c) * width;
+            Vec<T> bottom;
+            if constexpr (kMasked) {
+                const RowMasks<T> masks{pass.start, pass.stop,
+                                        IntVec<T>{} + static_cast<typename LaneTypes<T>::Int>(first + c)};
+                bottom = advance_column<T>(latest, diagonal, load(row), costs, c, masks);
+            } else {
+                bottom = advance_column<T>(latest, diagonal, load(row), costs, c, NoMasks{});
+            }
+            store(row, bottom);
         }
-        store(row, bottom);
-    }
+    };
+    constexpr int at_once = LocalCosts<T, kLocal>::kColumns;
+    std::int64_t column = pass.begin;
+    for (; column + at_once <= pass.end; column += at_once) advance(column, std::integral_constant<int, at_once>{});
+    for (; column < pass.end; ++column) advance(column, std::integral_constant<int, 1>{});
     for (int r = 0; r < kBlockRows; ++r) store(pass.state + r * width, latest[r]);
     store(pass.state + kBlockRows * width, diagonal);
 }
@@ -88,15 +99,21 @@ void strip_pass(const StripPass<T>& pass) {
 #pragma GCC unroll 6
         for (int p = 0; p < kDelay; ++p) {
             const std::int64_t step = block * kDelay + p;
-            if constexpr (kLocal == Local::matrix) costs.at(pass.scratch + p * kBlockRows * width, 0);
-            else costs.at(pass.y + p * pass.dim * pass.stride + block, pass.stride);
+            constexpr int at_once = LocalCosts<T, kLocal>::kColumns;
+            static_assert(kDelay % at_once == 0);
+            if constexpr (kLocal == Local::matrix) {
+                costs.template at<1>(pass.scratch + p * kBlockRows * width, 0, 0);
+            } else if (p % at_once == 0) {
+                const std::int64_t phase = pass.dim * pass.stride;
+                costs.template at<at_once>(pass.y + p * phase + block, phase, pass.stride);
+            }
             const Vec<T> above = shift_down<T>(load(ring + p * width), pass.row[step]);
             Vec<T> bottom;
             if constexpr (kMasked) {
                 const RowMasks<T> masks{pass.start, pass.stop, static_cast<typename LaneTypes<T>::Int>(step) - lag};
-                bottom = advance_column<T>(latest, diagonal, above, costs, masks);
+                bottom = advance_column<T>(latest, diagonal, above, costs, p % at_once, masks);
             } else {
-                bottom = advance_column<T>(latest, diagonal, above, costs, NoMasks{});
+                bottom = advance_column<T>(latest, diagonal, above, costs, p % at_once, NoMasks{});
             }
             store(ring + p * width, bottom);
             if constexpr (kRecord) {
@@ -113,26 +130,32 @@ void strip_pass(const StripPass<T>& pass) {
     store(pass.state + kBlockRows * width, diagonal);
 }
 
+// In the order of Local; the matrix form has no lanes.
 template <class T>
 inline constexpr warping::Kernels<T> kTable{
     kWidth<T>,
     pack<T>,
     {lane_pass<T, Local::square, false>, lane_pass<T, Local::magnitude, false>, lane_pass<T, Local::square_sum, false>,
-     lane_pass<T, Local::root_square_sum, false>, lane_pass<T, Local::magnitude_sum, false>,
+     lane_pass<T, Local::root_square_sum, false>, lane_pass<T, Local::expanded_square_sum, false>,
+     lane_pass<T, Local::expanded_root_square_sum, false>, lane_pass<T, Local::magnitude_sum, false>,
      lane_pass<T, Local::cosine, false>, nullptr},
     {lane_pass<T, Local::square, true>, lane_pass<T, Local::magnitude, true>, lane_pass<T, Local::square_sum, true>,
-     lane_pass<T, Local::root_square_sum, true>, lane_pass<T, Local::magnitude_sum, true>,
+     lane_pass<T, Local::root_square_sum, true>, lane_pass<T, Local::expanded_square_sum, true>,
+     lane_pass<T, Local::expanded_root_square_sum, true>, lane_pass<T, Local::magnitude_sum, true>,
      lane_pass<T, Local::cosine, true>, nullptr},
     {strip_pass<T, Local::square, false, false>, strip_pass<T, Local::magnitude, false, false>,
      strip_pass<T, Local::square_sum, false, false>, strip_pass<T, Local::root_square_sum, false, false>,
-     strip_pass<T, Local::magnitude_sum, false, false>, strip_pass<T, Local::cosine, false, false>,
-     strip_pass<T, Local::matrix, false, false>},
+     strip_pass<T, Local::expanded_square_sum, false, false>,
+     strip_pass<T, Local::expanded_root_square_sum, false, false>, strip_pass<T, Local::magnitude_sum, false, false>,
+     strip_pass<T, Local::cosine, false, false>, strip_pass<T, Local::matrix, false, false>},
     {strip_pass<T, Local::square, true, false>, strip_pass<T, Local::magnitude, true, false>,
      strip_pass<T, Local::square_sum, true, false>, strip_pass<T, Local::root_square_sum, true, false>,
-     strip_pass<T, Local::magnitude_sum, true, false>, strip_pass<T, Local::cosine, true, false>,
-     strip_pass<T, Local::matrix, true, false>},
+     strip_pass<T, Local::expanded_square_sum, true, false>,
+     strip_pass<T, Local::expanded_root_square_sum, true, false>, strip_pass<T, Local::magnitude_sum, true, false>,
+     strip_pass<T, Local::cosine, true, false>, strip_pass<T, Local::matrix, true, false>},
     {strip_pass<T, Local::square, true, true>, strip_pass<T, Local::magnitude, true, true>,
      strip_pass<T, Local::square_sum, true, true>, strip_pass<T, Local::root_square_sum, true, true>,
+     strip_pass<T, Local::expanded_square_sum, true, true>, strip_pass<T, Local::expanded_root_square_sum, true, true>,
      strip_pass<T, Local::magnitude_sum, true, true>, strip_pass<T, Local::cosine, true, true>,
      strip_pass<T, Local::matrix, true, true>},
 };

@@ -19,9 +19,22 @@ inline constexpr int kBlockRows = 8;
 // a step issues in 16.5: from 5 steps on the chain is hidden (6 leaves slack).
 inline constexpr int kDelay = 6;
 
-// How one cell's cost comes from two frames. The first two are the univariate forms.
-enum class Local { square, magnitude, square_sum, root_square_sum, magnitude_sum, cosine, matrix };
-inline constexpr int kLocals = 7;
+// How one cell's cost comes from two frames. The first two are the univariate forms; the expanded forms take
+// |x|^2 + |y|^2 - 2 x.y and cost half the operations.
+enum class Local {
+    square,
+    magnitude,
+    square_sum,
+    root_square_sum,
+    expanded_square_sum,
+    expanded_root_square_sum,
+    magnitude_sum,
+    cosine,
+    matrix
+};
+inline constexpr int kLocals = 9;
+// From how many dimensions the expanded forms pay.
+inline constexpr std::int64_t kExpandedDim = 16;
 
 template <class T>
 struct LaneInteger;

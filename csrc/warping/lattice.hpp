@@ -16,16 +16,27 @@ inline constexpr bool is_univariate(Local local) {
     return local == Local::square || local == Local::magnitude;
 }
 
+inline constexpr bool is_expanded(Local local) {
+    return local == Local::expanded_square_sum || local == Local::expanded_root_square_sum;
+}
+
+// Every kind of local cost holds the costs of `kColumns` columns at a time: at(y, ...) computes them, add(c, r, best)
+// puts the cost of row r in the c-th of them on top of the best predecessor.
+
 // Univariate: the rows' values stay in registers and the square is fused into the recursion.
 template <class T, Local kLocal>
 class UnivariateCosts {
    public:
+    static constexpr int kColumns = 1;
     [[gnu::always_inline]] UnivariateCosts(const T* x, std::int64_t) {
 #pragma GCC unroll 8
         for (int r = 0; r < kBlockRows; ++r) x_[r] = load(x + r * kWidth<T>);
     }
-    [[gnu::always_inline]] void at(const T* y, std::int64_t) { y_ = load(y); }
-    [[gnu::always_inline]] Vec<T> add(int r, Vec<T> best) const {
+    template <int>
+    [[gnu::always_inline]] void at(const T* y, std::int64_t, std::int64_t) {
+        y_ = load(y);
+    }
+    [[gnu::always_inline]] Vec<T> add(int, int r, Vec<T> best) const {
         const Vec<T> difference = x_[r] - y_;
         if constexpr (kLocal == Local::square) return fused(difference, difference, best);
         else return best + absolute(difference);
@@ -39,34 +50,49 @@ class UnivariateCosts {
 template <class T, Local kLocal>
 class MultivariateCosts {
    public:
+    // 32 registers hold the sums of two columns, which halves the loads of x; 16 do not.
+    static constexpr int kColumns = kVectorBytes == 64 ? 2 : 1;
     [[gnu::always_inline]] MultivariateCosts(const T* x, std::int64_t dim) : x_(x), dim_(dim) {}
 
-    // y: the column's frame, successive dimensions `step` apart.
-    [[gnu::always_inline]] void at(const T* y, std::int64_t step) {
-        Vec<T> sum[kBlockRows];
+    // y: the first column's frame; the next column is `next` further, the next dimension `step`.
+    template <int kCount>
+    [[gnu::always_inline]] void at(const T* y, std::int64_t next, std::int64_t step) {
+        Vec<T> sum[kCount][kBlockRows];
+#pragma GCC unroll 2
+        for (int c = 0; c < kCount; ++c) {
 #pragma GCC unroll 8
-        for (int r = 0; r < kBlockRows; ++r) sum[r] = Vec<T>{};
+            for (int r = 0; r < kBlockRows; ++r) sum[c][r] = Vec<T>{};
+        }
         for (std::int64_t d = 0; d < dim_; ++d) {
-            const Vec<T> value = load(y + d * step);
+            Vec<T> value[kCount];
+#pragma GCC unroll 2
+            for (int c = 0; c < kCount; ++c) value[c] = load(y + c * next + d * step);
 #pragma GCC unroll 8
             for (int r = 0; r < kBlockRows; ++r) {
-                const Vec<T> x = load(x_ + (r * dim_ + d) * kWidth<T>);
-                if constexpr (kLocal == Local::cosine) {
-                    sum[r] = fused(x, value, sum[r]);
-                } else if constexpr (kLocal == Local::magnitude_sum) {
-                    sum[r] += absolute(x - value);
-                } else {
-                    const Vec<T> difference = x - value;
-                    sum[r] = fused(difference, difference, sum[r]);
-                }
+                const Vec<T> x = load_once(x_ + (r * dim_ + d) * kWidth<T>);
+#pragma GCC unroll 2
+                for (int c = 0; c < kCount; ++c) sum[c][r] = accumulate(sum[c][r], x, value[c]);
             }
         }
+#pragma GCC unroll 2
+        for (int c = 0; c < kCount; ++c) {
 #pragma GCC unroll 8
-        for (int r = 0; r < kBlockRows; ++r) cost_[r] = finish(sum[r]);
+            for (int r = 0; r < kBlockRows; ++r) cost_[c][r] = finish(sum[c][r]);
+        }
     }
-    [[gnu::always_inline]] Vec<T> add(int r, Vec<T> best) const { return best + cost_[r]; }
+    [[gnu::always_inline]] Vec<T> add(int c, int r, Vec<T> best) const { return best + cost_[c][r]; }
 
    private:
+    [[gnu::always_inline]] static Vec<T> accumulate(Vec<T> sum, Vec<T> x, Vec<T> y) {
+        if constexpr (kLocal == Local::cosine) {
+            return fused(x, y, sum);
+        } else if constexpr (kLocal == Local::magnitude_sum) {
+            return sum + absolute(x - y);
+        } else {
+            const Vec<T> difference = x - y;
+            return fused(difference, difference, sum);
+        }
+    }
     [[gnu::always_inline]] static Vec<T> finish(Vec<T> sum) {
         if constexpr (kLocal == Local::root_square_sum) {
             return square_root(sum);
@@ -81,24 +107,117 @@ class MultivariateCosts {
 
     const T* x_;
     std::int64_t dim_;
-    Vec<T> cost_[kBlockRows];
+    Vec<T> cost_[kColumns][kBlockRows];
+};
+
+// |x - y|^2 as |x|^2 + |y|^2 - 2 x.y: one operation a dimension instead of two. It loses digits where the frames are
+// close, so a lane whose cost falls under kSafe of |x|^2 + |y|^2 takes the sum of squared differences instead; above,
+// its relative error is that of the squares' sums over kSafe. Each lane's choice is its own: its bits do not depend
+// on its neighbours.
+template <class T, Local kLocal>
+class ExpandedCosts {
+   public:
+    static constexpr int kColumns = kVectorBytes == 64 ? 2 : 1;
+    [[gnu::always_inline]] ExpandedCosts(const T* x, std::int64_t dim) : x_(x), dim_(dim) {
+        for (int r = 0; r < kBlockRows; ++r) {
+            Vec<T> sum{};
+            for (std::int64_t d = 0; d < dim; ++d) {
+                const Vec<T> value = load(x + (r * dim + d) * kWidth<T>);
+                sum = fused(value, value, sum);
+            }
+            x_square_[r] = sum;
+        }
+    }
+
+    template <int kCount>
+    [[gnu::always_inline]] void at(const T* y, std::int64_t next, std::int64_t step) {
+        Vec<T> product[kCount][kBlockRows];
+        Vec<T> y_square[kCount];
+#pragma GCC unroll 2
+        for (int c = 0; c < kCount; ++c) {
+            y_square[c] = Vec<T>{};
+#pragma GCC unroll 8
+            for (int r = 0; r < kBlockRows; ++r) product[c][r] = Vec<T>{};
+        }
+        for (std::int64_t d = 0; d < dim_; ++d) {
+            Vec<T> value[kCount];
+#pragma GCC unroll 2
+            for (int c = 0; c < kCount; ++c) {
+                value[c] = load(y + c * next + d * step);
+                y_square[c] = fused(value[c], value[c], y_square[c]);
+            }
+#pragma GCC unroll 8
+            for (int r = 0; r < kBlockRows; ++r) {
+                const Vec<T> x = load_once(x_ + (r * dim_ + d) * kWidth<T>);
+#pragma GCC unroll 2
+                for (int c = 0; c < kCount; ++c) product[c][r] = fused(x, value[c], product[c][r]);
+            }
+        }
+#pragma GCC unroll 2
+        for (int c = 0; c < kCount; ++c) {
+            IntVec<T> close{};
+#pragma GCC unroll 8
+            for (int r = 0; r < kBlockRows; ++r) {
+                const Vec<T> squares = x_square_[r] + y_square[c];
+                cost_[c][r] = fused(splat<T>(-2), product[c][r], squares);
+                // Not `<`: squares that overflow leave no number to compare, and the differences may still be small.
+                close |= ~(cost_[c][r] >= splat<T>(kSafe) * squares);
+            }
+            if (any(close)) [[unlikely]]
+                replace_close(c, y + c * next, step, y_square[c]);
+        }
+        if constexpr (kLocal == Local::expanded_root_square_sum) {
+#pragma GCC unroll 2
+            for (int c = 0; c < kCount; ++c) {
+#pragma GCC unroll 8
+                for (int r = 0; r < kBlockRows; ++r) cost_[c][r] = square_root(cost_[c][r]);
+            }
+        }
+    }
+    [[gnu::always_inline]] Vec<T> add(int c, int r, Vec<T> best) const { return best + cost_[c][r]; }
+
+   private:
+    static constexpr T kSafe = T(1) / 16;
+
+    [[gnu::noinline]] void replace_close(int c, const T* y, std::int64_t step, Vec<T> y_square) {
+        for (int r = 0; r < kBlockRows; ++r) {
+            const IntVec<T> safe = cost_[c][r] >= splat<T>(kSafe) * (x_square_[r] + y_square);
+            Vec<T> sum{};
+            for (std::int64_t d = 0; d < dim_; ++d) {
+                const Vec<T> difference = load(x_ + (r * dim_ + d) * kWidth<T>) - load(y + d * step);
+                sum = fused(difference, difference, sum);
+            }
+            cost_[c][r] = select(safe, cost_[c][r], sum);
+        }
+    }
+
+    const T* x_;
+    std::int64_t dim_;
+    Vec<T> x_square_[kBlockRows];
+    Vec<T> cost_[kColumns][kBlockRows];
 };
 
 template <class T>
 class MatrixCosts {
    public:
+    static constexpr int kColumns = 1;
     [[gnu::always_inline]] MatrixCosts(const T*, std::int64_t) {}
-    [[gnu::always_inline]] void at(const T* costs, std::int64_t) { costs_ = costs; }
-    [[gnu::always_inline]] Vec<T> add(int r, Vec<T> best) const { return best + load(costs_ + r * kWidth<T>); }
+    template <int>
+    [[gnu::always_inline]] void at(const T* costs, std::int64_t, std::int64_t) {
+        costs_ = costs;
+    }
+    [[gnu::always_inline]] Vec<T> add(int, int r, Vec<T> best) const { return best + load(costs_ + r * kWidth<T>); }
 
    private:
     const T* costs_;
 };
 
 template <class T, Local kLocal>
-using LocalCosts = std::conditional_t<
-    kLocal == Local::matrix, MatrixCosts<T>,
-    std::conditional_t<is_univariate(kLocal), UnivariateCosts<T, kLocal>, MultivariateCosts<T, kLocal>>>;
+using LocalCosts =
+    std::conditional_t<kLocal == Local::matrix, MatrixCosts<T>,
+                       std::conditional_t<is_univariate(kLocal), UnivariateCosts<T, kLocal>,
+                                          std::conditional_t<is_expanded(kLocal), ExpandedCosts<T, kLocal>,
+                                                             MultivariateCosts<T, kLocal>>>>;
 
 // The rows' windows, compared with the lanes' columns.
 template <class T>
@@ -121,10 +240,11 @@ struct NoMasks {
     }
 };
 
-// latest: the block's previous column, replaced by this one. diagonal: `above` of the previous column.
+// latest: the block's previous column, replaced by this one, the c-th that `costs` holds. diagonal: `above` of the
+// previous column.
 template <class T, class Costs, class Masks>
 [[gnu::always_inline]] inline Vec<T> advance_column(Vec<T> (&latest)[kBlockRows], Vec<T>& diagonal, Vec<T> above,
-                                                    const Costs& costs, const Masks& masks) {
+                                                    const Costs& costs, int c, const Masks& masks) {
     Vec<T> corner = diagonal;
     Vec<T> up = above;
     diagonal = above;
@@ -133,7 +253,7 @@ template <class T, class Costs, class Masks>
         const Vec<T> left = latest[r];
         // `up` last: it is the value that arrives last.
         const Vec<T> best = minimum(minimum(corner, left), up);
-        up = masks.keep(r, costs.add(r, best));
+        up = masks.keep(r, costs.add(c, r, best));
         corner = left;
         latest[r] = up;
     }

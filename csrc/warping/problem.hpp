@@ -30,9 +30,11 @@ struct Options {
 inline Local local_cost(Metric metric, std::int64_t dim) {
     switch (metric) {
         case Metric::sqeuclidean:
-            return dim == 1 ? Local::square : Local::square_sum;
+            return dim == 1 ? Local::square : dim < kExpandedDim ? Local::square_sum : Local::expanded_square_sum;
         case Metric::euclidean:
-            return dim == 1 ? Local::magnitude : Local::root_square_sum;
+            return dim == 1             ? Local::magnitude
+                   : dim < kExpandedDim ? Local::root_square_sum
+                                        : Local::expanded_root_square_sum;
         case Metric::cityblock:
             return dim == 1 ? Local::magnitude : Local::magnitude_sum;
         case Metric::cosine:

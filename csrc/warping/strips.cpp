@@ -6,8 +6,8 @@
 namespace coalign::warping {
 namespace {
 
-// Blocks of kDelay steps between two snapshots of a strip's state: 120 steps.
-constexpr std::int64_t kSnapshotBlocks = 20;
+// Blocks of kDelay steps between two snapshots of a strip's state: 192 steps.
+constexpr std::int64_t kSnapshotBlocks = 32;
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
     return a / b - (a % b != 0 && a < 0);
@@ -82,7 +82,31 @@ auto Strips<T>::bound(std::int64_t first) const -> Strip {
     }
     strip.clear_begin = std::min(ceil_div(clear_begin, kDelay), strip.end);
     strip.clear_end = std::max(floor_div(clear_end, kDelay), strip.clear_begin);
+    strip.row_begin = range(last).start;
+    strip.row_end = range(last).stop;
     return strip;
+}
+
+template <class T>
+void Strips<T>::bound_strips() {
+    strips_.clear();
+    for (std::int64_t first = 0; first < n_; first += height()) strips_.push_back(bound(first));
+}
+
+// One piece of memory for every strip's last row and snapshots.
+template <class T>
+void Strips<T>::place_checkpoints() {
+    const auto snapshots = [&](const Strip& strip) {
+        return ceil_div(strip.end - strip.begin, kSnapshotBlocks) * state_size();
+    };
+    std::int64_t total = 0;
+    for (const Strip& strip : strips_) total += strip.row_end - strip.row_begin + snapshots(strip);
+    T* at = checkpoints_.reserve(total);
+    for (Strip& strip : strips_) {
+        strip.snapshots = at;
+        strip.saved = at + snapshots(strip);
+        at = strip.saved + (strip.row_end - strip.row_begin);
+    }
 }
 
 template <class T>
@@ -151,7 +175,7 @@ StripPass<T> Strips<T>::pass_over(const Strip& strip) {
 
 // Runs the strip from its first step to its last. keep: also the snapshots and the last row.
 template <class T>
-bool Strips<T>::advance(Strip& strip, bool keep) {
+bool Strips<T>::advance(const Strip& strip, bool keep) {
     const auto kernel = static_cast<std::size_t>(local_);
     StripPass<T> pass = pass_over(strip);
     T* snapshot = strip.snapshots;
@@ -180,8 +204,7 @@ bool Strips<T>::advance(Strip& strip, bool keep) {
 template <class T>
 bool Strips<T>::hopeless(const Strip& strip) const {
     if (!(options_.max_cost < std::numeric_limits<double>::infinity()) || local_ == Local::matrix) return false;
-    const Range columns = range(std::min(strip.first + height(), n_) - 1);
-    const T least = *std::min_element(row_at_zero_ + columns.start, row_at_zero_ + columns.stop);
+    const T least = *std::min_element(row_at_zero_ + strip.row_begin, row_at_zero_ + strip.row_end);
     return static_cast<double>(least) > options_.max_cost;
 }
 
@@ -195,32 +218,17 @@ auto Strips<T>::run(const Problem<T>& problem, ReversePath* path) -> Result {
     if (options_.window.kind != Window::Kind::none && !feasible(ranges_, m_))
         return {kInfinity<T>, Status::infeasible, false};
 
-    strips_.clear();
-    const auto count = static_cast<std::size_t>(ceil_div(n_, height()));
-    strips_.reserve(count);
-    if (path != nullptr) {
-        saved_.resize(std::max(saved_.size(), count));
-        snapshots_.resize(std::max(snapshots_.size(), count));
-    }
-    for (std::int64_t first = 0; first < n_; first += height()) {
-        Strip& strip = strips_.emplace_back(bound(first));
-        const std::size_t index = strips_.size() - 1;
+    bound_strips();
+    if (path != nullptr) place_checkpoints();
+    for (std::size_t index = 0; index < strips_.size(); ++index) {
+        const Strip& strip = strips_[index];
         enter(strip, index == 0 ? nullptr : &strips_[index - 1]);
         fill_masks(strip);
-        pack_rows(first);
-        if (path != nullptr) {
-            const std::int64_t stretches = ceil_div(strip.end - strip.begin, kSnapshotBlocks);
-            strip.snapshots = snapshots_[index].reserve(stretches * state_size());
-        }
+        pack_rows(strip.first);
         if (!advance(strip, path != nullptr)) return {kInfinity<T>, Status::ok, true};
-        const bool is_last = first + height() >= n_;
-        if (path != nullptr && !is_last) {
-            strip.row_begin = range(first).start;
-            strip.row_end = range(std::min(first + height(), n_) - 1).stop;
-            strip.saved = saved_[index].reserve(strip.row_end - strip.row_begin);
-            std::copy(row_at_zero_ + strip.row_begin, row_at_zero_ + strip.row_end, strip.saved);
-        }
-        if (!is_last && hopeless(strip)) return {kInfinity<T>, Status::ok, false};
+        if (index + 1 == strips_.size()) break;
+        if (path != nullptr) std::copy(row_at_zero_ + strip.row_begin, row_at_zero_ + strip.row_end, strip.saved);
+        if (hopeless(strip)) return {kInfinity<T>, Status::ok, false};
     }
     const std::int64_t last = n_ - 1 - strips_.back().first;
     const std::int64_t lane = kernels_.width - 1 - last / kBlockRows;
