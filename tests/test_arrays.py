@@ -1,0 +1,426 @@
+"""Arrays of other kinds: what is taken as NumPy, what is refused, and what is copied."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+
+from coalign import DeviceError, _core, _validate, dtw, dtw_cdist
+from coalign._arrays import NUMPY, Kind, is_array, same_kind, to_numpy
+from oracles.compare import assert_same_bits
+
+Array = npt.NDArray[Any]
+
+rng = np.random.default_rng(21)
+X, Y = rng.normal(size=(2, 7))
+GPU = r"lies on a GPU, and coalign was built without CUDA"
+
+
+class DLPackOnly:
+    """An array of a library that speaks DLPack and nothing else."""
+
+    CPU = (1, 0)
+    CUDA = (2, 0)
+
+    def __init__(self, array: Array, device: tuple[int, int] = CPU) -> None:
+        self.array, self.device = array, device
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.device != self.CPU:
+            raise AssertionError("memory of a GPU was asked for")
+        return self.array.__dlpack__(**options)
+
+
+class ArrayMethod:
+    """What converts itself by `__array__`, as a column of a data frame does."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self.array if dtype is None else self.array.astype(dtype)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, index: Any) -> Any:
+        raise KeyError(index)  # a data frame's column is indexed by label
+
+
+class ArrayInterface:
+    """What describes its memory by the array interface."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return self.array.__array_interface__
+
+
+class CudaInterface:
+    """What describes memory of a GPU."""
+
+    def __init__(self, shape: tuple[int, ...] = (4,)) -> None:
+        self.__cuda_array_interface__ = {
+            "shape": shape,
+            "typestr": "<f4",
+            "data": (0, False),
+            "version": 3,
+        }
+
+
+class Subclass(np.ndarray):
+    """An array that does not index like one."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise AssertionError("read through the subclass")
+
+
+# Taken as NumPy
+
+
+@pytest.mark.parametrize("wrapper", [DLPackOnly, ArrayMethod, ArrayInterface])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+def test_other_arrays_are_taken_as_numpy(wrapper: type[Any], dtype: str) -> None:
+    x, y = (10 * X).astype(dtype), (10 * Y).astype(dtype)
+    expected = dtw(x, y, path=True)
+    warping = dtw(wrapper(x), wrapper(y), path=True)
+    assert_same_bits(warping.cost, expected.cost)
+    assert_same_bits(warping.x_index, expected.x_index)
+    # Beside NumPy's own, in lists, in collections and as lengths.
+    assert_same_bits(dtw(wrapper(x), y).cost, expected.cost)
+    assert_same_bits(dtw([wrapper(x), x[:3]], [y, wrapper(y)]).cost[0], expected.cost)
+    assert_same_bits(dtw_cdist([wrapper(x)], [wrapper(y)])[0, 0], expected.cost)
+    batch = np.stack([x, y])
+    assert_same_bits(dtw_cdist(wrapper(batch)), dtw_cdist(batch))
+    costs = np.abs(np.subtract.outer(x, y))
+    assert_same_bits(
+        dtw(wrapper(costs), metric="precomputed").cost, dtw(costs, metric="precomputed").cost
+    )
+
+
+@pytest.mark.parametrize("wrapper", [ArrayMethod, ArrayInterface])
+def test_lengths_and_windows_may_be_other_arrays(wrapper: type[Any]) -> None:
+    batch = np.stack([X, Y])[:, :, np.newaxis]
+    lengths = np.array([7, 4])
+    assert_same_bits(
+        dtw(batch, X, x_lengths=wrapper(lengths)).cost, dtw(batch, X, x_lengths=lengths).cost
+    )
+    bounds = np.clip(np.stack([np.arange(7) - 1, np.arange(7) + 2], axis=1), 0, 7)
+    assert_same_bits(dtw(X, Y, window=wrapper(bounds)).cost, dtw(X, Y, window=1).cost)
+
+
+@pytest.mark.parametrize("wrapper", [DLPackOnly, ArrayMethod, ArrayInterface])
+def test_other_arrays_are_checked_like_numpy(wrapper: type[Any]) -> None:
+    spoilt = X.copy()
+    spoilt[3] = np.nan
+    with pytest.raises(ValueError, match=r"\Ax: NaN at index \(3,\); expected finite values\Z"):
+        dtw(wrapper(spoilt), Y)
+    with pytest.raises(ValueError, match=r"\Ay\[1\]: NaN at index \(3,\); expected finite values"):
+        dtw(X, [wrapper(Y), wrapper(spoilt)])
+    with pytest.raises(TypeError, match=r"\Ax: expected a real numeric dtype .* got complex128\Z"):
+        dtw(wrapper(X * 1j), Y)
+    with pytest.raises(ValueError, match=r"\AX: expected a 2-D or 3-D array, got shape \(7,\)\Z"):
+        dtw_cdist(wrapper(X))
+
+
+def test_memory_and_sequences_of_numbers_are_taken_as_numpy() -> None:
+    expected = dtw(X, Y).cost
+    assert_same_bits(dtw(memoryview(X), memoryview(Y)).cost, expected)
+    assert_same_bits(dtw(X.tolist(), tuple(Y.tolist())).cost, expected)
+    assert_same_bits(dtw(list(X), Y).cost, expected)
+
+
+def test_a_subclass_is_read_as_the_array_under_it(tmp_path: Path) -> None:
+    expected = dtw(X, Y).cost
+    assert_same_bits(dtw(X.view(Subclass), Y.view(Subclass)).cost, expected)
+    assert_same_bits(dtw([X.view(Subclass)], Y).cost[0], expected)
+    assert_same_bits(dtw_cdist(np.stack([X, Y]).view(Subclass)), dtw_cdist(np.stack([X, Y])))
+    X.tofile(tmp_path / "x")
+    mapped = np.memmap(tmp_path / "x", dtype=np.float64, mode="r")
+    assert type(dtw(mapped, Y).cost) is np.float64
+    assert_same_bits(dtw(mapped, Y).cost, expected)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_a_matrix_is_two_dimensional_and_no_more() -> None:
+    frames = rng.normal(size=(5, 3))
+    matrix = np.matrix(frames)
+    assert dtw(matrix, matrix[:2]).cost == dtw(frames, frames[:2]).cost
+    assert_same_bits(dtw_cdist(matrix), dtw_cdist(frames))
+    assert type(dtw_cdist(matrix)) is np.ndarray
+    assert dtw(matrix, metric="precomputed").cost == dtw(frames, metric="precomputed").cost
+    matrix[1, 2] = np.nan
+    with pytest.raises(ValueError, match=r"\AX: NaN at index \(1, 2\)"):
+        dtw_cdist(matrix)
+
+
+def test_results_are_plain_numpy() -> None:
+    warping = dtw(ArrayMethod(X), ArrayInterface(Y), path=True)
+    assert [type(value) for value in (warping.cost, warping.status, warping.x_length)] == [
+        np.float64,
+        np.int32,
+        np.int64,
+    ]
+    assert type(warping.x_index) is type(warping.y_index) is np.ndarray
+    batch = dtw([X, Y], X, path=True)
+    assert type(batch.cost) is type(batch.status) is type(batch.y_length) is np.ndarray
+    assert type(batch.x_index) is list
+    assert type(dtw_cdist(ArrayMethod(np.stack([X, Y])))) is np.ndarray
+
+
+def test_what_is_an_array() -> None:
+    assert is_array(X)
+    assert is_array(np.array(1.0))
+    assert is_array(DLPackOnly(X))
+    assert is_array(ArrayMethod(X))
+    assert is_array(ArrayInterface(X))
+    assert is_array(CudaInterface())
+    for number in (1, 1.0, True, np.float32(1), np.int64(1), np.bool_(True)):
+        assert not is_array(number)
+    for other in ([X], (X,), "x", None, range(3), memoryview(X), {"x": X}):
+        assert not is_array(other)
+
+
+def test_what_fails_to_convert_itself_is_named() -> None:
+    class Ragged:
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+            raise ValueError("rows of unequal length")
+
+    words = (
+        r"\Ay: expected a real numeric array \(a ragged batch is a list of arrays\), got Ragged: "
+        r"rows of unequal length\Z"
+    )
+    with pytest.raises(TypeError, match=words):
+        dtw(X, Ragged())
+
+
+# Refused
+
+
+def test_a_tracer_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tracer(ArrayMethod):
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+            raise AssertionError("a tracer has no values")
+
+    class DynamicJaxprTracer(Tracer):
+        pass
+
+    jax = ModuleType("jax")
+    jax.core = SimpleNamespace(Tracer=Tracer)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    words = (
+        r": expected a concrete array, got the tracer DynamicJaxprTracer; call coalign outside the "
+        r"traced function, or through a host callback\Z"
+    )
+    tracer = DynamicJaxprTracer(X)
+    with pytest.raises(TypeError, match=r"\Ax" + words):
+        dtw(tracer, Y)
+    with pytest.raises(TypeError, match=r"\Ay\[1\]" + words):
+        dtw(X, [Y, tracer])
+    with pytest.raises(TypeError, match=r"\AX" + words):
+        dtw_cdist(tracer)
+    # An array of the same library that has values is taken.
+    assert_same_bits(dtw(ArrayMethod(X), Y).cost, dtw(X, Y).cost)
+
+
+def test_an_array_on_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DeviceError, match=rf"\Ax: {GPU}\Z"):
+        dtw(CudaInterface(), Y)
+    with pytest.raises(DeviceError, match=rf"\Ay\[1\]: {GPU}\Z"):
+        dtw(X, [Y, CudaInterface()])
+    with pytest.raises(DeviceError, match=rf"\AY: {GPU}\Z"):
+        dtw_cdist(X[np.newaxis], CudaInterface((1, 4)))
+    with pytest.raises(DeviceError, match=rf"\Ax: {GPU}\Z"):
+        dtw(CudaInterface((4, 4)), metric="precomputed", device="auto")
+
+    class ndarray:  # noqa: N801 - CuPy's name
+        __module__ = "cupy"
+
+        def __dlpack__(self, **options: Any) -> Any:
+            raise AssertionError("memory of a GPU was asked for")
+
+    cupy = ModuleType("cupy")
+    cupy.ndarray = ndarray  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(DeviceError, match=rf"\Ax: {GPU}\Z"):
+        dtw(ndarray(), Y)
+    with pytest.raises(DeviceError, match=rf"\Ax\[0\]: {GPU}\Z"):
+        dtw([ndarray()], Y)
+
+
+def test_dlpack_of_a_gpu_is_refused() -> None:
+    with pytest.raises(DeviceError, match=rf"\Ax: {GPU}\Z"):
+        dtw(DLPackOnly(X, DLPackOnly.CUDA), Y)
+    with pytest.raises(DeviceError, match=rf"\Ay\[1\]: {GPU}\Z"):
+        dtw(X, [Y, DLPackOnly(Y, DLPackOnly.CUDA)])
+
+
+def test_kinds_that_differ_are_refused_with_the_remedy() -> None:
+    assert same_kind(NUMPY, Kind(), ("x", "y")) == NUMPY
+    assert same_kind(Kind("torch", "cpu"), Kind("torch", "cpu"), ("x", "y")) == Kind("torch", "cpu")
+    words = (
+        r"\Ax and y: expected arrays of one kind on one device, got torch on cpu and numpy; "
+        r"convert one of them\Z"
+    )
+    with pytest.raises(TypeError, match=words):
+        same_kind(Kind("torch", "cpu"), NUMPY, ("x", "y"))
+    with pytest.raises(TypeError, match=r"got torch on cuda:0 and torch on cuda:1; "):
+        same_kind(Kind("torch", "cuda:0"), Kind("torch", "cuda:1"), ("x", "y"))
+
+
+# Copies
+
+F32, F64 = np.dtype("f4"), np.dtype("f8")
+
+IN_PLACE: dict[str, Callable[[Any], Array]] = {
+    "series": lambda dtype: np.ones(7, dtype),
+    "part of a series": lambda dtype: np.ones(7, dtype)[2:6],
+    "one frame of every other": lambda dtype: np.ones(7, dtype)[::4][:1],
+    "frames": lambda dtype: np.ones((6, 3), dtype),
+    "some of the frames": lambda dtype: np.ones((6, 3), dtype)[1:5],
+    "frames of one dimension": lambda dtype: np.ones((6, 1), dtype),
+    "a single frame in Fortran order": lambda dtype: np.ones((1, 3), dtype, order="F"),
+    "batch": lambda dtype: np.ones((4, 6, 3), dtype),
+    "reversed batch": lambda dtype: np.ones((4, 6, 3), dtype)[::-1],
+    "batch of the first frames": lambda dtype: np.ones((4, 6, 3), dtype)[:, :5],
+    "every other item": lambda dtype: np.ones((4, 6, 3), dtype)[::2],
+    "one item many times": lambda dtype: np.broadcast_to(np.ones((6, 3), dtype), (4, 6, 3)),
+    "overlapping items": lambda dtype: sliding_window_view(np.ones(20, dtype), 7)[..., np.newaxis],
+}
+COPIED: dict[str, Array] = {
+    "every other frame": X[::2],
+    "reversed": X[::-1],
+    "one value many times": np.broadcast_to(1.5, (7,)),
+    "column of frames": rng.normal(size=(6, 3))[:, 1],
+    "columns of frames": rng.normal(size=(6, 3))[:, :2],
+    "Fortran order": np.asfortranarray(rng.normal(size=(6, 3))),
+    "overlapping rows": sliding_window_view(rng.normal(size=20), 7),
+    "last dimensions of a batch": rng.normal(size=(4, 6, 3))[:, :, 1:],
+    "transposed batch": rng.normal(size=(6, 4, 3)).swapaxes(0, 1),
+    "integers": np.arange(5),
+    "bool": np.array([True, False]),
+    "half precision": X.astype(np.float16),
+    "other byte order": X.astype(F64.newbyteorder()),
+    "unaligned": np.frombuffer(b"\0" + X.tobytes(), np.uint8)[1:].view(F64),
+}
+
+
+def native(array: Any, dtype: np.dtype[Any], *, collection: bool = False) -> Any:
+    """What a series becomes on its way to native code."""
+    batch = _validate.take_series(array, "x", None, "x_lengths", collection=collection)
+    data, _ = batch.native(dtype)
+    return data if isinstance(data, np.ndarray) else data[0]
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
+def test_frames_without_gaps_are_read_in_place(name: str, dtype: np.dtype[Any]) -> None:
+    array = IN_PLACE[name](dtype)
+    taken = native(array, dtype)
+    assert np.shares_memory(taken, array)
+    assert taken.size == array.size
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_other_layouts_and_dtypes_are_copied_once(name: str) -> None:
+    array = COPIED[name]
+    batch = _validate.take_series(array, "x", None, "x_lengths")
+    taken = native(array, batch.dtype)
+    assert not np.shares_memory(taken, array)
+    frames = taken.reshape(array.shape)
+    np.testing.assert_array_equal(frames, array.astype(batch.dtype))
+    assert taken[..., 0].size == 0 or taken.flags.c_contiguous
+    assert batch.dtype == (F32 if array.dtype == np.float16 else F64)
+
+
+def test_promotion_copies_the_narrower_side_only() -> None:
+    narrow, wide = X.astype(F32), Y
+    assert not np.shares_memory(native(narrow, F64), narrow)
+    assert np.shares_memory(native(wide, F64), wide)
+    items = _validate.take_series([narrow, wide], "x", None, "x_lengths")
+    assert items.dtype == F64
+    first, second = items.native(items.dtype)[0]
+    assert first.dtype == F64
+    assert not np.shares_memory(first, narrow)
+    assert np.shares_memory(second, wide)
+
+
+def test_collections_are_read_in_place() -> None:
+    memory = rng.normal(size=(5, 12))
+    for collection in (
+        memory,
+        memory[::-2],
+        memory[:, 3:9],
+        np.broadcast_to(X, (5, 7)),
+        sliding_window_view(X, 3),
+        rng.normal(size=(3, 4, 2)),
+    ):
+        assert np.shares_memory(native(collection, F64, collection=True), collection)
+    for collection in (memory.T, memory[:, ::2], memory[:, ::-1]):
+        assert not np.shares_memory(native(collection, F64, collection=True), collection)
+
+
+def test_native_code_is_given_the_callers_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def spied(call: Any) -> Any:
+        def spy(**arguments: Any) -> Any:
+            given.update(arguments)
+            return call(**arguments)
+
+        return spy
+
+    for name in ("dtw_pairs", "dtw_all_pairs"):
+        monkeypatch.setattr(_core, name, spied(getattr(_core, name)))
+
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    dtw(frozen, [Y, frozen])
+    assert np.shares_memory(given["x"][0], frozen)
+    assert np.shares_memory(given["y"][0], Y)
+    assert np.shares_memory(given["y"][1], frozen)
+
+    batch, out = rng.normal(size=(4, 6, 2)), np.empty((4, 3))
+    dtw_cdist(batch, batch[:3], out=out)
+    assert np.shares_memory(given["x"], batch)
+    assert np.shares_memory(given["y"], batch)
+    assert np.shares_memory(given["out"], out)
+
+    costs = rng.normal(size=(6, 8))
+    for matrix in (costs, costs[1:4, 2:7], costs[::-1], costs[::3], costs[:, 2:3]):
+        dtw(matrix, metric="precomputed")
+        assert np.shares_memory(given["x"][0], matrix)
+    for matrix in (costs.T, costs[:, ::2], costs[:, ::-1], costs.astype(">f8")):
+        dtw(matrix, metric="precomputed")
+        assert not np.shares_memory(given["x"][0], matrix)
+
+
+def test_a_read_only_array_stays_as_it_is_and_its_memory_is_shared() -> None:
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    taken, kind = to_numpy(frozen, "x")
+    assert np.shares_memory(taken, frozen)
+    assert kind == NUMPY
+    assert not taken.flags.writeable
+
+
+def test_results_do_not_alias_what_was_passed_in() -> None:
+    lengths = np.array([7, 4])
+    batch = np.stack([X, Y])[:, :, np.newaxis]
+    warping = dtw(batch, batch, x_lengths=lengths, y_lengths=lengths)
+    warping.x_length[:] = -1
+    assert lengths.tolist() == [7, 4]
+    assert warping.y_length.tolist() == [7, 4]
