@@ -8,6 +8,7 @@
 // same bits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace coalign::warping {
@@ -35,6 +36,9 @@ enum class Local {
 inline constexpr int kLocals = 9;
 // From how many dimensions the expanded forms pay.
 inline constexpr std::int64_t kExpandedDim = 16;
+
+// The widest vector's lanes.
+inline constexpr std::size_t kMostLanes = 16;
 
 template <class T>
 struct LaneInteger;

@@ -35,8 +35,8 @@ void LaneGroup<T>::load(const Pair<T>* pairs, int count) {
     count_ = count;
     rows_ = columns_ = 0;
     same_shape_ = true;
-    std::array<const T*, 64 / sizeof(float)> x{}, y{};
-    std::array<std::int64_t, 64 / sizeof(float)> x_sizes{}, y_sizes{};
+    std::array<const T*, kMostLanes> x{}, y{};
+    std::array<std::int64_t, kMostLanes> x_sizes{}, y_sizes{};
     for (int lane = 0; lane < width; ++lane) {
         const auto at = static_cast<std::size_t>(lane);
         const Pair<T>& pair = pairs[std::min(lane, count - 1)];
@@ -148,13 +148,35 @@ bool LaneGroup<T>::run_block(std::int64_t first, T* costs) {
     return pacer_.proceed((bounds_.end - bounds_.begin) * kBlockRows * dim_);
 }
 
+// Whether every way on from the block's last row already costs every live pair more than max_cost: costs never fall
+// along a path. Looked at every few blocks, so that looking stays under a thirtieth of the work.
+template <class T>
+bool LaneGroup<T>::hopeless(std::int64_t first) const {
+    if (!(options_.max_cost < std::numeric_limits<double>::infinity()) || first / kBlockRows % 4 != 3) return false;
+    const int width = kernels_.width;
+    std::array<T, kMostLanes> least;
+    least.fill(std::numeric_limits<T>::infinity());
+    for (std::int64_t column = bounds_.begin; column < bounds_.end; ++column)
+        for (int lane = 0; lane < width; ++lane)
+            least[static_cast<std::size_t>(lane)] =
+                std::min(least[static_cast<std::size_t>(lane)], row_.data()[column * width + lane]);
+    for (int lane = 0; lane < count_; ++lane) {
+        const auto at = static_cast<std::size_t>(lane);
+        const bool live = first + kBlockRows < lanes_[at].x.length;
+        if (live && !(static_cast<double>(least[at]) > options_.max_cost)) return false;
+    }
+    return true;
+}
+
 template <class T>
 bool LaneGroup<T>::run(const Pair<T>* pairs, int count, T* costs) {
     load(pairs, count);
     std::fill_n(costs, count, std::numeric_limits<T>::infinity());
     previous_begin_ = 0;
-    for (std::int64_t first = 0; first < rows_; first += kBlockRows)
+    for (std::int64_t first = 0; first < rows_; first += kBlockRows) {
         if (!run_block(first, costs)) return false;
+        if (hopeless(first)) break;
+    }
     return true;
 }
 

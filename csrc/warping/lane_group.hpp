@@ -29,6 +29,7 @@ class LaneGroup {
     void load(const Pair<T>* pairs, int count);
     void bound_block(std::int64_t first);
     bool run_block(std::int64_t first, T* costs);
+    bool hopeless(std::int64_t first) const;
 
     const Kernels<T>& kernels_;
     const Options& options_;

@@ -12,8 +12,6 @@
 namespace coalign::warping {
 namespace {
 
-constexpr std::size_t kMostLanes = 16;
-
 // About how many columns a row's window holds.
 double window_width(const Window& window, double n, double m) {
     switch (window.kind) {
