@@ -15,6 +15,8 @@ from ._errors import DeviceError
 Array = npt.NDArray[Any]
 
 _TO_FLOAT32 = ("float16", "bfloat16")
+# DLPack's kinds of memory that the CPU reads: its own, and pinned by CUDA or ROCm.
+_HOST_DEVICES = (1, 3, 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,10 @@ def to_numpy(obj: Any, name: str) -> tuple[Array, Kind]:
     DeviceError
         The array lies on a device that this build cannot compute on.
     """
+    if isinstance(obj, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got a masked one; fill it first")
     if isinstance(obj, np.ndarray):
-        return _real(obj, name), NUMPY
+        return _real(np.asarray(obj), name), NUMPY
     if _is_tracer(obj):
         raise TypeError(
             f"{name}: expected a concrete array, got the tracer {type(obj).__name__}; "
@@ -68,7 +72,7 @@ def to_numpy(obj: Any, name: str) -> tuple[Array, Kind]:
         )
     if array_api_compat.is_torch_array(obj):
         return _from_torch(obj, name)
-    if array_api_compat.is_cupy_array(obj) or hasattr(obj, "__cuda_array_interface__"):
+    if _lies_on_gpu(obj):
         raise DeviceError(f"{name}: lies on a GPU, and coalign was built without CUDA")
     if isinstance(obj, (str, bytes)) or obj is None:
         raise TypeError(f"{name}: expected a real numeric array, got {type(obj).__name__}")
@@ -88,6 +92,12 @@ def same_kind(first: Kind, second: Kind, names: tuple[str, str]) -> Kind:
 def compute_dtype(*arrays: Array) -> np.dtype[Any]:
     """float32 where every array is float32, else float64 (`to_numpy` has left no other)."""
     return np.result_type(*(array.dtype for array in arrays))
+
+
+def _lies_on_gpu(obj: Any) -> bool:
+    if array_api_compat.is_cupy_array(obj) or hasattr(obj, "__cuda_array_interface__"):
+        return True
+    return hasattr(obj, "__dlpack_device__") and obj.__dlpack_device__()[0] not in _HOST_DEVICES
 
 
 def _is_tracer(obj: object) -> bool:
@@ -113,16 +123,16 @@ def _from_torch(tensor: Any, name: str) -> tuple[Array, Kind]:
 
 def _from_other(obj: Any, name: str) -> Array:
     try:
+        if hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
+            return np.from_dlpack(obj)
         return np.asarray(obj)
-    except (TypeError, ValueError) as error:
+    except (BufferError, TypeError, ValueError) as error:
         wanted = "a real numeric array (a ragged batch is a list of arrays)"
         raise TypeError(f"{name}: expected {wanted}, got {type(obj).__name__}: {error}") from None
 
 
 def _real(array: Array, name: str) -> Array:
     """Bring a NumPy array to aligned, native float32 or float64."""
-    if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain array, got a masked one; fill it first")
     dtype = array.dtype
     if dtype.name in _TO_FLOAT32:
         return array.astype(np.float32)

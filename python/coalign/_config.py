@@ -23,6 +23,11 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     dict or None
         With `mode="dicts"`: versions, compiler, instruction sets, threads and CUDA.
 
+    Raises
+    ------
+    ValueError
+        The mode does not exist, or COALIGN_ISA or COALIGN_NUM_THREADS is wrong.
+
     Examples
     --------
     >>> import coalign

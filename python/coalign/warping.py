@@ -44,6 +44,11 @@ class Warping:
     def check(self) -> Warping:
         """Return self if every status is OK; else raise for the first that is not.
 
+        Returns
+        -------
+        Warping
+            This object.
+
         Raises
         ------
         InfeasibleError
