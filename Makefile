@@ -15,7 +15,7 @@ install: $(VENV)/installed
 $(VENV)/tools: pyproject.toml requirements-dev.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
-	$(BIN)/python -m pip install -q -r requirements-dev.txt "numpy>=1.24" array-api-compat
+	$(BIN)/python -m pip install -q -r requirements-dev.txt "numpy>=1.25" array-api-compat
 	touch $@
 
 # An editable install: Python edits are live, and this target builds again when a native file has changed.

@@ -281,6 +281,31 @@ def test_kinds_that_differ_are_refused_with_the_remedy() -> None:
         same_kind(Kind("torch", "cuda:0"), Kind("torch", "cuda:1"), ("x", "y"))
 
 
+def test_every_call_compares_the_kinds_of_its_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Foreign(ArrayMethod):
+        """An array of a library of its own, as far as this test is concerned."""
+
+    def taken(obj: Any, name: str) -> tuple[Array, Kind]:
+        array, kind = to_numpy(obj, name)
+        return array, Kind("foreign", "gpu:1") if isinstance(obj, Foreign) else kind
+
+    monkeypatch.setattr(_validate, "to_numpy", taken)
+    batch = np.stack([X, Y])
+    words = r": expected arrays of one kind on one device, got {} and {}; convert one of them\Z"
+    mixed = words.format("numpy", "foreign on gpu:1")
+    with pytest.raises(TypeError, match=r"\Ax and y" + mixed):
+        dtw(X, Foreign(Y))
+    with pytest.raises(TypeError, match=r"\Ax and y" + words.format("foreign on gpu:1", "numpy")):
+        dtw([Foreign(X)], Y.tolist())
+    with pytest.raises(TypeError, match=r"\AX and Y" + mixed):
+        dtw_cdist(batch, Foreign(batch))
+    with pytest.raises(TypeError, match=r"\Ay\[0\] and y\[2\]" + mixed):
+        dtw(X, [X, Y, Foreign(X)])
+    with pytest.raises(TypeError, match=r"\Ax\[0\] and x\[1\]" + mixed):
+        dtw([batch, Foreign(batch)], metric="precomputed")
+    assert_same_bits(dtw(Foreign(X), Foreign(Y)).cost, dtw(X, Y).cost)
+
+
 # Copies
 
 F32, F64 = np.dtype("f4"), np.dtype("f8")
@@ -415,6 +440,17 @@ def test_a_read_only_array_stays_as_it_is_and_its_memory_is_shared() -> None:
     assert np.shares_memory(taken, frozen)
     assert kind == NUMPY
     assert not taken.flags.writeable
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", ">f8", "<f8", ">f2", ">i4"])
+def test_what_native_code_reads_is_aligned_and_in_the_machines_byte_order(dtype: str) -> None:
+    values = np.arange(5).astype(dtype)
+    shifted = np.frombuffer(b"\0" + values.tobytes(), np.uint8)[1:].view(dtype)
+    for array in (values, shifted):
+        taken, _ = to_numpy(array, "x")
+        assert taken.dtype.isnative
+        assert taken.flags.aligned
+        assert taken.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
 def test_results_do_not_alias_what_was_passed_in() -> None:

@@ -9,9 +9,10 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
-#include "core/finite.hpp"
+#include "core/buffer.hpp"
 #include "core/isa.hpp"
 #include "warping/dispatch.hpp"
+#include "warping/inputs.hpp"
 
 namespace coalign::bindings {
 namespace {
@@ -80,27 +81,18 @@ std::vector<Series<T>> parse_series(const py::object& items, const std::optional
     return out;
 }
 
+// The first pass over both sides; false when the call was stopped.
 template <class T>
-void require_finite(const std::vector<Series<T>>& series, std::int64_t dim, int argument) {
-    for (std::size_t i = 0; i < series.size(); ++i) {
-        const std::int64_t count = series[i].length * dim;
-        if (const std::int64_t at = first_not_finite(series[i].data, count); at < count)
-            throw NotFinite(argument, static_cast<std::int64_t>(i), at);
+bool prepare(Metric metric, std::vector<Series<T>>* const (&sides)[2], std::int64_t dim, Buffer<T> (&units)[2],
+             Pulse& pulse) {
+    for (int argument = 0; argument < 2; ++argument) {
+        if (sides[argument] == nullptr) continue;
+        if (const auto bad = find_bad_value(*sides[argument], dim, pulse))
+            throw NotFinite(argument, bad->item, bad->element);
+        if (metric == Metric::cosine && !pulse.stopped())
+            take_unit_frames(*sides[argument], dim, units[argument], pulse);
     }
-}
-
-// Replaces the series by their unit frames, held in `storage`.
-template <class T>
-void take_unit_frames(std::vector<Series<T>>& series, std::int64_t dim, std::vector<T>& storage) {
-    std::int64_t total = 0;
-    for (const Series<T>& item : series) total += item.length * dim;
-    storage.resize(static_cast<std::size_t>(total));
-    T* out = storage.data();
-    for (Series<T>& item : series) {
-        normalise_frames(item, dim, out);
-        item.data = out;
-        out += item.length * dim;
-    }
+    return !pulse.stopped();
 }
 
 struct Call {
@@ -134,7 +126,7 @@ py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Ro
                 const std::optional<Rows>& y_lengths, std::int64_t dim, Call& call, double work_per_thread, bool path,
                 const py::object& progress) {
     std::vector<Problem<T>> problems;
-    std::vector<T> x_units, y_units;
+    Buffer<T> units[2];
     std::vector<Series<T>> xs, ys;
     const bool precomputed = call.options.metric == Metric::precomputed;
     if (precomputed) {
@@ -143,7 +135,7 @@ py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Ro
             const auto matrix = item.cast<py::array>();
             require(matrix.ndim() == 2 && matrix.dtype().equal(py::dtype::of<T>()) && matrix.shape(0) >= 1 &&
                         matrix.shape(1) >= 1 && (matrix.shape(1) == 1 || matrix.strides(1) == sizeof(T)) &&
-                        matrix.strides(0) % static_cast<py::ssize_t>(sizeof(T)) == 0,
+                        (matrix.shape(0) == 1 || matrix.strides(0) % static_cast<py::ssize_t>(sizeof(T)) == 0),
                     "matrices: (N, M) with contiguous rows");
             Problem<T> problem;
             problem.matrix = static_cast<const T*>(matrix.data());
@@ -157,14 +149,11 @@ py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Ro
         ys = parse_series<T>(y, y_lengths, dim);
         const std::size_t count = std::max(xs.size(), ys.size());
         require((xs.size() == count || xs.size() == 1) && (ys.size() == count || ys.size() == 1), "batch sizes");
-        require_finite(xs, dim, 0);
-        require_finite(ys, dim, 1);
-        if (call.options.metric == Metric::cosine) {
-            take_unit_frames(xs, dim, x_units);
-            take_unit_frames(ys, dim, y_units);
+        problems.resize(count);
+        for (std::size_t p = 0; p < count; ++p) {
+            problems[p].x.length = xs[xs.size() == 1 ? 0 : p].length;
+            problems[p].y.length = ys[ys.size() == 1 ? 0 : p].length;
         }
-        for (std::size_t p = 0; p < count; ++p)
-            problems.push_back({xs[xs.size() == 1 ? 0 : p], ys[ys.size() == 1 ? 0 : p]});
     }
     const auto count = static_cast<py::ssize_t>(problems.size());
     for (const Problem<T>& problem : problems) call.require_rows(problem.x.length);
@@ -185,6 +174,13 @@ py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Ro
     std::vector<Status> outcome(problems.size(), Status::ok);
     T* costs = cost.mutable_data();
     const Run run = watch(progress, [&](Pulse& pulse) {
+        if (!precomputed) {
+            if (!prepare<T>(call.options.metric, {&xs, &ys}, dim, units, pulse)) return Run{true, 0};
+            for (std::size_t p = 0; p < problems.size(); ++p) {
+                problems[p].x.data = xs[xs.size() == 1 ? 0 : p].data;
+                problems[p].y.data = ys[ys.size() == 1 ? 0 : p].data;
+            }
+        }
         return warp_pairs<T>(kernels_for<T>(call.isa), problems, dim, call.options, work_per_thread, pulse, costs,
                              outcome.data(), path ? paths.data() : nullptr);
     });
@@ -208,33 +204,28 @@ template <class T>
 int all_pairs(const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,
               const std::optional<Rows>& y_lengths, std::int64_t dim, Call& call, double work_per_thread,
               py::array& out, const py::object& progress) {
-    std::vector<T> x_units, y_units;
+    Buffer<T> units[2];
+    const bool self = y.is_none();
     std::vector<Series<T>> xs = parse_series<T>(x, x_lengths, dim), ys;
-    require_finite(xs, dim, 0);
-    const bool cosine = call.options.metric == Metric::cosine;
-    if (cosine) take_unit_frames(xs, dim, x_units);
-    if (y.is_none()) {
-        ys = xs;
-    } else {
-        ys = parse_series<T>(y, y_lengths, dim);
-        require_finite(ys, dim, 1);
-        if (cosine) take_unit_frames(ys, dim, y_units);
-    }
+    if (!self) ys = parse_series<T>(y, y_lengths, dim);
+    const std::size_t columns = self ? xs.size() : ys.size();
     for (const Series<T>& series : xs) call.require_rows(series.length);
     const auto size = static_cast<py::ssize_t>(sizeof(T));
     require(out.writeable() && out.dtype().equal(py::dtype::of<T>()) && out.ndim() == 2 &&
                 out.shape(0) == static_cast<py::ssize_t>(xs.size()) &&
-                out.shape(1) == static_cast<py::ssize_t>(ys.size()) && out.strides(1) == size &&
-                out.strides(0) % size == 0,
+                out.shape(1) == static_cast<py::ssize_t>(columns) && (out.shape(1) == 1 || out.strides(1) == size) &&
+                (out.shape(0) == 1 || out.strides(0) % size == 0),
             "out: an (n, m) array with contiguous rows");
     // A window given row by row is not its own transpose, so nothing can be mirrored.
-    const bool symmetric = y.is_none() && call.options.window.kind != Window::Kind::rows;
+    const bool symmetric = self && call.options.window.kind != Window::Kind::rows;
     T* costs = static_cast<T*>(out.mutable_data());
     const std::int64_t stride = out.strides(0) / size;
     return watch(progress,
                  [&](Pulse& pulse) {
-                     return warp_all_pairs<T>(kernels_for<T>(call.isa), xs, ys, symmetric, dim, call.options,
-                                              work_per_thread, pulse, costs, stride);
+                     if (!prepare<T>(call.options.metric, {&xs, self ? nullptr : &ys}, dim, units, pulse))
+                         return Run{true, 0};
+                     return warp_all_pairs<T>(kernels_for<T>(call.isa), xs, self ? xs : ys, symmetric, dim,
+                                              call.options, work_per_thread, pulse, costs, stride);
                  })
         .workers;
 }

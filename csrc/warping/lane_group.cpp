@@ -114,7 +114,8 @@ bool LaneGroup<T>::run_block(std::int64_t first, T* costs) {
     std::fill(state, state + (kBlockRows + 1) * width, inf);
     T* diagonal = state + kBlockRows * width;
     if (first == 0) {
-        std::fill(diagonal, diagonal + width, T(0));
+        // The one cell before the lattice: a window that starts later leaves no way in.
+        if (bounds_.begin == 0) std::fill(diagonal, diagonal + width, T(0));
     } else if (bounds_.begin > previous_begin_) {
         std::copy_n(row + (bounds_.begin - 1) * width, width, diagonal);
     }

@@ -42,7 +42,7 @@ Range Strips<T>::range(std::int64_t row) const {
 
 // y by phase, so that the columns of the lanes of one step, kDelay apart, lie side by side; and an empty row above.
 template <class T>
-void Strips<T>::load() {
+bool Strips<T>::load() {
     const int width = kernels_.width;
     offset_ = (kDelay - m_ % kDelay) % kDelay;
     const std::int64_t columns = offset_ + m_;
@@ -51,16 +51,24 @@ void Strips<T>::load() {
         stride_ = columns / kDelay + 2 * width;
         T* y = y_.reserve(kDelay * dim_ * stride_);
         std::fill(y, y + kDelay * dim_ * stride_, T(0));
-        for (std::int64_t j = 0; j < m_; ++j) {
-            const std::int64_t at = j + offset_;
-            T* out = y + (at % kDelay) * dim_ * stride_ + (width - 1) + at / kDelay;
-            for (std::int64_t d = 0; d < dim_; ++d) out[d * stride_] = problem_.y.data[j * dim_ + d];
+        // A few frames at a time, dimension by dimension: they stay in cache, and the writes run along each phase.
+        constexpr std::int64_t frames = 16 * kDelay;
+        for (std::int64_t from = 0; from < columns; from += frames) {
+            const std::int64_t to = std::min(from + frames, columns);
+            for (std::int64_t d = 0; d < dim_; ++d) {
+                for (std::int64_t at = std::max(from, offset_); at < to; ++at) {
+                    T* phase = y + (at % kDelay * dim_ + d) * stride_ + (width - 1);
+                    phase[at / kDelay] = problem_.y.data[(at - offset_) * dim_ + d];
+                }
+            }
+            if (!pacer_.proceed((to - from) * dim_)) return false;
         }
     }
     const std::int64_t room = columns + 2 * padding_;
     T* row = row_.reserve(room);
     std::fill(row, row + room, kInfinity<T>);
     row_at_zero_ = row + padding_;
+    return true;
 }
 
 template <class T>
@@ -214,7 +222,7 @@ auto Strips<T>::run(const Problem<T>& problem, ReversePath* path) -> Result {
     n_ = problem.x.length;
     m_ = problem.y.length;
     suspicious_ = false;
-    load();
+    if (!load()) return {kInfinity<T>, Status::ok, true};
     if (options_.window.kind != Window::Kind::none && !feasible(ranges_, m_))
         return {kInfinity<T>, Status::infeasible, false};
 

@@ -51,7 +51,7 @@ class Strips {
         T* snapshots = nullptr;
     };
 
-    void load();
+    bool load();
     void bound_strips();
     void place_checkpoints();
     Strip bound(std::int64_t first) const;

@@ -118,8 +118,9 @@ T settle(const Options& options, const Series<T>& x, const Series<T>& y, T cost,
     if (status != nullptr && *status == Status::ok && !(cost < inf)) {
         if (options.window.kind != Window::Kind::none) row_ranges(options.window, x.length, y.length, ranges);
         const bool has_path = options.window.kind == Window::Kind::none || feasible(ranges, y.length);
+        // Infinite costs of cells may leave no path either, which the caller can tell from overflow.
         if (!has_path) *status = Status::infeasible;
-        else if (!exceeds) *status = Status::precision_limit;
+        else if (!exceeds || options.metric == Metric::precomputed) *status = Status::precision_limit;
     }
     return exceeds ? inf : cost + T(0);
 }
@@ -252,27 +253,14 @@ Run warp_all_pairs(const Kernels<T>& kernels, const std::vector<Series<T>>& xs, 
     return {pulse.stopped(), used};
 }
 
-template <class T>
-void normalise_frames(const Series<T>& series, std::int64_t dim, T* out) {
-    for (std::int64_t t = 0; t < series.length; ++t) {
-        const T* frame = series.data + t * dim;
-        // Scaled by the largest value first: the squares neither overflow nor vanish.
-        T largest = 0, sum = 0;
-        for (std::int64_t d = 0; d < dim; ++d) largest = std::max(largest, std::abs(frame[d]));
-        for (std::int64_t d = 0; d < dim && largest > 0; ++d) sum += (frame[d] / largest) * (frame[d] / largest);
-        const T norm = std::sqrt(sum);
-        for (std::int64_t d = 0; d < dim; ++d) *out++ = largest > 0 ? frame[d] / largest / norm : T(0);
-    }
-}
-
-#define COALIGN_INSTANTIATE(T)                                                                                         \
-    template Run warp_pairs(const Kernels<T>&, const std::vector<Problem<T>>&, std::int64_t, const Options&, double,   \
-                            Pulse&, T*, Status*, ReversePath*);                                                        \
-    template Run warp_all_pairs(const Kernels<T>&, const std::vector<Series<T>>&, const std::vector<Series<T>>&, bool, \
-                                std::int64_t, const Options&, double, Pulse&, T*, std::int64_t);                       \
-    template void normalise_frames(const Series<T>&, std::int64_t, T*);
-COALIGN_INSTANTIATE(float)
-COALIGN_INSTANTIATE(double)
-#undef COALIGN_INSTANTIATE
+template Run warp_pairs(const Kernels<float>&, const std::vector<Problem<float>>&, std::int64_t, const Options&, double,
+                        Pulse&, float*, Status*, ReversePath*);
+template Run warp_all_pairs(const Kernels<float>&, const std::vector<Series<float>>&, const std::vector<Series<float>>&,
+                            bool, std::int64_t, const Options&, double, Pulse&, float*, std::int64_t);
+template Run warp_pairs(const Kernels<double>&, const std::vector<Problem<double>>&, std::int64_t, const Options&,
+                        double, Pulse&, double*, Status*, ReversePath*);
+template Run warp_all_pairs(const Kernels<double>&, const std::vector<Series<double>>&,
+                            const std::vector<Series<double>>&, bool, std::int64_t, const Options&, double, Pulse&,
+                            double*, std::int64_t);
 
 }  // namespace coalign::warping

@@ -31,8 +31,4 @@ Run warp_all_pairs(const Kernels<T>& kernels, const std::vector<Series<T>>& xs, 
                    bool symmetric, std::int64_t dim, const Options& options, double work_per_thread, Pulse& pulse,
                    T* out, std::int64_t stride);
 
-// Frames scaled to length 1, zero frames left at zero: what the cosine metric takes for its inputs.
-template <class T>
-void normalise_frames(const Series<T>& series, std::int64_t dim, T* out);
-
 }  // namespace coalign::warping

@@ -43,7 +43,7 @@ NUMPY = Kind()
 
 def is_array(obj: object) -> bool:
     """Whether `obj` is an array, as opposed to a number or a (nested) sequence of numbers."""
-    if isinstance(obj, np.generic):
+    if isinstance(obj, (np.generic, type)):
         return False
     return isinstance(obj, np.ndarray) or any(
         hasattr(obj, name)

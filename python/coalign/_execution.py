@@ -13,6 +13,9 @@ from typing import Any
 
 from . import _core
 from ._errors import DeviceError
+from ._validate import as_integer
+
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,12 @@ def thread_count(threads: Any) -> int:
     """Return the number of threads that a call may use."""
     if threads is None:
         return default_threads()
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    count = as_integer(threads)
+    if count is None:
         raise TypeError(f"threads: expected None or an integer, got {type(threads).__name__}")
-    count = threads.__index__()
     if count < 1:
         raise ValueError(f"threads: expected at least 1, got {count}")
-    return int(min(count, 1024))
+    return min(count, _MOST_THREADS)
 
 
 def default_threads() -> int:
@@ -92,7 +95,7 @@ def default_threads() -> int:
     if wanted:
         if not wanted.isdecimal() or int(wanted) < 1:
             raise ValueError(f"COALIGN_NUM_THREADS: expected a positive integer, got {wanted!r}")
-        return min(int(wanted), 1024)
+        return min(int(wanted), _MOST_THREADS)
     has_affinity = hasattr(os, "sched_getaffinity")
     cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     quota = _cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))

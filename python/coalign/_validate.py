@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -169,7 +170,12 @@ def take_lengths(lengths: Any, name: str, count: int, longest: int) -> npt.NDArr
         return np.full(count, longest, np.int64)
     if hasattr(lengths, "detach"):
         lengths = lengths.detach().cpu()
-    values = np.asarray(lengths)
+    try:
+        values = np.asarray(lengths)
+    except ValueError:
+        raise TypeError(f"{name}: expected integers, got {type(lengths).__name__}") from None
+    if values.size == 0 and not is_array(lengths):
+        values = values.astype(np.int64)
     if values.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integers, got dtype {values.dtype}")
     if values.shape != (count,):
@@ -190,14 +196,28 @@ def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
     return value
 
 
+def as_integer(value: Any) -> int | None:
+    """Return an integer scalar of any kind as an int; None for anything else, bool included."""
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
 def take_max_cost(max_cost: Any) -> float:
     """Check the greatest cost of interest; infinity when there is none."""
     if max_cost is None:
         return math.inf
+    if isinstance(max_cost, (str, bytes)):
+        raise TypeError(f"max_cost: expected a number, got {type(max_cost).__name__}")
     try:
         value = float(max_cost)
     except (TypeError, ValueError):
         raise TypeError(f"max_cost: expected a number, got {type(max_cost).__name__}") from None
+    except OverflowError:
+        raise ValueError("max_cost: expected a number that a float can hold") from None
     if math.isnan(value):
         raise ValueError("max_cost: expected a number, got NaN")
     return value
@@ -205,9 +225,9 @@ def take_max_cost(max_cost: Any) -> float:
 
 def take_radius(radius: Any, name: str) -> int:
     """Check a window's radius: an integer of at least 0."""
-    if isinstance(radius, (bool, np.bool_)) or not hasattr(radius, "__index__"):
+    value = as_integer(radius)
+    if value is None:
         raise TypeError(f"{name}: expected an integer radius, got {type(radius).__name__}")
-    value = int(radius.__index__())
     if value < 0:
         raise ValueError(f"{name}: expected a radius of at least 0, got {value}")
     return min(value, _LONGEST)
@@ -252,10 +272,19 @@ def take_out(
         )
     if not out.flags.writeable:
         raise ValueError("out: expected a writable array, got a read-only one")
-    if out.size and (out.strides[1] != out.itemsize or not out.flags.aligned):
+    if out.size == 0:
+        return out
+    if not out.flags.aligned or (shape[1] > 1 and out.strides[1] != out.itemsize):
         raise ValueError("out: expected rows of unit stride")
-    if out.size and abs(out.strides[0]) < shape[1] * out.itemsize and shape[0] > 1:
+    if shape[0] > 1 and abs(out.strides[0]) < shape[1] * out.itemsize:
         raise ValueError("out: expected rows that do not overlap")
-    if any(np.may_share_memory(out, array) for side in inputs for array in side.arrays):
+    if any(_overlap(out, array) for side in inputs for array in side.arrays):
         raise ValueError("out: expected memory of its own, got some of an input's")
     return out
+
+
+def _overlap(first: Array, second: Array) -> bool:
+    try:
+        return np.shares_memory(first, second, max_work=10_000)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return True

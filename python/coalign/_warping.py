@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,7 @@ class Matrices:
     """Precomputed local costs, a matrix per problem, cut to its lengths."""
 
     matrices: list[Array]
+    dtype: np.dtype[Any]
     kind: Kind
     is_batch: bool
     is_list: bool
@@ -163,9 +165,10 @@ class Matrices:
             m = _validate.take_lengths(y_lengths, "y_lengths", len(items), array.shape[2])
             items = [item[:i, :j] for item, i, j in zip(items, n, m, strict=True)]
         dtype = compute_dtype(*items) if items else array.dtype
-        for item in items:
-            _validate.require_frames(item.shape, "x")
-        return cls([_with_unit_stride(item, dtype) for item in items], kind, is_batch, is_list)
+        for i, item in enumerate(items):
+            _validate.require_frames(item.shape, f"x[{i}]" if is_list else "x")
+        matrices = [_with_unit_stride(item, dtype) for item in items]
+        return cls(matrices, dtype, kind, is_batch, is_list)
 
     def __len__(self) -> int:
         return len(self.matrices)
@@ -179,21 +182,23 @@ class Matrices:
     def run(self, options: Options, path: bool) -> Outcome:
         """Compute every problem."""
         if not self.matrices:
-            return _nothing(np.dtype(np.float64), path)
+            return _nothing(self.dtype, path)
         window = native_window(options.window, *self.lengths)
         outcome = self._call(self.matrices, options, window, path)
         cost, status = outcome[:2]
+        unlimited = replace(options, max_cost=math.inf)
         for p in np.flatnonzero(status == Status.NAN).tolist():
             self._require_costs(p, window)
             # What was not a cost lies outside the window: no part of the problem.
-            overflows = np.isinf(cost[p]) and not cost[p] > options.max_cost
-            status[p] = Status.PRECISION_LIMIT if overflows else Status.OK
+            status[p] = Status.PRECISION_LIMIT if np.isinf(cost[p]) else Status.OK
         for p in np.flatnonzero(status == Status.PRECISION_LIMIT).tolist():
             # Infinite for want of a path, or by overflow? Where each cost is 0, nothing overflows.
             matrix = self.matrices[p]
             free = np.where(np.isinf(matrix), matrix, matrix.dtype.type(0))
-            if np.isinf(self._call([free], options, window, False)[0][0]):
+            if np.isinf(self._call([free], unlimited, window, False)[0][0]):
                 status[p] = Status.INFEASIBLE
+            elif options.max_cost < math.inf:
+                status[p] = Status.OK
         return outcome
 
     def _call(

@@ -52,7 +52,7 @@ def native_window(
         return "slanted", window.radius
     if is_array(window) or isinstance(window, (list, tuple)):
         return "rows", _validate.take_rows(window, n, m)
-    if isinstance(window, (str, bytes, dict)):
+    if isinstance(window, (str, bytes, dict, type)):
         raise TypeError(
             "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, "
             f"got {type(window).__name__}"

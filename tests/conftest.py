@@ -1,0 +1,39 @@
+"""What the tests of every operation share."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from coalign import _execution
+
+# The same examples on every machine and in every run: a failure is never a matter of luck.
+settings.register_profile(
+    "coalign", deadline=None, derandomize=True, max_examples=50, database=None
+)
+settings.load_profile("coalign")
+
+
+def _instruction_sets() -> list[str]:
+    """The sets that this CPU runs, and those that COALIGN_REQUIRE_ISAS says it must."""
+    available = _execution.available()
+    required = [name for name in os.environ.get("COALIGN_REQUIRE_ISAS", "").split(",") if name]
+    return [*available, *(name for name in required if name not in available)]
+
+
+@pytest.fixture(scope="module", params=_instruction_sets())
+def isa(request: pytest.FixtureRequest) -> str:
+    """Each instruction set, for `_execution.forced`."""
+    name: str = request.param
+    if name not in _execution.available():
+        pytest.fail(f"COALIGN_REQUIRE_ISAS names {name}; this CPU runs {_execution.available()}")
+    return name
+
+
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> np.dtype:
+    """Each dtype that the kernels compute in."""
+    return np.dtype(request.param)

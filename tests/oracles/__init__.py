@@ -1,0 +1,1 @@
+"""What the answers should be: slow, obvious NumPy, written from the definitions alone."""

@@ -1,0 +1,204 @@
+"""Progress of long calls: a bar, or the caller's own function."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from coalign import dtw_cdist
+from coalign._progress import reporter
+from oracles.compare import assert_same_bits
+
+Array = npt.NDArray[Any]
+
+rng = np.random.default_rng(24)
+SMALL = rng.normal(size=(7, 12))
+LONG = rng.normal(size=(120, 500)).astype(np.float32)  # all pairs take some tenths of a second
+
+
+class Calls:
+    """A progress function that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int]] = []
+        self.threads: set[int] = set()
+
+    def __call__(self, done: int, total: int) -> None:
+        self.told.append((done, total))
+        self.threads.add(threading.get_ident())
+
+
+def check(calls: Calls, total: int) -> None:
+    """The counts rise to the total, of whole pairs, and come from this thread."""
+    done = [count for count, _ in calls.told]
+    assert {of for _, of in calls.told} == {total}
+    assert all(type(count) is int for count in done)
+    assert done == sorted(done)
+    assert done[0] >= 0
+    assert done[-1] == total
+    assert done.count(total) <= 2  # once by the work that ends, once by the call that returns
+    assert calls.threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_function_hears_of_a_long_call_while_it_runs(threads: int) -> None:
+    calls = Calls()
+    costs = dtw_cdist(LONG, LONG, threads=threads, progress=calls)
+    check(calls, 120 * 120)
+    assert len([done for done, total in calls.told if 0 < done < total]) >= 3
+    assert_same_bits(costs, dtw_cdist(LONG, LONG, threads=1))
+
+
+@pytest.mark.parametrize(
+    ("options", "total"),
+    [
+        ({}, 28),
+        ({"Y": SMALL[:3]}, 21),
+        ({"Y": SMALL}, 49),
+        ({"window": 2}, 28),
+        ({"window": np.tile([0, 12], (12, 1))}, 49),
+        ({"x_lengths": [12, 1, 5, 5, 9, 2, 12]}, 28),
+        ({"out": np.empty((7, 7))}, 28),
+        ({"max_cost": 1e-9}, 28),
+    ],
+    ids=["one", "two", "itself", "band", "bounds", "lengths", "out", "max_cost"],
+)
+def test_the_total_counts_the_pairs_that_are_computed(options: dict[str, Any], total: int) -> None:
+    calls = Calls()
+    dtw_cdist(SMALL, progress=calls, **options)
+    check(calls, total)
+
+
+def test_the_halves_of_a_symmetric_call_are_counted_once() -> None:
+    calls = Calls()
+    dtw_cdist([*LONG], progress=calls, threads=2)
+    check(calls, 120 * 121 // 2)
+    assert len(calls.told) >= 3
+
+
+def test_nothing_to_do_is_nothing_to_tell() -> None:
+    calls = Calls()
+    assert dtw_cdist(np.zeros((0, 4)), SMALL, progress=calls).shape == (0, 7)
+    assert calls.told == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_exception_in_the_function_stops_the_call_and_comes_out(threads: int) -> None:
+    class EnoughError(Exception):
+        pass
+
+    enough = EnoughError()
+    told = []
+
+    def stop(done: int, total: int) -> None:
+        told.append(done)
+        raise enough
+
+    big = np.tile(LONG, (10, 1))
+    start = time.monotonic()
+    with pytest.raises(EnoughError) as caught:
+        dtw_cdist(big, threads=threads, progress=stop)
+    assert caught.value is enough
+    assert len(told) == 1
+    assert told[0] < 1200 * 1201 // 2
+    assert time.monotonic() - start < 1.0  # all pairs take tens of seconds
+    expected = dtw_cdist(SMALL)
+    assert_same_bits(dtw_cdist(SMALL, progress=Calls()), expected)
+
+
+def test_an_exception_in_the_last_report_comes_out_too() -> None:
+    def stop(done: int, total: int) -> None:
+        if done == total:
+            raise KeyError("last")
+
+    with pytest.raises(KeyError, match="last"):
+        dtw_cdist(SMALL, progress=stop)
+
+
+def test_a_call_that_fails_is_never_reported_done() -> None:
+    calls = Calls()
+    spoilt = SMALL.copy()
+    spoilt[3, 3] = np.nan
+    with pytest.raises(ValueError, match=r"X: NaN at index \(3, 3\)"):
+        dtw_cdist(spoilt, progress=calls)
+    assert all(done < total for done, total in calls.told)
+
+
+def test_true_shows_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm")
+    costs = dtw_cdist(SMALL, progress=True)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "dtw_cdist: 100%" in shown.err
+    assert "28/28" in shown.err
+    assert_same_bits(costs, dtw_cdist(SMALL))
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_is_moved_as_the_function_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    tqdm_auto = pytest.importorskip("tqdm.auto")
+    bars: list[Bar] = []
+
+    class Bar:
+        """What is asked of tqdm."""
+
+        def __init__(self, *, total: int, desc: str) -> None:
+            self.total, self.desc, self.n, self.moves, self.is_open = total, desc, 0, [], False
+            bars.append(self)
+
+        def __enter__(self) -> Bar:
+            self.is_open = True
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.is_open = False
+
+        def update(self, count: int) -> None:
+            assert self.is_open
+            assert count >= 0
+            self.n += count
+            self.moves.append(count)
+
+    monkeypatch.setattr(tqdm_auto, "tqdm", Bar)
+    dtw_cdist(LONG, threads=2, progress=True)
+    spoilt = SMALL.copy()
+    spoilt[0, 0] = np.inf
+    with pytest.raises(ValueError, match="X: inf"):
+        dtw_cdist(spoilt, progress=True)
+    done, failed = bars
+    assert (done.desc, done.total, done.n) == ("dtw_cdist", 120 * 121 // 2, 120 * 121 // 2)
+    assert len(done.moves) >= 3
+    assert not done.is_open
+    assert (failed.n, failed.is_open) == (0, False)
+
+
+def test_a_bar_without_tqdm_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "tqdm"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(ImportError) as caught:
+        dtw_cdist(SMALL, progress=True)
+    assert str(caught.value) == 'progress=True needs tqdm: pip install "coalign[progress]"'
+    calls = Calls()
+    dtw_cdist(SMALL, progress=calls)
+    check(calls, 28)
+
+
+@pytest.mark.parametrize("progress", [1, 0, "yes", 2.0, [print]])
+def test_what_is_neither_a_bool_nor_a_function_is_refused(progress: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        dtw_cdist(SMALL, progress=progress)
+    assert str(caught.value) == f"progress: expected a bool or f(done, total), got {progress!r}"
+
+
+@pytest.mark.parametrize("progress", [False, None])
+def test_nobody_listens_unless_asked(progress: Any) -> None:
+    with reporter(progress, 10, "work") as report:
+        assert report is None
+    assert_same_bits(dtw_cdist(SMALL, progress=progress), dtw_cdist(SMALL))
