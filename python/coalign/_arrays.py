@@ -91,6 +91,9 @@ def same_kind(first: Kind, second: Kind, names: tuple[str, str]) -> Kind:
 
 def compute_dtype(*arrays: Array) -> np.dtype[Any]:
     """float32 where every array is float32, else float64 (`to_numpy` has left no other)."""
+    first: np.dtype[Any] = arrays[0].dtype
+    if len(arrays) == 1:
+        return first
     return np.result_type(*(array.dtype for array in arrays))
 
 

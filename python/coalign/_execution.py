@@ -16,6 +16,7 @@ from ._errors import DeviceError
 from ._validate import as_integer
 
 _MOST_THREADS = 1024
+_CGROUPS, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def default_threads() -> int:
         return min(int(wanted), _MOST_THREADS)
     has_affinity = hasattr(os, "sched_getaffinity")
     cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    quota = _cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    quota = _cgroup_quota(_CGROUPS, _MEMBERSHIP)
     return cpus if quota is None else max(1, min(cpus, quota))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import NUMPY, Array, Kind, is_array, same_kind, to_numpy
+from ._arrays import NUMPY, Array, Kind, compute_dtype, is_array, same_kind, to_numpy
 
 # Columns are counted in 32 bits beside float32 lanes.
 _LONGEST = 2**31 - 2**16
@@ -40,7 +40,7 @@ class SeriesBatch:
         """The items' common dtype."""
         if isinstance(self.data, np.ndarray):
             return self.data.dtype
-        return np.result_type(*(item.dtype for item in self.data))
+        return compute_dtype(*self.data)
 
     def native(self, dtype: np.dtype[Any]) -> tuple[Array | list[Array], Any]:
         """Return data and lengths: contiguous frames of `dtype`, copied only if they are not."""

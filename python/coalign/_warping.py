@@ -66,6 +66,9 @@ class Pairs:
 
     xs: SeriesBatch
     ys: SeriesBatch
+    n: npt.NDArray[np.int64]
+    m: npt.NDArray[np.int64]
+    dtype: np.dtype[Any]
 
     @classmethod
     def take(cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any) -> Pairs:
@@ -77,9 +80,14 @@ class Pairs:
         xs = _validate.take_series(x, "x", x_lengths, "x_lengths")
         ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
         _validate.require_like(xs, ys)
-        if xs.is_batch and ys.is_batch and len(xs) != len(ys):
+        n, m = xs.lengths, ys.lengths
+        if xs.is_batch and not ys.is_batch:
+            m = np.resize(m, n.shape)
+        elif ys.is_batch and not xs.is_batch:
+            n = np.resize(n, m.shape)
+        elif len(xs) != len(ys):
             raise ValueError(f"x and y: expected batches of one size, got {len(xs)} and {len(ys)}")
-        return cls(xs, ys)
+        return cls(xs, ys, n, m, np.result_type(xs.dtype, ys.dtype))
 
     @property
     def kind(self) -> Kind:
@@ -91,26 +99,11 @@ class Pairs:
         """Whether the results have a batch axis."""
         return self.xs.is_batch or self.ys.is_batch
 
-    def __len__(self) -> int:
-        return len(self.xs) if self.xs.is_batch else len(self.ys)
-
-    @property
-    def lengths(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Frames of x and of y, per problem."""
-        count = len(self)
-        n, m = (np.resize(side.lengths, count) for side in (self.xs, self.ys))
-        return n, m
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype that the problems are computed in."""
-        return np.result_type(self.xs.dtype, self.ys.dtype)
-
     def run(self, options: Options, path: bool) -> Outcome:
         """Compute every problem."""
-        if len(self) == 0:
+        if len(self.n) == 0:
             return _nothing(self.dtype, path)
-        arguments = options.native(native_window(options.window, *self.lengths), self.dtype)
+        arguments = options.native(native_window(options.window, self.n, self.m), self.dtype)
         x, x_lengths = self.xs.native(self.dtype)
         y, y_lengths = self.ys.native(self.dtype)
         try:
@@ -135,6 +128,8 @@ class Matrices:
     """Precomputed local costs, a matrix per problem, cut to its lengths."""
 
     matrices: list[Array]
+    n: npt.NDArray[np.int64]
+    m: npt.NDArray[np.int64]
     dtype: np.dtype[Any]
     kind: Kind
     is_batch: bool
@@ -168,22 +163,14 @@ class Matrices:
         for i, item in enumerate(items):
             _validate.require_frames(item.shape, f"x[{i}]" if is_list else "x")
         matrices = [_with_unit_stride(item, dtype) for item in items]
-        return cls(matrices, dtype, kind, is_batch, is_list)
-
-    def __len__(self) -> int:
-        return len(self.matrices)
-
-    @property
-    def lengths(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Rows and columns of each problem."""
-        n, m = np.array([matrix.shape for matrix in self.matrices], np.int64).reshape(-1, 2).T
-        return n, m
+        n, m = np.array([matrix.shape for matrix in matrices], np.int64).reshape(-1, 2).T
+        return cls(matrices, n, m, dtype, kind, is_batch, is_list)
 
     def run(self, options: Options, path: bool) -> Outcome:
         """Compute every problem."""
         if not self.matrices:
             return _nothing(self.dtype, path)
-        window = native_window(options.window, *self.lengths)
+        window = native_window(options.window, self.n, self.m)
         outcome = self._call(self.matrices, options, window, path)
         cost, status = outcome[:2]
         unlimited = replace(options, max_cost=math.inf)
@@ -264,14 +251,15 @@ def fill_all_pairs(
 def report(outcome: Outcome, problems: Pairs | Matrices) -> None:
     """Raise for the first infeasible problem, and warn of overflow."""
     cost, status = outcome[:2]
+    if not status.any():
+        return
     infeasible = np.flatnonzero(status == Status.INFEASIBLE)
     if infeasible.size:
         p = infeasible[0]
-        n, m = problems.lengths
         which = f"problem {p}: " if problems.is_batch else ""
         raise InfeasibleError(
             f"{which}no path through the window or the finite cells, "
-            f"for {n[p]} frames of x and {m[p]} of y"
+            f"for {problems.n[p]} frames of x and {problems.m[p]} of y"
         )
     overflown = np.count_nonzero(status == Status.PRECISION_LIMIT)
     if overflown:

@@ -205,7 +205,7 @@ def dtw(
     outcome = problems.run(options, bool(path))
     report(outcome, problems)
     cost, status, x_index, y_index = outcome
-    n, m = problems.lengths
+    n, m = problems.n, problems.m
     wrap = problems.kind.wrap
     if problems.is_batch:
         if path:
