@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/bindings.hpp"
@@ -35,12 +36,15 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
 
     module.doc() = "Native kernels of coalign. Private: the arguments are checked for memory safety only.";
 
-    static py::exception<NotFinite> not_finite(module, "NotFiniteError", PyExc_ValueError);
+    // Never destroyed: the interpreter may be gone by then.
+    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> not_finite;
+    not_finite.call_once_and_store_result(
+        [&]() -> py::object { return py::exception<NotFinite>(module, "NotFiniteError", PyExc_ValueError); });
     py::register_exception_translator([](std::exception_ptr error) {
         try {
             if (error) std::rethrow_exception(error);
         } catch (const NotFinite& found) {
-            py::set_error(not_finite, py::make_tuple(found.argument, found.item, found.element));
+            py::set_error(not_finite.get_stored(), py::make_tuple(found.argument, found.item, found.element));
         }
     });
 
