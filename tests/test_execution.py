@@ -112,7 +112,8 @@ def test_forced_collects_what_ran_and_ends_with_its_block() -> None:
         dtw(SERIES[0], SERIES[1])
 
 
-def test_forced_holds_for_its_own_thread_only() -> None:
+def test_forced_holds_for_its_own_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COALIGN_ISA", raising=False)
     first, last = _execution.available()[0], _execution.available()[-1]
     with _execution.forced(first) as runs, ThreadPoolExecutor(1) as pool:
         assert pool.submit(_execution.selected).result() == last
@@ -360,21 +361,23 @@ from coalign import dtw, dtw_cdist
 signal.signal(signal.SIGINT, signal.default_int_handler)
 threads = int(sys.argv[2])
 rng = np.random.default_rng(0)
-pair = rng.normal(size=(2, 60_000)).astype(np.float32)
 if sys.argv[1] == "many pairs":
     X = rng.normal(size=(3000, 500)).astype(np.float32)
     call = lambda: dtw_cdist(X, threads=threads)
 elif sys.argv[1] == "huge pair":
-    call = lambda: [dtw(*pair, threads=threads) for _ in range(20)]
+    x, y = rng.normal(size=(2, 150_000)).astype(np.float32)
+    call = lambda: dtw(x, y, threads=threads)
 elif sys.argv[1] == "huge pair with a path":
-    call = lambda: [dtw(*pair, path=True, threads=threads) for _ in range(20)]
+    x, y = rng.normal(size=(2, 100_000)).astype(np.float32)
+    call = lambda: dtw(x, y, path=True, threads=threads)
 elif sys.argv[1] == "long frames":
-    x, y = np.ones((200, 1000), np.float32), np.ones((40_000, 1000), np.float32)
-    call = lambda: [dtw(x, y, threads=threads) for _ in range(20)]
+    x, y = np.ones((400, 1000), np.float32), np.ones((40_000, 1000), np.float32)
+    call = lambda: dtw(x, y, threads=threads)
 elif sys.argv[1] == "first pass":
     X = np.ones((200_000, 256), np.float32)
-    call = lambda: [dtw_cdist(X[:1], X, metric="cosine", window=0, threads=threads)
-                    for _ in range(20)]
+    call = lambda: [
+        dtw_cdist(X[:1], X, metric="cosine", window=0, threads=threads) for _ in range(20)
+    ]
 try:
     print("ready", flush=True)
     call()
@@ -426,13 +429,13 @@ def test_ctrl_c_stops_a_call_within_100_milliseconds(call: str, threads: int, de
 
 
 INTERRUPTED_AGAIN = """
-import signal, sys, time
+import os, signal
 import numpy as np
 from coalign import dtw, dtw_cdist
 
 def resident():
     with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * 4096
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 class Interrupt(Exception):
     pass

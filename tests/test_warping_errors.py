@@ -810,6 +810,12 @@ def rows(*changed: tuple[int, tuple[int, int]]) -> Array:
         "window: expected (N, 2) bounds, got shape (8, 3)",
     ),
     (
+        "bounds of unequal length",
+        within([[0, 8]] * 7 + [[0]]),
+        TypeError,
+        "window: expected integer bounds, got list",
+    ),
+    (
         "too few rows",
         within(rows()[:7]),
         ValueError,

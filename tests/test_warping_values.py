@@ -27,7 +27,7 @@ DIMS = (1, 2, 3, 17)
 
 # Around the blocks of 8 rows and 6 steps, vectors of 2 to 16 lanes, and strips of 16 to 128 rows.
 LENGTHS = (1, 2, 5, 6, 7, 8, 9, 16, 17, 63, 64, 65, 127, 129, 257)
-SOME_LENGTHS = (1, 5, 9, 17, 66, 130)
+SOME_LENGTHS = (1, 5, 9, 17, 40, 130)
 
 # A path fits each of these, whatever the lengths.
 WINDOWS = {

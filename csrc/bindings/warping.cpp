@@ -121,6 +121,11 @@ Run watch(py::object progress, Work&& work) {
     return run;
 }
 
+// What a call used: the instruction set's name, and the number of workers.
+py::tuple used_by(Isa isa, const Run& run) {
+    return py::make_tuple(std::string(name(isa)), run.workers);
+}
+
 template <class T>
 py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,
                 const std::optional<Rows>& y_lengths, std::int64_t dim, Call& call, double work_per_thread, bool path,
@@ -173,6 +178,7 @@ py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Ro
     }
     std::vector<Status> outcome(problems.size(), Status::ok);
     T* costs = cost.mutable_data();
+    const Kernels<T>& kernels = kernels_for<T>(call.isa);
     const Run run = watch(progress, [&](Pulse& pulse) {
         if (!precomputed) {
             if (!prepare<T>(call.options.metric, {&xs, &ys}, dim, units, pulse)) return Run{true, 0};
@@ -181,12 +187,13 @@ py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Ro
                 problems[p].y.data = ys[ys.size() == 1 ? 0 : p].data;
             }
         }
-        return warp_pairs<T>(kernels_for<T>(call.isa), problems, dim, call.options, work_per_thread, pulse, costs,
-                             outcome.data(), path ? paths.data() : nullptr);
+        return warp_pairs<T>(kernels, problems, dim, call.options, work_per_thread, pulse, costs, outcome.data(),
+                             path ? paths.data() : nullptr);
     });
     for (py::ssize_t p = 0; p < count; ++p)
         status.mutable_data()[p] = static_cast<std::int32_t>(outcome[static_cast<std::size_t>(p)]);
-    if (!path) return py::make_tuple(cost, status, py::none(), py::none(), run.workers);
+    const py::tuple used = used_by(kernels.isa, run);
+    if (!path) return py::make_tuple(cost, status, py::none(), py::none(), used);
     for (std::size_t p = 0; p < paths.size(); ++p) {
         // The paths come last pair first; an owner of its own keeps a short path from holding a long array.
         const auto forward = [&](const std::int64_t* from) {
@@ -197,13 +204,13 @@ py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Ro
         x_index.append(forward(paths[p].x));
         y_index.append(forward(paths[p].y));
     }
-    return py::make_tuple(cost, status, x_index, y_index, run.workers);
+    return py::make_tuple(cost, status, x_index, y_index, used);
 }
 
 template <class T>
-int all_pairs(const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,
-              const std::optional<Rows>& y_lengths, std::int64_t dim, Call& call, double work_per_thread,
-              py::array& out, const py::object& progress) {
+py::tuple all_pairs(const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,
+                    const std::optional<Rows>& y_lengths, std::int64_t dim, Call& call, double work_per_thread,
+                    py::array& out, const py::object& progress) {
     Buffer<T> units[2];
     const bool self = y.is_none();
     std::vector<Series<T>> xs = parse_series<T>(x, x_lengths, dim), ys;
@@ -220,14 +227,13 @@ int all_pairs(const py::object& x, const py::object& y, const std::optional<Rows
     const bool symmetric = self && call.options.window.kind != Window::Kind::rows;
     T* costs = static_cast<T*>(out.mutable_data());
     const std::int64_t stride = out.strides(0) / size;
-    return watch(progress,
-                 [&](Pulse& pulse) {
-                     if (!prepare<T>(call.options.metric, {&xs, self ? nullptr : &ys}, dim, units, pulse))
-                         return Run{true, 0};
-                     return warp_all_pairs<T>(kernels_for<T>(call.isa), xs, self ? xs : ys, symmetric, dim,
-                                              call.options, work_per_thread, pulse, costs, stride);
-                 })
-        .workers;
+    const Kernels<T>& kernels = kernels_for<T>(call.isa);
+    const Run run = watch(progress, [&](Pulse& pulse) {
+        if (!prepare<T>(call.options.metric, {&xs, self ? nullptr : &ys}, dim, units, pulse)) return Run{true, 0};
+        return warp_all_pairs<T>(kernels, xs, self ? xs : ys, symmetric, dim, call.options, work_per_thread, pulse,
+                                 costs, stride);
+    });
+    return used_by(kernels.isa, run);
 }
 
 // The window as (N, 2) ranges of columns.
@@ -268,7 +274,7 @@ void bind_warping(py::module_& module) {
         py::kw_only(), py::arg("dtype"), py::arg("x"), py::arg("y"), py::arg("x_lengths"), py::arg("y_lengths"),
         py::arg("dim"), py::arg("metric"), py::arg("window"), py::arg("max_cost"), py::arg("path"), py::arg("threads"),
         py::arg("isa"), py::arg("work_per_thread"), py::arg("progress"),
-        "Costs, statuses, paths and the number of workers of a batch of pairs.");
+        "Costs, statuses and paths of a batch of pairs, and what was used: instruction set and workers.");
     module.def(
         "dtw_all_pairs",
         [](const std::string& dtype, const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,
@@ -282,7 +288,7 @@ void bind_warping(py::module_& module) {
         py::kw_only(), py::arg("dtype"), py::arg("x"), py::arg("y"), py::arg("x_lengths"), py::arg("y_lengths"),
         py::arg("dim"), py::arg("metric"), py::arg("window"), py::arg("max_cost"), py::arg("threads"), py::arg("isa"),
         py::arg("work_per_thread"), py::arg("out"), py::arg("progress"),
-        "Costs of all pairs, written to `out`; returns the number of workers.");
+        "Costs of all pairs, written to `out`; returns what was used: instruction set and workers.");
     module.def("window_ranges", &window_ranges, py::kw_only(), py::arg("window"), py::arg("n"), py::arg("m"),
                "Range of columns of each row of a window.");
 }

@@ -133,6 +133,7 @@ void strip_pass(const StripPass<T>& pass) {
 // In the order of Local; the matrix form has no lanes.
 template <class T>
 inline constexpr warping::Kernels<T> kTable{
+    Isa::COALIGN_SET,
     kWidth<T>,
     pack<T>,
     {lane_pass<T, Local::square, false>, lane_pass<T, Local::magnitude, false>, lane_pass<T, Local::square_sum, false>,

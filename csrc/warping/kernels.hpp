@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/isa.hpp"
+
 namespace coalign::warping {
 
 // Eight rows: 8 chains of min-min-fma (8 cycles) hide each other's latency, and the row buffer is read and
@@ -88,6 +90,7 @@ struct StripPass {
 
 template <class T>
 struct Kernels {
+    Isa isa;  // the set they were compiled for, so that a caller can tell what ran
     int width;
     // Series of `sizes[lane]` elements to [element][lane], zero up to `padded`, a multiple of the width.
     void (*pack)(const T* const* series, const std::int64_t* sizes, std::int64_t padded, T* out);

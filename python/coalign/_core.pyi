@@ -32,7 +32,7 @@ def dtw_pairs(
     npt.NDArray[np.int32],
     list[npt.NDArray[np.int64]] | None,
     list[npt.NDArray[np.int64]] | None,
-    int,
+    tuple[str, int],
 ]: ...
 def dtw_all_pairs(
     *,
@@ -50,5 +50,5 @@ def dtw_all_pairs(
     work_per_thread: float,
     out: npt.NDArray[Any],
     progress: Callable[[int], None] | None,
-) -> int: ...
+) -> tuple[str, int]: ...
 def window_ranges(*, window: tuple[str, Any], n: int, m: int) -> npt.NDArray[np.int64]: ...

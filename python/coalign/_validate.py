@@ -168,16 +168,7 @@ def take_lengths(lengths: Any, name: str, count: int, longest: int) -> npt.NDArr
     """Check the lengths of a padded batch: `count` integers in [1, longest]."""
     if lengths is None:
         return np.full(count, longest, np.int64)
-    if hasattr(lengths, "detach"):
-        lengths = lengths.detach().cpu()
-    try:
-        values = np.asarray(lengths)
-    except ValueError:
-        raise TypeError(f"{name}: expected integers, got {type(lengths).__name__}") from None
-    if values.size == 0 and not is_array(lengths):
-        values = values.astype(np.int64)
-    if values.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected integers, got dtype {values.dtype}")
+    values = _take_integers(lengths, name, "integers")
     if values.shape != (count,):
         raise ValueError(f"{name}: expected shape ({count},), got {values.shape}")
     wrong = np.flatnonzero((values < 1) | (values > longest))
@@ -187,6 +178,21 @@ def take_lengths(lengths: Any, name: str, count: int, longest: int) -> npt.NDArr
             f"{name}: expected lengths from 1 to {longest}, got {values[first]} at index {first}"
         )
     return values.astype(np.int64)
+
+
+def _take_integers(obj: Any, name: str, wanted: str) -> Array:
+    """Take an option that is an array of integers, from any kind of array or a list."""
+    if hasattr(obj, "detach"):
+        obj = obj.detach().cpu()
+    try:
+        values = np.asarray(obj)
+    except ValueError:
+        raise TypeError(f"{name}: expected {wanted}, got {type(obj).__name__}") from None
+    if values.size == 0 and not is_array(obj):
+        return values.astype(np.int64)
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected {wanted}, got dtype {values.dtype}")
+    return values
 
 
 def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
@@ -237,9 +243,7 @@ def take_rows(
     window: Any, n: npt.NDArray[np.int64], m: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Check a window given as [start, stop) of each row, for problems of n rows and m columns."""
-    rows = np.asarray(window)
-    if rows.dtype.kind not in "iu":
-        raise TypeError(f"window: expected integer bounds, got dtype {rows.dtype}")
+    rows = _take_integers(window, "window", "integer bounds")
     if rows.ndim != 2 or rows.shape[1] != 2:
         raise ValueError(f"window: expected (N, 2) bounds, got shape {rows.shape}")
     if (n != len(rows)).any():

@@ -107,7 +107,7 @@ class Pairs:
         x, x_lengths = self.xs.native(self.dtype)
         y, y_lengths = self.ys.native(self.dtype)
         try:
-            cost, status, x_index, y_index, workers = _core.dtw_pairs(
+            cost, status, x_index, y_index, used = _core.dtw_pairs(
                 x=x,
                 y=y,
                 x_lengths=x_lengths,
@@ -119,7 +119,7 @@ class Pairs:
             )
         except _core.NotFiniteError as error:
             raise _not_finite(error, self.xs, self.ys) from None
-        _execution.note_run(arguments["isa"], workers)
+        _execution.note_run(*used)
         return cost, status, x_index, y_index
 
 
@@ -192,7 +192,7 @@ class Matrices:
         self, matrices: list[Array], options: Options, window: tuple[str, Any], path: bool
     ) -> Outcome:
         arguments = options.native(window, matrices[0].dtype)
-        cost, status, x_index, y_index, workers = _core.dtw_pairs(
+        cost, status, x_index, y_index, used = _core.dtw_pairs(
             x=matrices,
             y=None,
             x_lengths=None,
@@ -202,7 +202,7 @@ class Matrices:
             progress=None,
             **arguments,
         )
-        _execution.note_run(arguments["isa"], workers)
+        _execution.note_run(*used)
         return cost, status, x_index, y_index
 
     def _require_costs(self, problem: int, window: tuple[str, Any]) -> None:
@@ -233,7 +233,7 @@ def fill_all_pairs(
     arguments = options.native(window, costs.dtype)
     with reporter(progress, total, "dtw_cdist") as report_done:
         try:
-            workers = _core.dtw_all_pairs(
+            used = _core.dtw_all_pairs(
                 x=x,
                 y=y,
                 x_lengths=x_lengths,
@@ -245,7 +245,7 @@ def fill_all_pairs(
             )
         except _core.NotFiniteError as error:
             raise _not_finite(error, xs, columns) from None
-    _execution.note_run(arguments["isa"], workers)
+    _execution.note_run(*used)
 
 
 def report(outcome: Outcome, problems: Pairs | Matrices) -> None:
