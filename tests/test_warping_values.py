@@ -610,3 +610,22 @@ def test_max_cost_looks_at_the_whole_of_a_path_whose_cost_falls(
         assert coalign.dtw(cost, max_cost=total, **options).cost == total
         assert coalign.dtw(cost, max_cost=np.nextafter(total, -np.inf), **options).cost == math.inf
     assert {run.isa for run in runs} == {isa}
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean"])
+@pytest.mark.parametrize("offset", [0, 100])
+@pytest.mark.parametrize("noise", [1e-5, 1e-2])
+@pytest.mark.parametrize("dim", [16, 64])
+def test_close_frames_of_many_dimensions_keep_their_digits(isa, dtype, dim, noise, offset, metric):
+    # |x|^2 + |y|^2 - 2 x.y would lose them all: the squares are 1e4 to 1e13 times the cost.
+    rng = np.random.default_rng(dim)
+    x = (rng.normal(size=(40, dim)) + offset).astype(dtype)
+    y = (x[np.sort(rng.integers(0, 40, 50))] + noise * rng.normal(size=(50, dim))).astype(dtype)
+    expected = accumulate(local_costs(x.astype(float), y.astype(float), metric))[-1, -1]
+    with coalign._execution.forced(isa):
+        single = coalign.dtw(x, y, metric=metric).cost
+        batch = coalign.dtw([x] * 20, y, metric=metric).cost
+    # A few roundings of each squared difference and of each sum.
+    tolerance = 40 * np.finfo(dtype).eps
+    assert abs(single - expected) <= tolerance * expected
+    assert (batch == single).all()

@@ -121,7 +121,8 @@ void strip_pass(const StripPass<T>& pass) {
                 record += kBlockRows * width;
             } else {
                 // Lane 0 is the strip's last row. The other lanes land on columns that later steps overwrite, and
-                // behind the columns that the top lane has still to read.
+                // behind the columns that the top lane has still to read. What they leave past the last column is
+                // masked: a lane is kDelay columns further than where it lands, past its own rows' windows.
                 store(pass.row + step - kDelay * (width - 1), bottom);
             }
         }

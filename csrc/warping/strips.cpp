@@ -202,9 +202,6 @@ bool Strips<T>::advance(const Strip& strip, bool keep) {
         if (!pacer_.proceed((end - at) * kDelay * kBlockRows * dim_)) return false;
         at = end;
     }
-    // What the lanes above the last row left behind it: outside this strip's window, so infinite to the next one.
-    const std::int64_t last = strip.end * kDelay - 1 - kDelay * (kernels_.width - 1);
-    std::fill_n(row_at_zero_ + last + 1, kernels_.width, kInfinity<T>);
     return true;
 }
 

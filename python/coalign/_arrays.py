@@ -108,7 +108,25 @@ def _is_tracer(obj: object) -> bool:
     return jax is not None and isinstance(obj, jax.core.Tracer)
 
 
+def writable(obj: Any, name: str) -> tuple[Array, Kind]:
+    """View the host memory of an array that results go to; nothing is converted."""
+    if isinstance(obj, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got a masked one")
+    if isinstance(obj, np.ndarray):
+        return np.asarray(obj), NUMPY
+    if array_api_compat.is_torch_array(obj):
+        return _memory_of(obj, name), Kind("torch", str(obj.device))
+    raise TypeError(f"{name}: expected an array, got {type(obj).__name__}")
+
+
 def _from_torch(tensor: Any, name: str) -> tuple[Array, Kind]:
+    kind = Kind("torch", str(tensor.device))
+    if str(tensor.dtype) == "torch.bfloat16" and not tensor.requires_grad:
+        tensor = tensor.float()
+    return _real(_memory_of(tensor, name), name), kind
+
+
+def _memory_of(tensor: Any, name: str) -> Array:
     if tensor.requires_grad:
         raise TypeError(
             f"{name}: expected a tensor that does not require grad, as gradients do not flow "
@@ -119,9 +137,14 @@ def _from_torch(tensor: Any, name: str) -> tuple[Array, Kind]:
             f"{name}: lies on {tensor.device}, and coalign was built without CUDA; "
             "pass tensor.cpu()"
         )
-    if str(tensor.dtype) == "torch.bfloat16":
-        tensor = tensor.float()
-    return _real(tensor.numpy(), name), Kind("torch", str(tensor.device))
+    try:
+        memory: Array = tensor.resolve_neg().numpy()
+    except (RuntimeError, TypeError) as error:
+        raise TypeError(
+            f"{name}: expected a plain dense tensor, got {type(tensor).__name__} of {tensor.dtype} "
+            f"in layout {tensor.layout}: {error}"
+        ) from None
+    return memory
 
 
 def _from_other(obj: Any, name: str) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import NUMPY, Array, Kind, compute_dtype, is_array, same_kind, to_numpy
+from ._arrays import NUMPY, Array, Kind, compute_dtype, is_array, same_kind, to_numpy, writable
 
 # Columns are counted in 32 bits beside float32 lanes.
 _LONGEST = 2**31 - 2**16
@@ -266,25 +266,26 @@ def take_out(
     out: Any, shape: tuple[int, int], dtype: np.dtype[Any], inputs: tuple[SeriesBatch, SeriesBatch]
 ) -> Array:
     """Check a preallocated result."""
-    if hasattr(out, "detach"):
-        out, _ = to_numpy(out, "out")
-    if not isinstance(out, np.ndarray):
+    if not is_array(out):
         raise TypeError(f"out: expected an array, got {type(out).__name__}")
-    if out.shape != shape or out.dtype != dtype:
+    got_shape, got_dtype = tuple(out.shape), str(out.dtype).removeprefix("torch.")
+    if got_shape != shape or got_dtype != dtype.name:
         raise ValueError(
-            f"out: expected shape {shape} of {dtype}, got shape {out.shape} of {out.dtype}"
+            f"out: expected shape {shape} of {dtype}, got shape {got_shape} of {got_dtype}"
         )
-    if not out.flags.writeable:
+    view, kind = writable(out, "out")
+    same_kind(inputs[0].kind, kind, (inputs[0].name, "out"))
+    if not view.flags.writeable:
         raise ValueError("out: expected a writable array, got a read-only one")
-    if out.size == 0:
-        return out
-    if not out.flags.aligned or (shape[1] > 1 and out.strides[1] != out.itemsize):
+    if view.size == 0:
+        return view
+    if not view.flags.aligned or (shape[1] > 1 and view.strides[1] != view.itemsize):
         raise ValueError("out: expected rows of unit stride")
-    if shape[0] > 1 and abs(out.strides[0]) < shape[1] * out.itemsize:
+    if shape[0] > 1 and abs(view.strides[0]) < shape[1] * view.itemsize:
         raise ValueError("out: expected rows that do not overlap")
-    if any(_overlap(out, array) for side in inputs for array in side.arrays):
+    if any(_overlap(view, array) for side in inputs for array in side.arrays):
         raise ValueError("out: expected memory of its own, got some of an input's")
-    return out
+    return view
 
 
 def _overlap(first: Array, second: Array) -> bool:
