@@ -366,3 +366,22 @@ def test_matrices_of_a_batch() -> None:
 def test_matrices_of_an_empty_path() -> None:
     W_x, W_y = coalign.dtw(np.zeros(3), np.ones(4), path=True, max_cost=1.0).matrices()
     assert (W_x.shape, W_y.shape) == ((3, 0), (4, 0))
+
+
+@pytest.mark.parametrize("window", [None, 3, 40, slanted(30)], ids=str)
+@pytest.mark.parametrize("metric", ["sqeuclidean", "precomputed"])
+@pytest.mark.parametrize("shape", [(1, 30), (17, 5), (150, 90), (700, 430), (400, 900)])
+def test_paths_by_groups_of_strips_are_the_same(isa, dtype, shape, metric, window):
+    rng = np.random.default_rng(shape[0])
+    if metric == "precomputed":
+        sides = [rng.integers(0, 3, shape).astype(dtype)]
+    else:
+        sides = [rng.integers(0, 3, length).astype(dtype) for length in shape]
+    options = {"metric": metric, "window": window, "path": True}
+    with _execution.forced(isa):
+        expected = coalign.dtw(*sides, **options)
+    with _execution.forced(isa, checkpoint_bytes=0):
+        warping = coalign.dtw(*sides, **options)
+    assert warping.cost == expected.cost
+    assert warping.x_index.tolist() == expected.x_index.tolist()
+    assert warping.y_index.tolist() == expected.y_index.tolist()

@@ -96,8 +96,10 @@ bool prepare(Metric metric, std::vector<Series<T>>* const (&sides)[2], std::int6
 }
 
 struct Call {
-    Call(const std::string& metric, const py::tuple& window, double max_cost, int threads, const std::string& isa_name)
-        : options{parse_metric(metric), parse_window(window, rows), max_cost, threads}, isa(choose_isa(isa_name)) {}
+    Call(const std::string& metric, const py::tuple& window, double max_cost, int threads, const std::string& isa_name,
+         std::int64_t checkpoint_bytes = kCheckpointBytes)
+        : options{parse_metric(metric), parse_window(window, rows), max_cost, threads, checkpoint_bytes},
+          isa(choose_isa(isa_name)) {}
     // The window's array covers this many rows.
     void require_rows(std::int64_t length) const {
         require(options.window.kind != Window::Kind::rows || rows.shape(0) == length, "window: one row per frame of x");
@@ -261,19 +263,20 @@ bool is_float32(const std::string& dtype) {
 
 void bind_warping(py::module_& module) {
     module.attr("warping_work_per_thread") = kWorkPerThread;
+    module.attr("warping_checkpoint_bytes") = kCheckpointBytes;
     module.def(
         "dtw_pairs",
         [](const std::string& dtype, const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,
            const std::optional<Rows>& y_lengths, std::int64_t dim, const std::string& metric, const py::tuple& window,
            double max_cost, bool path, int threads, const std::string& isa, double work_per_thread,
-           const py::object& progress) {
-            Call call(metric, window, max_cost, threads, isa);
+           const py::object& progress, std::int64_t checkpoint_bytes) {
+            Call call(metric, window, max_cost, threads, isa, checkpoint_bytes);
             return (is_float32(dtype) ? pairs<float> : pairs<double>)(x, y, x_lengths, y_lengths, dim, call,
                                                                       work_per_thread, path, progress);
         },
         py::kw_only(), py::arg("dtype"), py::arg("x"), py::arg("y"), py::arg("x_lengths"), py::arg("y_lengths"),
         py::arg("dim"), py::arg("metric"), py::arg("window"), py::arg("max_cost"), py::arg("path"), py::arg("threads"),
-        py::arg("isa"), py::arg("work_per_thread"), py::arg("progress"),
+        py::arg("isa"), py::arg("work_per_thread"), py::arg("progress"), py::arg("checkpoint_bytes"),
         "Costs, statuses and paths of a batch of pairs, and what was used: instruction set and workers.");
     module.def(
         "dtw_all_pairs",

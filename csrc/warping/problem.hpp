@@ -20,11 +20,15 @@ struct Series {
     std::int64_t length;
 };
 
+inline constexpr std::int64_t kCheckpointBytes = std::int64_t{1} << 27;
+
 struct Options {
     Metric metric = Metric::sqeuclidean;
     Window window;
     double max_cost = std::numeric_limits<double>::infinity();
     int threads = 1;
+    // Past this much memory for the checkpoints of one path, they are kept by groups of strips.
+    std::int64_t checkpoint_bytes = kCheckpointBytes;
 };
 
 inline Local local_cost(Metric metric, std::int64_t dim) {

@@ -101,20 +101,90 @@ void Strips<T>::bound_strips() {
     for (std::int64_t first = 0; first < n_; first += height()) strips_.push_back(bound(first));
 }
 
-// One piece of memory for every strip's last row and snapshots.
 template <class T>
-void Strips<T>::place_checkpoints() {
-    const auto snapshots = [&](const Strip& strip) {
-        return ceil_div(strip.end - strip.begin, kSnapshotBlocks) * state_size();
-    };
+std::int64_t Strips<T>::snapshot_size(const Strip& strip) const {
+    return ceil_div(strip.end - strip.begin, kSnapshotBlocks) * state_size();
+}
+
+// How many strips make a group; all of them while their checkpoints are small enough.
+template <class T>
+void Strips<T>::plan_checkpoints() {
+    group_ = strips_.size();
     std::int64_t total = 0;
-    for (const Strip& strip : strips_) total += strip.row_end - strip.row_begin + snapshots(strip);
-    T* at = checkpoints_.reserve(total);
-    for (Strip& strip : strips_) {
-        strip.snapshots = at;
-        strip.saved = at + snapshots(strip);
-        at = strip.saved + (strip.row_end - strip.row_begin);
+    for (const Strip& strip : strips_) total += checkpoint_size(strip);
+    if (total * static_cast<std::int64_t>(sizeof(T)) <= options_.checkpoint_bytes) return;
+    while (group_ > 1 && (group_ - 1) * (group_ - 1) >= strips_.size()) --group_;
+    std::int64_t rows = 0;
+    for (std::size_t index = group_ - 1; index < strips_.size(); index += group_)
+        rows += strips_[index].row_end - strips_[index].row_begin;
+    T* at = group_rows_.reserve(rows);
+    for (std::size_t index = group_ - 1; index < strips_.size(); index += group_) {
+        strips_[index].saved = at;
+        at += strips_[index].row_end - strips_[index].row_begin;
     }
+}
+
+// One piece of memory for the last rows and the snapshots of strips [first, last).
+template <class T>
+void Strips<T>::place_checkpoints(std::size_t first, std::size_t last) {
+    std::int64_t total = 0;
+    for (std::size_t index = first; index < last; ++index) total += checkpoint_size(strips_[index]);
+    T* at = checkpoints_.reserve(total);
+    for (std::size_t index = first; index < last; ++index) {
+        Strip& strip = strips_[index];
+        strip.snapshots = at;
+        T* row = at + snapshot_size(strip);
+        // A group's last row has a place of its own, which outlives the group.
+        if (group_ == strips_.size() || !ends_group(index)) strip.saved = row;
+        at += checkpoint_size(strip);
+    }
+}
+
+// Brings the checkpoints of the strips from the start of `wanted`'s group to it, as far as `column`, into memory.
+template <class T>
+bool Strips<T>::enter_group(std::size_t wanted, std::int64_t column) {
+    const std::size_t first = wanted / group_ * group_;
+    const std::int64_t end = floor_div(column + kDelay * (kernels_.width - 1), kDelay) + 1;
+    for (std::size_t index = first; index <= wanted; ++index) {
+        Strip& strip = strips_[index];
+        strip.end = std::min(strip.end, end);
+        strip.clear_begin = std::min(strip.clear_begin, end);
+        strip.clear_end = std::min(strip.clear_end, end);
+        if (!ends_group(index)) strip.row_end = std::min(strip.row_end, column + 1);
+    }
+    place_checkpoints(first, wanted + 1);
+    restore_row(first);
+    for (std::size_t index = first; index <= wanted; ++index) {
+        if (!run_strip(index, true)) return false;
+        if (index < wanted) save_row(strips_[index]);
+    }
+    return true;
+}
+
+// The row above a strip, from what was saved of it.
+template <class T>
+void Strips<T>::restore_row(std::size_t index) {
+    std::fill_n(row_at_zero_ - padding_, offset_ + m_ + 2 * padding_, kInfinity<T>);
+    if (index == 0) {
+        row_at_zero_[offset_ - 1] = T(0);
+        return;
+    }
+    const Strip& above = strips_[index - 1];
+    std::copy(above.saved, above.saved + (above.row_end - above.row_begin), row_at_zero_ + above.row_begin);
+}
+
+template <class T>
+void Strips<T>::save_row(const Strip& strip) {
+    std::copy(row_at_zero_ + strip.row_begin, row_at_zero_ + strip.row_end, strip.saved);
+}
+
+template <class T>
+bool Strips<T>::run_strip(std::size_t index, bool keep) {
+    const Strip& strip = strips_[index];
+    enter(strip, index == 0 ? nullptr : &strips_[index - 1]);
+    fill_masks(strip);
+    pack_rows(strip.first);
+    return advance(strip, keep);
 }
 
 template <class T>
@@ -224,16 +294,14 @@ auto Strips<T>::run(const Problem<T>& problem, ReversePath* path) -> Result {
         return {kInfinity<T>, Status::infeasible, false};
 
     bound_strips();
-    if (path != nullptr) place_checkpoints();
+    if (path != nullptr) plan_checkpoints();
+    const bool keep = path != nullptr && group_ == strips_.size();
+    if (keep) place_checkpoints(0, strips_.size());
     for (std::size_t index = 0; index < strips_.size(); ++index) {
-        const Strip& strip = strips_[index];
-        enter(strip, index == 0 ? nullptr : &strips_[index - 1]);
-        fill_masks(strip);
-        pack_rows(strip.first);
-        if (!advance(strip, path != nullptr)) return {kInfinity<T>, Status::ok, true};
+        if (!run_strip(index, keep)) return {kInfinity<T>, Status::ok, true};
         if (index + 1 == strips_.size()) break;
-        if (path != nullptr) std::copy(row_at_zero_ + strip.row_begin, row_at_zero_ + strip.row_end, strip.saved);
-        if (hopeless(strip)) return {kInfinity<T>, Status::ok, false};
+        if (path != nullptr && (keep || ends_group(index))) save_row(strips_[index]);
+        if (hopeless(strips_[index])) return {kInfinity<T>, Status::ok, false};
     }
     const std::int64_t last = n_ - 1 - strips_.back().first;
     const std::int64_t lane = kernels_.width - 1 - last / kBlockRows;
@@ -250,14 +318,7 @@ template <class T>
 T* Strips<T>::record(std::size_t index, std::int64_t from, std::int64_t to) {
     const Strip& strip = strips_[index];
     const std::int64_t step = height();  // elements recorded a step
-    if (index > 0) {
-        const Strip& above = strips_[index - 1];
-        std::fill_n(row_at_zero_ - padding_, offset_ + m_ + 2 * padding_, kInfinity<T>);
-        std::copy(above.saved, above.saved + (above.row_end - above.row_begin), row_at_zero_ + above.row_begin);
-    } else {
-        std::fill_n(row_at_zero_ - padding_, offset_ + m_ + 2 * padding_, kInfinity<T>);
-        row_at_zero_[offset_ - 1] = T(0);
-    }
+    restore_row(index);
     const std::int64_t snapshot = (from - strip.begin) / kSnapshotBlocks;
     std::copy_n(strip.snapshots + snapshot * state_size(), state_size(), state_.data());
     T* out = record_.reserve((kSnapshotBlocks * 2 + 4) * kDelay * step + step);
@@ -290,6 +351,9 @@ bool Strips<T>::trace(ReversePath& path) {
         const std::int64_t step = j + kDelay * below_top;
         // The cells that a move can come from were computed up to kDelay + 1 steps before.
         const std::int64_t earliest = step - kDelay - 1;
+        if (group_ < strips_.size() && (index == strips_.size() || wanted / group_ != index / group_)) {
+            if (!enter_group(wanted, j)) return false;
+        }
         if (wanted != index || earliest < from * kDelay) {
             const Strip& strip = strips_[wanted];
             if (wanted != index || from > strip.begin) {

@@ -1,9 +1,11 @@
 // The engine for one pair: strips of rows, each vector a skewed column of the strip.
 //
 // A path is recovered from checkpoints: the last row of every strip, and the state of the strip every few blocks of
-// steps. Back-tracing runs the few stretches of steps that the path crosses a second time, recording them. On AVX-512
-// that is 0.07 bytes a cell in float32 and 0.2 in float64, less than two bits a cell, and the forward pass keeps its
-// speed.
+// steps. Where all of them would take much memory, the forward pass keeps only the last row of every group of strips,
+// and back-tracing runs a group again, up to the column where the path leaves it, when it gets there: the memory of a
+// square root of the strips for at most twice the time. Back-tracing runs the few stretches of steps that the path
+// crosses a second time, recording them. On AVX-512 that is 0.07 bytes a cell in float32 and 0.2 in float64, less than
+// two bits a cell, and the forward pass keeps its speed.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +55,17 @@ class Strips {
 
     bool load();
     void bound_strips();
-    void place_checkpoints();
+    void plan_checkpoints();
+    void place_checkpoints(std::size_t first, std::size_t last);
+    bool enter_group(std::size_t wanted, std::int64_t column);
+    bool run_strip(std::size_t index, bool keep);
+    void restore_row(std::size_t index);
+    void save_row(const Strip& strip);
+    std::int64_t snapshot_size(const Strip& strip) const;
+    std::int64_t checkpoint_size(const Strip& strip) const {
+        return snapshot_size(strip) + strip.row_end - strip.row_begin;
+    }
+    bool ends_group(std::size_t index) const { return (index + 1) % group_ == 0; }
     Strip bound(std::int64_t first) const;
     void enter(const Strip& strip, const Strip* above);
     void fill_masks(const Strip& strip);
@@ -82,7 +94,8 @@ class Strips {
     bool suspicious_ = false;
     std::vector<Range> ranges_;
     std::vector<Strip> strips_;
-    Buffer<T> x_, y_, row_, state_, scratch_, record_, checkpoints_;
+    std::size_t group_ = 1;  // strips whose checkpoints are in memory together
+    Buffer<T> x_, y_, row_, state_, scratch_, record_, checkpoints_, group_rows_;
     Buffer<LaneInt<T>> start_, stop_;
     T* row_at_zero_ = nullptr;
 };

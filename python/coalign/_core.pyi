@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 compiler: str
 warping_work_per_thread: float
+warping_checkpoint_bytes: int
 
 class NotFiniteError(ValueError): ...
 
@@ -27,6 +28,7 @@ def dtw_pairs(
     isa: str,
     work_per_thread: float,
     progress: Callable[[int], None] | None,
+    checkpoint_bytes: int,
 ) -> tuple[
     npt.NDArray[Any],
     npt.NDArray[np.int32],

@@ -9,13 +9,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from . import _core
 from ._errors import DeviceError
 from ._validate import as_integer
 
 _MOST_THREADS = 1024
+_Number = TypeVar("_Number", int, float)
 _CGROUPS, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -31,6 +32,7 @@ class Run:
 class _Override:
     isa: str | None = None
     work_per_thread: float | None = None
+    checkpoint_bytes: int | None = None
     runs: list[Run] = field(default_factory=list)
 
 
@@ -38,12 +40,18 @@ _override: ContextVar[_Override | None] = ContextVar("coalign_override", default
 
 
 @contextmanager
-def forced(isa: str | None = None, *, work_per_thread: float | None = None) -> Iterator[list[Run]]:
+def forced(
+    isa: str | None = None,
+    *,
+    work_per_thread: float | None = None,
+    checkpoint_bytes: int | None = None,
+) -> Iterator[list[Run]]:
     """Run the calls inside on one instruction set, and collect what each of them used.
 
-    `work_per_thread=0` makes every call use all its threads, however small it is.
+    `work_per_thread=0` makes every call use all its threads, however small it is;
+    `checkpoint_bytes=0` makes every path go by groups, however short it is.
     """
-    override = _Override(isa, work_per_thread)
+    override = _Override(isa, work_per_thread, checkpoint_bytes)
     token = _override.set(override)
     try:
         yield override.runs
@@ -63,12 +71,10 @@ def selected() -> str:
     return _core.choose_isa(wanted or os.environ.get("COALIGN_ISA", ""))
 
 
-def work_per_thread(default: float) -> float:
-    """Return how much work repays a thread's start: the operation's figure, unless it is forced."""
-    override = _override.get()
-    if override is None or override.work_per_thread is None:
-        return default
-    return override.work_per_thread
+def forced_or(name: Literal["work_per_thread", "checkpoint_bytes"], default: _Number) -> _Number:
+    """Return a tuning figure: the operation's own, unless it is forced."""
+    value = getattr(_override.get(), name, None)
+    return default if value is None else value
 
 
 def note_run(isa: str, workers: int) -> None:

@@ -56,7 +56,9 @@ class Options:
             "max_cost": self.max_cost,
             "threads": self.threads,
             "isa": _execution.selected(),
-            "work_per_thread": _execution.work_per_thread(_core.warping_work_per_thread),
+            "work_per_thread": _execution.forced_or(
+                "work_per_thread", _core.warping_work_per_thread
+            ),
         }
 
 
@@ -115,6 +117,7 @@ class Pairs:
                 dim=self.xs.dim,
                 path=path,
                 progress=None,
+                checkpoint_bytes=_checkpoint_bytes(),
                 **arguments,
             )
         except _core.NotFiniteError as error:
@@ -200,6 +203,7 @@ class Matrices:
             dim=1,
             path=path,
             progress=None,
+            checkpoint_bytes=_checkpoint_bytes(),
             **arguments,
         )
         _execution.note_run(*used)
@@ -269,6 +273,10 @@ def report(outcome: Outcome, problems: Pairs | Matrices) -> None:
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def _checkpoint_bytes() -> int:
+    return _execution.forced_or("checkpoint_bytes", _core.warping_checkpoint_bytes)
 
 
 def _nothing(dtype: np.dtype[Any], path: bool) -> Outcome:
