@@ -1,0 +1,46 @@
+#include "lane_operations.hpp"
+
+#include "core/lanes.hpp"
+
+namespace coalign::COALIGN_SET {
+namespace {
+
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool kFuses = true;
+#else
+constexpr bool kFuses = false;
+#endif
+
+template <class T>
+constexpr testing::LaneOperations<T> kTable{
+    kWidth<T>,
+    kFuses,
+    [](const T* from, T* to) { store(to, load(from)); },
+    [](const typename LaneTypes<T>::Int* from, typename LaneTypes<T>::Int* to) {
+        const IntVec<T> v = load_int<T>(from);
+        for (int lane = 0; lane < kWidth<T>; ++lane) to[lane] = v[lane];
+    },
+    [](T value, T* out) { store(out, splat(value)); },
+    [](T* out) { store(out, infinity<T>()); },
+    [](const typename LaneTypes<T>::Int* mask, const T* a, const T* b, T* out) {
+        store(out, select(load_int<T>(mask), load(a), load(b)));
+    },
+    [](const T* v, T* out) { store(out, absolute(load(v))); },
+    [](const T* a, const T* b, T* out) { store(out, minimum(load(a), load(b))); },
+    [](const T* a, const T* b, const T* c, T* out) { store(out, fused(load(a), load(b), load(c))); },
+    [](const T* v, T* out) { store(out, square_root(load(v))); },
+    [](const T* v, T entering, T* out) { store(out, shift_down<T>(load(v), entering)); },
+    [](const T* square, T* out) {
+        Vec<T> rows[kWidth<T>];
+        for (int row = 0; row < kWidth<T>; ++row) rows[row] = load(square + row * kWidth<T>);
+        transpose<T>(rows);
+        for (int row = 0; row < kWidth<T>; ++row) store(out + row * kWidth<T>, rows[row]);
+    },
+};
+
+}  // namespace
+
+const testing::LaneOperations<float> lane_operations_float32 = kTable<float>;
+const testing::LaneOperations<double> lane_operations_float64 = kTable<double>;
+
+}  // namespace coalign::COALIGN_SET

@@ -1,0 +1,60 @@
+// The operations of core/lanes.hpp behind pointers: compiled once per instruction set, compared by code that is
+// compiled once. Vectors are arrays of `width` elements without any alignment.
+#pragma once
+
+#include <cstdint>
+
+namespace coalign::testing {
+
+template <class T>
+struct LaneInteger;
+template <>
+struct LaneInteger<float> {
+    using type = std::int32_t;
+};
+template <>
+struct LaneInteger<double> {
+    using type = std::int64_t;
+};
+
+template <class T>
+struct LaneOperations {
+    using Int = typename LaneInteger<T>::type;
+    int width;
+    bool fuses;  // fused() rounds once
+    void (*copy)(const T* from, T* to);
+    void (*copy_int)(const Int* from, Int* to);
+    void (*splat)(T value, T* out);
+    void (*infinity)(T* out);
+    void (*select)(const Int* mask, const T* a, const T* b, T* out);
+    void (*absolute)(const T* v, T* out);
+    void (*minimum)(const T* a, const T* b, T* out);
+    void (*fused)(const T* a, const T* b, const T* c, T* out);
+    void (*square_root)(const T* v, T* out);
+    void (*shift_down)(const T* v, T entering, T* out);
+    void (*transpose)(const T* square, T* out);  // [row][lane]
+};
+
+}  // namespace coalign::testing
+
+namespace coalign {
+#if defined(__x86_64__)
+namespace v2 {
+extern const testing::LaneOperations<float> lane_operations_float32;
+extern const testing::LaneOperations<double> lane_operations_float64;
+}  // namespace v2
+namespace v3 {
+extern const testing::LaneOperations<float> lane_operations_float32;
+extern const testing::LaneOperations<double> lane_operations_float64;
+}  // namespace v3
+namespace v4 {
+extern const testing::LaneOperations<float> lane_operations_float32;
+extern const testing::LaneOperations<double> lane_operations_float64;
+}  // namespace v4
+#else
+namespace neon {
+extern const testing::LaneOperations<float> lane_operations_float32;
+extern const testing::LaneOperations<double> lane_operations_float64;
+}  // namespace neon
+#endif
+}  // namespace coalign

@@ -1,0 +1,176 @@
+// core/lanes.hpp of every instruction set that this CPU runs, against loops over scalars.
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "core/isa.hpp"
+#include "lane_operations.hpp"
+
+using namespace coalign;
+using namespace coalign::testing;
+
+namespace {
+
+template <class T>
+const LaneOperations<T>& operations(Isa isa);
+
+#if defined(__x86_64__)
+template <>
+const LaneOperations<float>& operations(Isa isa) {
+    return isa == Isa::v4   ? v4::lane_operations_float32
+           : isa == Isa::v3 ? v3::lane_operations_float32
+                            : v2::lane_operations_float32;
+}
+template <>
+const LaneOperations<double>& operations(Isa isa) {
+    return isa == Isa::v4   ? v4::lane_operations_float64
+           : isa == Isa::v3 ? v3::lane_operations_float64
+                            : v2::lane_operations_float64;
+}
+#else
+template <>
+const LaneOperations<float>& operations(Isa) {
+    return neon::lane_operations_float32;
+}
+template <>
+const LaneOperations<double>& operations(Isa) {
+    return neon::lane_operations_float64;
+}
+#endif
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+template <class T>
+class Lanes {
+   public:
+    explicit Lanes(Isa isa)
+        : on_(operations<T>(isa)),
+          width_(static_cast<std::size_t>(on_.width)),
+          label_(std::string(name(isa)) + (sizeof(T) == 4 ? " float32 " : " float64 ")) {}
+
+    void run() {
+        check(on_.width * static_cast<int>(sizeof(T)) == vector_bytes(), label_ + "width");
+        for (int round = 0; round < 50; ++round) {
+            elementwise();
+            whole();
+        }
+    }
+
+   private:
+    int vector_bytes() const {
+        const std::string set = label_.substr(0, label_.find(' '));
+        return set == "v4" ? 64 : set == "v3" ? 32 : 16;
+    }
+
+    // Magnitudes across the whole range, with zeros of both signs and infinities.
+    T draw() {
+        constexpr T inf = std::numeric_limits<T>::infinity();
+        switch (std::uniform_int_distribution<int>(0, 9)(random_)) {
+            case 0:
+                return T(0);
+            case 1:
+                return -T(0);
+            case 2:
+                return inf;
+            case 3:
+                return -inf;
+            default:
+                return draw_finite();
+        }
+    }
+    T draw_finite() {
+        const T size = std::uniform_real_distribution<T>(-1, 1)(random_);
+        return std::ldexp(size, std::uniform_int_distribution<int>(-40, 40)(random_));
+    }
+    std::vector<T> draws(std::size_t count, bool finite = false) {
+        std::vector<T> out(count);
+        for (T& value : out) value = finite ? draw_finite() : draw();
+        return out;
+    }
+
+    template <class Expected>
+    void expect(const std::vector<T>& got, const char* what, Expected&& expected) {
+        std::vector<T> wanted(width_);
+        for (std::size_t lane = 0; lane < width_; ++lane) wanted[lane] = expected(lane);
+        check(same_bits(got, wanted), label_ + what);
+    }
+
+    void elementwise() {
+        const std::vector<T> a = draws(width_), b = draws(width_);
+        std::vector<T> out(width_);
+        on_.copy(a.data(), out.data());
+        expect(out, "load and store", [&](std::size_t lane) { return a[lane]; });
+
+        using Int = typename LaneOperations<T>::Int;
+        std::vector<Int> mask(width_), copied(width_);
+        for (Int& value : mask) value = std::bernoulli_distribution()(random_) ? Int(-1) : Int(0);
+        on_.copy_int(mask.data(), copied.data());
+        check(mask == copied, label_ + "load_int");
+        on_.select(mask.data(), a.data(), b.data(), out.data());
+        expect(out, "select", [&](std::size_t lane) { return mask[lane] != 0 ? a[lane] : b[lane]; });
+
+        on_.splat(a[0], out.data());
+        // 0 + -0 is 0: splat is not for the sign of a zero.
+        expect(out, "splat", [&](std::size_t) { return a[0] + T(0); });
+        on_.infinity(out.data());
+        expect(out, "infinity", [](std::size_t) { return std::numeric_limits<T>::infinity(); });
+
+        on_.absolute(a.data(), out.data());
+        expect(out, "absolute", [&](std::size_t lane) { return std::abs(a[lane]); });
+        on_.minimum(a.data(), b.data(), out.data());
+        for (std::size_t lane = 0; lane < width_; ++lane)
+            check(out[lane] == (a[lane] < b[lane] ? a[lane] : b[lane]), label_ + "minimum");
+
+        const std::vector<T> p = draws(width_, true), q = draws(width_, true);
+        std::vector<T> r = draws(width_, true);
+        // A sum that almost cancels shows whether the product was rounded by itself.
+        for (std::size_t lane = 0; lane < width_; lane += 2) r[lane] = -(p[lane] * q[lane]);
+        on_.fused(p.data(), q.data(), r.data(), out.data());
+        expect(out, "fused", [&](std::size_t lane) {
+            return on_.fuses ? std::fma(p[lane], q[lane], r[lane]) : p[lane] * q[lane] + r[lane];
+        });
+
+        std::vector<T> squares(width_);
+        for (std::size_t lane = 0; lane < width_; ++lane) squares[lane] = std::abs(a[lane]);
+        on_.square_root(squares.data(), out.data());
+        expect(out, "square_root", [&](std::size_t lane) { return std::sqrt(squares[lane]); });
+    }
+
+    void whole() {
+        const std::vector<T> v = draws(width_);
+        const T entering = draw_finite();
+        std::vector<T> out(width_);
+        on_.shift_down(v.data(), entering, out.data());
+        expect(out, "shift_down", [&](std::size_t lane) { return lane + 1 < width_ ? v[lane + 1] : entering; });
+
+        const std::vector<T> square = draws(width_ * width_);
+        std::vector<T> turned(width_ * width_), wanted(width_ * width_);
+        on_.transpose(square.data(), turned.data());
+        for (std::size_t row = 0; row < width_; ++row)
+            for (std::size_t lane = 0; lane < width_; ++lane) wanted[row * width_ + lane] = square[lane * width_ + row];
+        check(same_bits(turned, wanted), label_ + "transpose");
+    }
+
+    const LaneOperations<T>& on_;
+    const std::size_t width_;
+    const std::string label_;
+    std::mt19937_64 random_{7};
+};
+
+}  // namespace
+
+int main() {
+    for (const Isa isa : available_isas()) {
+        Lanes<float>(isa).run();
+        Lanes<double>(isa).run();
+    }
+    return report();
+}
