@@ -8,6 +8,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "check.hpp"
@@ -37,11 +38,11 @@ void bad_values() {
     for (const std::size_t frames : lengths) values.emplace_back(frames * dim, T(1));
     Pulse pulse(nullptr);
     check(!find_bad_value(views(values, dim), dim, pulse), "nothing bad");
+    values.back().back() = nan;  // a later one is not the first
     const auto found = [&](std::size_t item, std::size_t element, T value) {
-        std::vector<std::vector<T>> spoiled = values;
-        spoiled[item][element] = value;
-        spoiled.back().back() = nan;  // a later one is not the first
-        const auto bad = find_bad_value(views(spoiled, dim), dim, pulse);
+        const T before = std::exchange(values[item][element], value);
+        const auto bad = find_bad_value(views(values, dim), dim, pulse);
+        values[item][element] = before;
         check(bad && bad->item == static_cast<std::int64_t>(item) && bad->element == static_cast<std::int64_t>(element),
               "item " + std::to_string(item) + ", element " + std::to_string(element));
     };

@@ -23,7 +23,7 @@ namespace {
 // A wait that ends, so that a test fails and does not hang.
 template <class Condition>
 bool wait_until(Condition&& condition) {
-    const auto limit = std::chrono::steady_clock::now() + 20s;
+    const auto limit = std::chrono::steady_clock::now() + 10s;
     while (!condition()) {
         if (std::chrono::steady_clock::now() > limit) return false;
         std::this_thread::sleep_for(100us);

@@ -152,28 +152,33 @@ class Suite {
     }
 
     void by_strips(const Set& set) {
-        const Options options{metric_, window_, kNoLimit, 1};
-        Pulse pulse(nullptr);
-        Pacer pacer(pulse);
-        // One engine for all problems, as a worker has.
-        Strips<T> strips(kernels_for<T>(set.isa), options, dim_, pacer);
-        for (std::size_t p = 0; p < cases_.size(); ++p) {
-            const std::string label = name_of(set, "strips", p);
-            const Case<T>& c = cases_[p];
-            const auto bare = strips.run(c.problem(), nullptr);
-            check(!bare.stopped, label + ": runs to its end");
-            check_cost(bare.cost, set, p, label);
-
-            PathRoom room(c.n, c.m);
-            ReversePath reverse = room.reverse();
-            const auto traced = strips.run(c.problem(), &reverse);
-            check(traced.cost == bare.cost && traced.status == bare.status, label + ": the same with a path");
-            const Path path = forward(reverse);
-            check(traced.cost == kInfinity<T> ? path.empty()
-                                              : is_valid(path, c, metric_, window_, set.arithmetic, traced.cost),
-                  label + ": a valid path that costs what is said");
-            check(path == expected_[p].on(set).path, label + ": ties go to the diagonal, then to x");
+        // With all checkpoints of a path in memory, and with those of one group of strips only.
+        for (const std::int64_t checkpoint_bytes : {kCheckpointBytes, std::int64_t{0}}) {
+            const Options options{metric_, window_, kNoLimit, 1, checkpoint_bytes};
+            Pulse pulse(nullptr);
+            Pacer pacer(pulse);
+            // One engine for all problems, as a worker has.
+            Strips<T> strips(kernels_for<T>(set.isa), options, dim_, pacer);
+            for (std::size_t p = 0; p < cases_.size(); ++p) by_strips(set, strips, p);
         }
+    }
+
+    void by_strips(const Set& set, Strips<T>& strips, std::size_t p) {
+        const std::string label = name_of(set, "strips", p);
+        const Case<T>& c = cases_[p];
+        const auto bare = strips.run(c.problem(), nullptr);
+        check(!bare.stopped, label + ": runs to its end");
+        check_cost(bare.cost, set, p, label);
+
+        PathRoom room(c.n, c.m);
+        ReversePath reverse = room.reverse();
+        const auto traced = strips.run(c.problem(), &reverse);
+        check(traced.cost == bare.cost && traced.status == bare.status, label + ": the same with a path");
+        const Path path = forward(reverse);
+        check(traced.cost == kInfinity<T> ? path.empty()
+                                          : is_valid(path, c, metric_, window_, set.arithmetic, traced.cost),
+              label + ": a valid path that costs what is said");
+        check(path == expected_[p].on(set).path, label + ": ties go to the diagonal, then to x");
     }
 
     void by_lanes(const Set& set) {
@@ -319,25 +324,33 @@ class Suite {
     std::vector<Expected<T>> expected_;
 };
 
-// Long enough for a strip to be run again from several of its snapshots.
+// Long enough for a strip to be run again from several of its snapshots, and for several groups of strips.
 template <class T>
-void long_and_thin() {
+void long_paths() {
     Draw draw(11);
-    for (const auto& [n, m] : {std::pair<std::int64_t, std::int64_t>{40, 1500}, {1500, 40}, {5, 1000}, {1000, 1}}) {
+    struct Shape {
+        std::int64_t n, m;
+        Window window;
+    };
+    const Window band{Window::Kind::band, 9, nullptr}, slanted{Window::Kind::slanted, 15, nullptr};
+    for (const auto& [n, m, window] :
+         {Shape{40, 1500, {}}, {1500, 40, {}}, {5, 1000, {}}, {1000, 1, {}}, {500, 450, band}, {400, 500, slanted}}) {
         for (const Metric metric : {Metric::sqeuclidean, Metric::precomputed}) {
             const Case<T> c = draw.problem<T>(metric, n, m, 1);
-            const Expected<T> expected(c, metric, {});
+            const Expected<T> expected(c, metric, window);
             for (const Set& set : sets()) {
-                const Options options{metric, {}, kNoLimit, 1};
-                Pulse pulse(nullptr);
-                Pacer pacer(pulse);
-                Strips<T> strips(kernels_for<T>(set.isa), options, 1, pacer);
-                PathRoom room(n, m);
-                ReversePath reverse = room.reverse();
-                const auto result = strips.run(c.problem(), &reverse);
-                const std::string label = set.label + std::to_string(n) + " x " + std::to_string(m);
-                check(result.cost == expected.on(set).cost, label + ": cost");
-                check(forward(reverse) == expected.on(set).path, label + ": path");
+                for (const std::int64_t checkpoint_bytes : {kCheckpointBytes, std::int64_t{0}}) {
+                    const Options options{metric, window, kNoLimit, 1, checkpoint_bytes};
+                    Pulse pulse(nullptr);
+                    Pacer pacer(pulse);
+                    Strips<T> strips(kernels_for<T>(set.isa), options, 1, pacer);
+                    PathRoom room(n, m);
+                    ReversePath reverse = room.reverse();
+                    const auto result = strips.run(c.problem(), &reverse);
+                    const std::string label = set.label + std::to_string(n) + " x " + std::to_string(m);
+                    check(result.cost == expected.on(set).cost, label + ": cost");
+                    check(forward(reverse) == expected.on(set).path, label + ": path");
+                }
             }
         }
     }
@@ -428,7 +441,7 @@ void all() {
     for (const int metric : {0, 1, 2, 3, 4})
         for (const Kind kind : {Kind::none, Kind::band, Kind::slanted, Kind::rows})
             Suite<T>(static_cast<Metric>(metric), kind, ++seed).run();
-    long_and_thin<T>();
+    long_paths<T>();
     statuses<T>();
     stops<T>();
 }

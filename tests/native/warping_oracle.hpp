@@ -195,7 +195,8 @@ class Draw {
         c.x = series<T>(n, dim, metric);
         c.y = series<T>(m, dim, metric);
         // Frames that nearly meet, every third time.
-        for (std::size_t at = 0; chance(0.33) && at < c.y.size(); ++at)
+        const bool close = chance(0.33);
+        for (std::size_t at = 0; close && at < c.y.size(); ++at)
             c.y[at] = c.x[at % c.x.size()] + static_cast<T>(0.1 * normal());
         return c;
     }

@@ -1,0 +1,558 @@
+"""Small wrong changes to the sources, and the tests that have to turn red for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One wrong change: `old`, which stands once in `file`, becomes `new`.
+
+    `killers` are arguments of pytest, or `native:NAME` for a native test. The mutation is killed
+    when one of them fails. `needs` names a package without which its killers would be skipped.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    killers: tuple[str, ...]
+    needs: str | None = None
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the change asks for a build."""
+        return self.file.startswith("csrc/")
+
+
+VALUES = "tests/test_warping_values.py"
+PATHS = "tests/test_warping_paths.py"
+WINDOWS = "tests/test_warping_windows.py"
+INDEPENDENCE = "tests/test_warping_independence.py"
+ERRORS = "tests/test_warping_errors.py"
+ARRAYS = "tests/test_arrays.py"
+EXECUTION = "tests/test_execution.py"
+PROGRESS = "tests/test_progress.py"
+TORCH = "tests/test_interop_torch.py"
+PACKAGE = "tests/test_package.py"
+DEMO = "tests/test_demo.py"
+REPORT = "tests/test_bench_report.py"
+
+WARPING_KERNELS = [
+    Mutation(
+        "the left neighbour is forgotten",
+        "csrc/warping/lattice.hpp",
+        "minimum(minimum(corner, left), up)",
+        "minimum(corner, up)",
+        (f"{VALUES}::test_the_golden_example",),
+    ),
+    Mutation(
+        "a row's window stops one column late",
+        "csrc/warping/lattice.hpp",
+        "(column < load_int<T>(stop",
+        "(column <= load_int<T>(stop",
+        (f"{VALUES}::test_costs_at_the_edges_of_every_block",),
+    ),
+    Mutation(
+        "cosine costs fall below 0",
+        "csrc/warping/lattice.hpp",
+        "return select(cost > Vec<T>{}, cost, Vec<T>{});",
+        "return cost;",
+        (f"{VALUES}::test_cosine_is_never_negative",),
+    ),
+    Mutation(
+        "close frames keep the expanded square",
+        "csrc/warping/lattice.hpp",
+        "if (any(close)) [[unlikely]]",
+        "if (false && any(close)) [[unlikely]]",
+        ("native:test_warping",),
+    ),
+    Mutation(
+        "the strip's last row lands one column early",
+        "csrc/warping/kernels.cpp",
+        "store(pass.row + step - kDelay * (width - 1), bottom);",
+        "store(pass.row + step - kDelay * (width - 1) - 1, bottom);",
+        (f"{VALUES}::test_costs_of_long_series",),
+    ),
+    Mutation(
+        "a -inf of a cost matrix is no cause for suspicion",
+        "csrc/warping/kernels.cpp",
+        "suspicious |= !(*out > -inf);",
+        "suspicious |= *out != *out;",
+        (f"{ERRORS}::test_precomputed_costs_that_are_none",),
+    ),
+]
+
+WARPING_DRIVERS = [
+    Mutation(
+        "a window that starts late still has a way in",
+        "csrc/warping/lane_group.cpp",
+        "if (bounds_.begin == 0) std::fill(diagonal, diagonal + width, T(0));",
+        "std::fill(diagonal, diagonal + width, T(0));",
+        (f"{ERRORS}::test_a_path_starts_at_the_first_column_or_not_at_all", "native:test_warping"),
+    ),
+    Mutation(
+        "a block takes its first diagonal one column late",
+        "csrc/warping/lane_group.cpp",
+        "std::copy_n(row + (bounds_.begin - 1) * width, width, diagonal);",
+        "std::copy_n(row + bounds_.begin * width, width, diagonal);",
+        (f"{VALUES}::test_costs_at_the_edges_of_every_block",),
+    ),
+    Mutation(
+        "lanes drop their masks where only the last row of a block is clear",
+        "csrc/warping/lane_group.cpp",
+        "bounds_.clear_end = std::min(bounds_.clear_end, top.stop);",
+        "bounds_.clear_end = std::min(bounds_.clear_end, bottom.stop);",
+        (f"{VALUES}::test_costs_at_the_edges_of_every_block",),
+    ),
+    Mutation(
+        "lanes give up as soon as one pair is hopeless",
+        "csrc/warping/lane_group.cpp",
+        "if (live && !(static_cast<double>(least[at]) > options_.max_cost)) return false;",
+        "if (live && static_cast<double>(least[at]) > options_.max_cost) return true;",
+        (f"{VALUES}::test_max_cost_of_a_long_pair_and_of_its_prefix", "native:test_warping"),
+    ),
+    Mutation(
+        "strips drop their masks where only the last row of a block is clear",
+        "csrc/warping/strips.cpp",
+        "clear_end = std::min(clear_end, range(top).stop + lane * kDelay);",
+        "clear_end = std::min(clear_end, range(bottom).stop + lane * kDelay);",
+        (f"{VALUES}::test_costs_at_the_edges_of_every_block",),
+    ),
+    Mutation(
+        "the lattice is entered at a cost of infinity",
+        "csrc/warping/strips.cpp",
+        "if (before == offset_ - 1) *diagonal_of_top = T(0);",
+        "if (before == offset_ - 1) *diagonal_of_top = kInfinity<T>;",
+        (f"{PATHS}::test_the_golden_path", f"{VALUES}::test_costs"),
+    ),
+    Mutation(
+        "a strip takes its first diagonal one column late",
+        "csrc/warping/strips.cpp",
+        "const std::int64_t before = strip.begin * kDelay - 1;",
+        "const std::int64_t before = strip.begin * kDelay;",
+        (f"{VALUES}::test_costs_at_the_edges_of_every_block",),
+    ),
+    Mutation(
+        "ties prefer the step in y",
+        "csrc/warping/strips.cpp",
+        "} else if (up == best) {",
+        "} else if (left != best) {",
+        (f"{PATHS}::test_a_tie_without_the_diagonal_goes_to_x",),
+    ),
+    Mutation(
+        "a strip always runs again from its first snapshot",
+        "csrc/warping/strips.cpp",
+        "const std::int64_t snapshot = (from - strip.begin) / kSnapshotBlocks;",
+        "const std::int64_t snapshot = 0;",
+        (f"{PATHS}::test_long_paths_cost_what_they_say",),
+    ),
+    Mutation(
+        "a group's last row is kept where the next group overwrites it",
+        "csrc/warping/strips.cpp",
+        "if (group_ == strips_.size() || !ends_group(index)) strip.saved = row;",
+        "strip.saved = row;",
+        (f"{PATHS}::test_paths_by_groups_of_strips_are_the_same", "native:test_warping"),
+    ),
+    Mutation(
+        "a strip gives up where a way on still costs max_cost",
+        "csrc/warping/strips.cpp",
+        "return static_cast<double>(least) > options_.max_cost;",
+        "return static_cast<double>(least) >= options_.max_cost;",
+        (f"{VALUES}::test_max_cost_is_a_sharp_limit", "native:test_warping"),
+    ),
+    Mutation(
+        "the mirrored half is written above the diagonal only",
+        "csrc/warping/warping.cpp",
+        "if (symmetric) out[j * stride + i] = value;",
+        "if (symmetric && i < j) out[j * stride + i] = value;",
+        (f"{VALUES}::test_a_collection_with_itself_is_the_same_as_with_its_copy",),
+    ),
+    Mutation(
+        "a cost that equals max_cost is refused",
+        "csrc/warping/warping.cpp",
+        "const bool exceeds = static_cast<double>(cost) > options.max_cost;",
+        "const bool exceeds = static_cast<double>(cost) >= options.max_cost;",
+        (f"{VALUES}::test_max_cost_is_a_sharp_limit",),
+    ),
+    Mutation(
+        "frames are scaled by their largest value only",
+        "csrc/warping/inputs.cpp",
+        "frame[d] / largest / norm;",
+        "frame[d] / largest;",
+        (f"{VALUES}::test_cosine_does_not_depend_on_the_frames_lengths",),
+    ),
+    Mutation(
+        "frames of negative values are taken for zero frames",
+        "csrc/warping/inputs.cpp",
+        "largest = std::max(largest, std::abs(frame[d]));",
+        "largest = std::max(largest, frame[d]);",
+        ("native:test_inputs",),
+    ),
+    Mutation(
+        "a bad value is counted from the stretch that holds it",
+        "csrc/warping/inputs.cpp",
+        "at + found};",
+        "found};",
+        ("native:test_inputs",),
+    ),
+]
+
+WARPING_WINDOWS = [
+    Mutation(
+        "a slanted row starts at a cell rounded down",
+        "csrc/warping/window.cpp",
+        "return {-floor_div(reach - centre, n - 1),",
+        "return {floor_div(centre - reach, n - 1),",
+        (f"{WINDOWS}::test_slanted_windows_hold_the_cells_of_their_definition",),
+    ),
+    Mutation(
+        "a band is not widened for the longer x",
+        "csrc/warping/window.cpp",
+        "i - radius - std::max<std::int64_t>(0, n - m)",
+        "i - radius",
+        (f"{WINDOWS}::test_bands_hold_the_cells_of_their_definition",),
+    ),
+    Mutation(
+        "a path may not step down diagonally into a row",
+        "csrc/warping/window.cpp",
+        "if (first > last + 1 ||",
+        "if (first > last ||",
+        (f"{WINDOWS}::test_costs_in_windows_given_by_rows_that_hold_a_path", "native:test_window"),
+    ),
+    Mutation(
+        "rows whose windows do not meet are called feasible",
+        "csrc/warping/window.cpp",
+        "if (first > last + 1 ||",
+        "if (first > last + 2 ||",
+        (f"{WINDOWS}::test_rows_that_no_path_fits",),
+    ),
+    Mutation(
+        "a slanted window reaches native code as a band",
+        "python/coalign/_windows.py",
+        'return "slanted", window.radius',
+        'return "band", window.radius',
+        (f"{VALUES}::test_costs",),
+    ),
+]
+
+SHARED_NATIVE = [
+    Mutation(
+        "lanes shift around in a circle",
+        "csrc/core/lanes.hpp",
+        "return __builtin_shufflevector(v, in, (I + 1)...);",
+        "return __builtin_shufflevector(v, v, (I + 1)...);",
+        ("native:test_lanes",),
+    ),
+    Mutation(
+        "a transposition leaves out a round",
+        "csrc/core/lanes.hpp",
+        "for (int round = 1; round < kWidth<T>; round *= 2) {",
+        "for (int round = 2; round < kWidth<T>; round *= 2) {",
+        (f"{VALUES}::test_costs",),
+    ),
+    Mutation(
+        "AVX-512 multiplies and adds with two roundings",
+        "csrc/core/lanes.hpp",
+        "return _mm512_fmadd_ps(a, b, c);",
+        "return a * b + c;",
+        ("native:test_lanes",),
+    ),
+    Mutation(
+        "two statuses change places",
+        "csrc/core/status.hpp",
+        "{ ok, nan, infeasible, not_converged,",
+        "{ ok, nan, not_converged, infeasible,",
+        (f"{ERRORS}::test_infeasible_problems",),
+    ),
+    Mutation(
+        "the instruction set asked for is ignored",
+        "csrc/core/isa.cpp",
+        "if (name(isa) == wanted) return isa;",
+        "if (name(isa) == wanted) return found.back();",
+        (f"{VALUES}::test_the_forced_instruction_set_reaches_the_kernels",),
+    ),
+    Mutation(
+        "AVX2 kernels run where AVX-512 was chosen",
+        "csrc/warping/dispatch.cpp",
+        "return isa == Isa::v4 ? v4::warping_float32",
+        "return isa == Isa::v4 ? v3::warping_float32",
+        (f"{VALUES}::test_the_forced_instruction_set_reaches_the_kernels",),
+    ),
+    Mutation(
+        "the first task is skipped",
+        "csrc/core/parallel.cpp",
+        "std::atomic<std::int64_t> next{0};",
+        "std::atomic<std::int64_t> next{1};",
+        (f"{VALUES}::test_the_golden_example",),
+    ),
+    Mutation(
+        "what a worker throws is lost",
+        "csrc/core/parallel.cpp",
+        "if (!failure) failure = std::current_exception();",
+        "",
+        ("native:test_parallel",),
+    ),
+    Mutation(
+        "nobody listens while the caller waits for its workers",
+        "csrc/core/parallel.cpp",
+        "            lock.unlock();\n            pulse.alive();\n",
+        "            lock.unlock();\n",
+        ("native:test_parallel",),
+    ),
+    Mutation(
+        "the monitor is never asked",
+        "csrc/core/parallel.cpp",
+        "if (now - last_ < kInterval) return true;",
+        "if (now - last_ < kInterval * 100000) return true;",
+        (f"{PROGRESS}::test_a_function_hears_of_a_long_call_while_it_runs",),
+    ),
+    Mutation(
+        "of each block only the last value has to be finite",
+        "csrc/core/finite.hpp",
+        "finite &= values[i]",
+        "finite = values[i]",
+        (f"{ERRORS}::test_a_value_that_is_not_finite_is_named_with_its_index",),
+    ),
+    Mutation(
+        "infinite values pass for finite",
+        "csrc/core/finite.hpp",
+        "finite &= values[i] * T(0) == T(0);",
+        "finite &= values[i] == values[i];",
+        (f"{ERRORS}::test_a_value_that_is_not_finite_is_named_with_its_index",),
+    ),
+    Mutation(
+        "a buffer never grows",
+        "csrc/core/buffer.hpp",
+        "if (count > capacity_) {",
+        "if (capacity_ == 0) {",
+        ("native:test_warping",),
+    ),
+    Mutation(
+        "what a signal handler raises is dropped",
+        "csrc/bindings/module.cpp",
+        "if (PyErr_CheckSignals() != 0) throw py::error_already_set();",
+        "if (PyErr_CheckSignals() != 0) PyErr_Clear();",
+        (f"{EXECUTION}::test_what_a_signal_handler_raises_comes_out_of_the_call",),
+    ),
+    Mutation(
+        "what interrupted a call is not raised",
+        "csrc/bindings/warping.cpp",
+        "monitor.raise_pending();",
+        "",
+        (f"{PROGRESS}::test_an_exception_in_the_function_stops_the_call_and_comes_out",),
+    ),
+    Mutation(
+        "the GIL is held",
+        "csrc/bindings/warping.cpp",
+        "const py::gil_scoped_release release;",
+        "",
+        (f"{EXECUTION}::test_the_gil_is_released",),
+    ),
+]
+
+SHARED_PYTHON = [
+    Mutation(
+        "float16 is computed in float64",
+        "python/coalign/_arrays.py",
+        "return array.astype(np.float32)",
+        "return array.astype(np.float64)",
+        (f"{ERRORS}::test_every_real_dtype_is_computed_in_its_own",),
+    ),
+    Mutation(
+        "integers are computed in float32",
+        "python/coalign/_arrays.py",
+        "return array.astype(np.float64)",
+        "return array.astype(np.float32)",
+        (f"{ERRORS}::test_every_real_dtype_is_computed_in_its_own",),
+    ),
+    Mutation(
+        "memory of a GPU is read as the host's",
+        "python/coalign/_arrays.py",
+        "    if _lies_on_gpu(obj):\n",
+        "    if False:\n",
+        (
+            f"{ARRAYS}::test_an_array_on_a_gpu_is_refused",
+            f"{ARRAYS}::test_dlpack_of_a_gpu_is_refused",
+        ),
+    ),
+    Mutation(
+        "a list has the dtype of its first array",
+        "python/coalign/_arrays.py",
+        "return np.result_type(*(array.dtype for array in arrays))",
+        "return first",
+        (f"{ERRORS}::test_two_dtypes_are_computed_in_the_one_that_holds_both",),
+    ),
+    Mutation(
+        "arrays of two devices are one kind",
+        "python/coalign/_arrays.py",
+        "if first != second:",
+        "if first.library != second.library:",
+        (f"{ARRAYS}::test_kinds_that_differ_are_refused_with_the_remedy",),
+    ),
+    Mutation(
+        "byte order is left as it is",
+        "python/coalign/_arrays.py",
+        'dtype=dtype.newbyteorder("=")',
+        "dtype=dtype",
+        (
+            f"{ARRAYS}::test_what_native_code_reads_is_aligned_and_in_the_machines_byte_order",
+            f"{ERRORS}::test_the_layout_changes_no_bit",
+        ),
+    ),
+    Mutation(
+        "a tensor that requires grad is taken",
+        "python/coalign/_arrays.py",
+        "if tensor.requires_grad:",
+        "if False and tensor.requires_grad:",
+        (f"{TORCH}::test_a_tensor_that_requires_grad_is_refused_with_the_remedy",),
+        needs="torch",
+    ),
+    Mutation(
+        "tensors come back as NumPy arrays",
+        "python/coalign/_arrays.py",
+        "return torch.from_numpy(np.asarray(array))",
+        "return np.asarray(array)",
+        (TORCH,),
+        needs="torch",
+    ),
+    Mutation(
+        "a length may be one too long",
+        "python/coalign/_validate.py",
+        "(values < 1) | (values > longest)",
+        "(values < 1) | (values > longest + 1)",
+        (f"{ERRORS}::test_lengths",),
+    ),
+    Mutation(
+        "out may lie on an input",
+        "python/coalign/_validate.py",
+        "if any(_overlap(view, array) for side in inputs for array in side.arrays):",
+        "if False:",
+        (f"{ERRORS}::test_out_may_not_lie_on_an_input",),
+    ),
+    Mutation(
+        "frame and dimension of a bad value change places",
+        "python/coalign/_validate.py",
+        "frame, dim = divmod(element, self.dim)",
+        "dim, frame = divmod(element, self.dim)",
+        (f"{ERRORS}::test_a_value_that_is_not_finite_is_named_with_its_index",),
+    ),
+    Mutation(
+        "frames with gaps are read in place",
+        "python/coalign/_validate.py",
+        "array.shape[-2] <= 1 or array.strides[-2] == size * dim",
+        "array.shape[-2] <= 1 or array.strides[-2] >= size * dim",
+        (f"{ERRORS}::test_the_layout_changes_no_bit",),
+    ),
+    Mutation(
+        "one series stands once against a batch",
+        "python/coalign/_warping.py",
+        "n = np.resize(n, m.shape)",
+        "n = n",
+        (f"{INDEPENDENCE}::test_one_series_against_a_batch_is_each_pair",),
+    ),
+    Mutation(
+        "COALIGN_NUM_THREADS is ignored",
+        "python/coalign/_execution.py",
+        'os.environ.get("COALIGN_NUM_THREADS", "")',
+        '""',
+        (f"{EXECUTION}::test_the_environment_sets_the_default_number_of_threads",),
+    ),
+    Mutation(
+        "COALIGN_ISA is ignored",
+        "python/coalign/_execution.py",
+        'wanted or os.environ.get("COALIGN_ISA", "")',
+        'wanted or ""',
+        (f"{EXECUTION}::test_the_environment_forces_an_instruction_set",),
+    ),
+    Mutation(
+        "the instruction set of a call is not its own to force",
+        "python/coalign/_execution.py",
+        "wanted = override.isa if override is not None else None",
+        "wanted = None",
+        (f"{EXECUTION}::test_forced_collects_what_ran_and_ends_with_its_block",),
+    ),
+    Mutation(
+        "part of a CPU is none",
+        "python/coalign/_execution.py",
+        "-(-int(words[0]) // int(words[1]))",
+        "int(words[0]) // int(words[1])",
+        (f"{EXECUTION}::test_cgroup_v2",),
+    ),
+    Mutation(
+        "a device that is not there is computed on the CPU",
+        "python/coalign/_execution.py",
+        'if device in (None, "auto", "cpu"):',
+        'if device in (None, "auto", "cpu", "cuda"):',
+        (f"{ERRORS}::test_options",),
+    ),
+    Mutation(
+        "both halves of a symmetric call are counted",
+        "python/coalign/_warping.py",
+        "total = len(xs) * (len(xs) + 1) // 2 if mirrored else costs.size",
+        "total = costs.size",
+        (f"{PROGRESS}::test_the_total_counts_the_pairs_that_are_computed",),
+    ),
+    Mutation(
+        "the end of the work is not reported",
+        "python/coalign/_progress.py",
+        "        call(total, total)\n",
+        "",
+        (f"{PROGRESS}::test_the_total_counts_the_pairs_that_are_computed",),
+    ),
+    Mutation(
+        "infeasible problems are let through",
+        "python/coalign/_warping.py",
+        "    if infeasible.size:",
+        "    if False:",
+        (f"{ERRORS}::test_infeasible_problems",),
+    ),
+    Mutation(
+        "the warping matrices pick neighbours",
+        "python/coalign/warping.py",
+        "cells = (columns, np.arange(len(columns)))",
+        "cells = (columns[::-1], np.arange(len(columns)))",
+        (f"{PATHS}::test_matrices_warp_both_series",),
+    ),
+]
+
+AROUND = [
+    Mutation(
+        "the stub forgets an argument",
+        "python/coalign/_core.pyi",
+        "def window_ranges(*, window: tuple[str, Any], n: int, m: int)",
+        "def window_ranges(*, window: tuple[str, Any], n: int)",
+        (f"{PACKAGE}::test_the_stub_has_the_signatures_of_the_native_module",),
+    ),
+    Mutation(
+        "the demo shifts down and right only",
+        "python/coalign/demo/digits.py",
+        "rng.integers(0, 2 * MAX_SHIFT + 1, size=(len(images), 2))",
+        "rng.integers(0, MAX_SHIFT + 1, size=(len(images), 2))",
+        (f"{DEMO}::test_shift_moves_by_at_most_a_pixel_and_fills_with_zeros",),
+    ),
+    Mutation(
+        "the demo takes the farthest neighbour",
+        "python/coalign/demo/digits.py",
+        "nearest = costs.argmin(axis=1)",
+        "nearest = costs.argmax(axis=1)",
+        (f"{DEMO}::test_methods_recognise_digits",),
+    ),
+    Mutation(
+        "a benchmark may lose a quarter",
+        "bench/report.py",
+        "TOLERATED_LOSS = 0.15",
+        "TOLERATED_LOSS = 0.25",
+        (f"{REPORT}::test_compare_fails_beyond_fifteen_percent",),
+    ),
+]
+
+CATALOGUE = [
+    *WARPING_KERNELS,
+    *WARPING_DRIVERS,
+    *WARPING_WINDOWS,
+    *SHARED_NATIVE,
+    *SHARED_PYTHON,
+    *AROUND,
+]
