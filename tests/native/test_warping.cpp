@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -381,6 +382,29 @@ void statuses() {
     }
 }
 
+// A cost that the first cell reaches and no other adds to, so that every row holds the limit itself.
+template <class T>
+void limit_reached_at_once() {
+    Case<T> c{300, 300, 1, 0, std::vector<T>(300, T(1)), std::vector<T>(300, T(1)), {}};
+    c.x[0] = 3;
+    for (const Set& set : sets()) {
+        // By strips, and by lanes.
+        for (const std::size_t count : std::initializer_list<std::size_t>{1, 40}) {
+            for (const double limit : {4.0, 3.9}) {
+                const std::vector<Problem<T>> problems(count, c.problem());
+                std::vector<T> cost(count, T(-1));
+                std::vector<Status> status(count, Status::invalid);
+                Pulse pulse(nullptr);
+                warp_pairs<T>(kernels_for<T>(set.isa), problems, 1, {Metric::sqeuclidean, {}, limit, 1}, 1e6, pulse,
+                              cost.data(), status.data(), nullptr);
+                const T wanted = limit < 4 ? kInfinity<T> : T(4);
+                check(std::count(cost.begin(), cost.end(), wanted) == static_cast<std::ptrdiff_t>(count),
+                      set.label + "the limit itself, " + std::to_string(count));
+            }
+        }
+    }
+}
+
 // Stops the call at the first question, and notes when.
 class Stopper final : public Monitor {
    public:
@@ -443,6 +467,7 @@ void all() {
             Suite<T>(static_cast<Metric>(metric), kind, ++seed).run();
     long_paths<T>();
     statuses<T>();
+    limit_reached_at_once<T>();
     stops<T>();
 }
 
