@@ -234,7 +234,7 @@ def test_the_stub_has_the_signatures_of_the_native_module() -> None:
 
 
 def test_the_stub_has_the_kinds_of_the_native_module() -> None:
-    kinds = {"str": str, "float": float}
+    kinds = {"str": str, "float": float, "int": int}
     for name, node in stub().items():
         value = getattr(_core, name)
         if isinstance(node, ast.ClassDef):
