@@ -134,9 +134,10 @@ Run warp_pairs(const Kernels<T>& kernels, const std::vector<Problem<T>>& problem
     std::vector<std::size_t> order(problems.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     // Longest first: like shapes share a group, and the last tasks to be handed out are short.
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         const Problem<T>&p = problems[a], &q = problems[b];
-        return p.x.length != q.x.length ? p.x.length > q.x.length : p.y.length > q.y.length;
+        if (p.x.length != q.x.length) return p.x.length > q.x.length;
+        return p.y.length != q.y.length ? p.y.length > q.y.length : a < b;
     });
     double work = 0;
     for (const Problem<T>& problem : problems) work += cells(options, problem.x, problem.y) * static_cast<double>(dim);
@@ -205,8 +206,9 @@ Run warp_all_pairs(const Kernels<T>& kernels, const std::vector<Series<T>>& xs, 
     const auto by_length = [](const std::vector<Series<T>>& series) {
         std::vector<std::size_t> order(series.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
-        std::stable_sort(order.begin(), order.end(),
-                         [&](std::size_t a, std::size_t b) { return series[a].length > series[b].length; });
+        std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+            return series[a].length != series[b].length ? series[a].length > series[b].length : a < b;
+        });
         return order;
     };
     const std::vector<std::size_t> rows = by_length(xs), columns = by_length(ys);
