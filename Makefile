@@ -5,10 +5,14 @@ BIN := $(CURDIR)/$(VENV)/bin
 BUILD := build/editable
 export PATH := $(BIN):$(PATH)
 
-NATIVE := $(shell find csrc CMakeLists.txt pyproject.toml -type f 2>/dev/null)
-CXX_FILES := $(shell find csrc tests/native -name '*.[ch]pp' 2>/dev/null)
+NATIVE := $(shell find csrc cuda CMakeLists.txt pyproject.toml -type f 2>/dev/null)
+EMULATION := $(shell find tests/cuda_emulation -type f 2>/dev/null)
+CXX_FILES := $(shell find csrc cuda tests/native tests/cuda_emulation -name '*.[ch]pp' -o -name '*.cu*' -o -name '*.h')
 
-.PHONY: install test check demo bench mutate format lint native clean
+# Where there is a GPU, kernels for it; else for one architecture, to see that they compile.
+export COALIGN_CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),,90-real)
+
+.PHONY: install test check demo bench mutate format lint native emulation clean
 
 install: $(VENV)/installed
 
@@ -28,11 +32,20 @@ $(VENV)/installed: $(VENV)/tools $(NATIVE)
 TEST_PYTHON ?=
 ifeq ($(TEST_PYTHON),)
 TEST_PYTHON := $(BIN)/python
-test: install native
+test: install native emulation
 else
-test: native
+test: native emulation
 endif
 	$(TEST_PYTHON) -m pytest -q
+
+# The CUDA module over an emulated GPU, for the interpreter that makes it.
+emulation: build/emulation/ready
+
+build/emulation/ready: $(VENV)/tools $(NATIVE) $(EMULATION)
+	cmake --preset emulation -G Ninja -DPython_EXECUTABLE=$(BIN)/python \
+	    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir) > /dev/null
+	cmake --build --preset emulation
+	touch $@
 
 # Native tests, as plain executables: under the address, undefined-behaviour and thread sanitizers.
 native: $(VENV)/tools
@@ -40,7 +53,7 @@ native: $(VENV)/tools
 	  cmake --preset $$preset -G Ninja > /dev/null && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
 	done
 
-check: install lint
+check: install emulation lint
 	$(BIN)/python -m pytest -q -m "not slow" -x
 
 lint: $(VENV)/tools

@@ -1,0 +1,746 @@
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <type_traits>
+
+#include "core/block.cuh"
+#include "core/launch.cuh"
+#include "core/status.hpp"
+#include "warping.hpp"
+#include "warping_schedule.cuh"
+
+namespace coalign::cuda {
+namespace {
+
+// Two warps: small, so that a block's registers come free soon after its longest pair.
+constexpr unsigned kThreads = 64;
+constexpr unsigned kCheckThreads = 256;
+// Packed rows begin on 16 bytes, and a tile may be read past their end.
+constexpr std::int64_t kPitch = 32;
+
+template <class T>
+constexpr T kInfinity = std::numeric_limits<T>::infinity();
+template <class T>
+constexpr T kNaN = std::numeric_limits<T>::quiet_NaN();
+
+// One side as the kernels read it: the frames of an item, `pitch` from one dimension to the next.
+template <class T>
+struct Side {
+    const T* data;
+    const T* const* items;
+    std::int64_t count, frames, item_stride, pitch;
+    const std::int64_t* lengths;
+    const std::int64_t* order;
+    const std::uint64_t* bad;
+};
+
+template <class T>
+struct Call {
+    Side<T> x, y;
+    int dim, lanes;
+    bool all_pairs, symmetric;
+    std::int64_t first, last;  // pairs of this launch
+    const std::int64_t* order;
+    Window::Kind window;
+    std::int64_t radius;
+    const std::int32_t* rows;
+    double max_cost;
+    T* cost;
+    std::int64_t cost_stride;
+    std::int32_t* status;
+    // Room for each pair of the launch.
+    T* edge_column;
+    std::int64_t edge_column_size;
+    std::uint64_t* directions;
+    std::int64_t direction_steps;
+    std::int32_t* shifts;
+    std::int64_t most_blocks;
+    std::int64_t *x_index, *y_index, *path_length;
+    std::int64_t path_room;
+};
+
+// Which items a pair is of, and where its cost goes.
+struct Pair {
+    std::int64_t x, y, at, mirror;
+};
+
+__device__ inline float minimum(float a, float b, float c) {
+    // None is negative: they order as their bits do, and sm_90 has the least of three integers in one instruction.
+    return __int_as_float(__vimin3_s32(__float_as_int(a), __float_as_int(b), __float_as_int(c)));
+}
+__device__ inline double minimum(double a, double b, double c) {
+    const double least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+__device__ inline float fused(float a, float b, float c) {
+    return fmaf(a, b, c);
+}
+__device__ inline double fused(double a, double b, double c) {
+    return fma(a, b, c);
+}
+
+__device__ inline float magnitude(float a) {
+    return fabsf(a);
+}
+__device__ inline double magnitude(double a) {
+    return fabs(a);
+}
+
+__device__ inline float square_root(float a) {
+    return sqrtf(a);
+}
+__device__ inline double square_root(double a) {
+    return sqrt(a);
+}
+
+// Row and column of the p-th cell of the upper triangle of (n, n), row by row.
+__device__ inline Pair triangle_cell(std::int64_t p, std::int64_t n) {
+    const double side = 2.0 * static_cast<double>(n) + 1.0;
+    auto i = static_cast<std::int64_t>((side - sqrt(side * side - 8.0 * static_cast<double>(p))) / 2.0);
+    // The root is off by one at most.
+    while (i > 0 && i * (2 * n - i + 1) / 2 > p) --i;
+    while ((i + 1) * (2 * n - i) / 2 <= p) ++i;
+    return {i, i + p - i * (2 * n - i + 1) / 2, 0, 0};
+}
+
+template <class T>
+__device__ Pair pair_at(const Call<T>& call, std::int64_t p) {
+    if (!call.all_pairs) {
+        const std::int64_t at = call.order != nullptr ? call.order[p] : p;
+        return {call.x.count == 1 ? 0 : at, call.y.count == 1 ? 0 : at, at, -1};
+    }
+    Pair pair = call.symmetric ? triangle_cell(p, call.y.count) : Pair{p / call.y.count, p % call.y.count, 0, 0};
+    if (call.x.order != nullptr) pair.x = call.x.order[pair.x];
+    if (call.y.order != nullptr) pair.y = call.y.order[pair.y];
+    pair.at = pair.x * call.cost_stride + pair.y;
+    pair.mirror = call.symmetric ? pair.y * call.cost_stride + pair.x : -1;
+    return pair;
+}
+
+template <class T>
+__device__ const T* frames_of(const Side<T>& side, std::int64_t item) {
+    return side.items != nullptr ? side.items[item] : side.data + item * side.item_stride;
+}
+
+// Frames of an item, or 0 where the length is none.
+template <class T>
+__device__ int length_of(const Side<T>& side, std::int64_t item) {
+    const std::int64_t length = side.lengths != nullptr ? side.lengths[item] : side.frames;
+    return length >= 1 && length <= side.frames ? static_cast<int>(length) : 0;
+}
+
+// Why a pair has no cost: a value of x or y that is none. `frames_of` is by dimension, `bad` by frame.
+template <class T>
+__device__ Status refusal(const Side<T>& side, std::int64_t item, int length, int dim) {
+    if (length == 0) return Status::invalid;
+    const std::uint64_t at = side.bad[item], size = static_cast<std::uint64_t>(length) * static_cast<unsigned>(dim);
+    if (at >= size) return Status::ok;
+    const auto frame = static_cast<std::int64_t>(at) / dim, d = static_cast<std::int64_t>(at) % dim;
+    const T value = frames_of(side, item)[d * side.pitch + frame];
+    return value != value ? Status::nan : Status::invalid;
+}
+
+// Local costs of a tile, which know the lane's columns and, of the rows, those of the next step.
+template <class T, Metric kMetric, int kBlock>
+class UnivariateCosts {
+   public:
+    static constexpr int kRows = 1, kColumns = kBlock;
+
+    __device__ void begin(const T* x, int n, const T* y, int m, std::int64_t, std::int64_t, int, int first, int tile) {
+        x_ = x;
+        last_ = n - 1;
+#pragma unroll
+        for (int k = 0; k < kColumns; ++k) y_[k] = first + k < m ? __ldg(y + first + k) : kInfinity<T>;
+        next_ = __ldg(x + min(tile, last_));
+    }
+    __device__ void step(int tile) {
+        now_ = next_;
+        next_ = __ldg(x_ + min(tile + 1, last_));
+    }
+    __device__ T add(int, int k, T best) const {
+        const T difference = now_ - y_[k];
+        if constexpr (kMetric == Metric::sqeuclidean) return fused(difference, difference, best);
+        else return best + magnitude(difference);
+    }
+
+   private:
+    static __device__ int min(int a, int b) { return a < b ? a : b; }
+
+    T y_[kColumns];
+    T now_, next_;
+    const T* x_;
+    int last_;
+};
+
+template <class T, Metric kMetric>
+class MultivariateCosts {
+   public:
+    static constexpr int kRows = 4, kColumns = 8;
+
+    __device__ void begin(const T* x, int, const T* y, int, std::int64_t x_pitch, std::int64_t y_pitch, int dim,
+                          int first, int) {
+        x_ = x;
+        y_ = y + first;
+        x_pitch_ = x_pitch;
+        y_pitch_ = y_pitch;
+        dim_ = dim;
+    }
+    __device__ void step(int tile) {
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+            for (int k = 0; k < kColumns; ++k) cost_[r][k] = 0;
+        }
+        const T* x = x_ + static_cast<std::int64_t>(tile) * kRows;
+        const T* y = y_;
+        for (int d = 0; d < dim_; ++d, x += x_pitch_, y += y_pitch_) {
+            T row[kRows], column[kColumns];
+            load(x, row);
+            load(y, column);
+#pragma unroll
+            for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+                for (int k = 0; k < kColumns; ++k) {
+                    if constexpr (kMetric == Metric::cosine) {
+                        cost_[r][k] = fused(row[r], column[k], cost_[r][k]);
+                    } else {
+                        const T difference = row[r] - column[k];
+                        if constexpr (kMetric == Metric::cityblock) cost_[r][k] += magnitude(difference);
+                        else cost_[r][k] = fused(difference, difference, cost_[r][k]);
+                    }
+                }
+            }
+        }
+    }
+    __device__ T add(int r, int k, T best) const {
+        T cost = cost_[r][k];
+        if constexpr (kMetric == Metric::euclidean) cost = square_root(cost);
+        if constexpr (kMetric == Metric::cosine) cost = cost < 1 ? 1 - cost : 0;
+        return best + cost;
+    }
+
+   private:
+    template <int kCount>
+    static __device__ void load(const T* from, T (&to)[kCount]) {
+        struct alignas(16) Chunk {
+            T values[16 / sizeof(T)];
+        };
+        constexpr int size = 16 / sizeof(T);
+#pragma unroll
+        for (int at = 0; at < kCount; at += size) {
+            const Chunk chunk = *reinterpret_cast<const Chunk*>(from + at);
+#pragma unroll
+            for (int c = 0; c < size; ++c) to[at + c] = chunk.values[c];
+        }
+    }
+
+    T cost_[kRows][kColumns];
+    const T *x_, *y_;
+    std::int64_t x_pitch_, y_pitch_;
+    int dim_;
+};
+
+// Bit k: column first + k lies in the row's window.
+__device__ inline unsigned window_bits(Columns row, int first, int columns) {
+    const int start = row.start > first ? row.start - first : 0;
+    const int stop = row.stop - first < columns ? row.stop - first : columns;
+    if (start >= stop) return 0;
+    return (stop >= 32 ? ~0u : (1u << stop) - 1) & ~((1u << start) - 1);
+}
+
+// The least value of a group's lanes' predicates: whether it holds for all of them.
+__device__ inline bool holds_for_group(bool value, int lanes) {
+    const unsigned all = __ballot_sync(kWholeWarp, value);
+    const unsigned lane = threadIdx.x % kWarp;
+    const unsigned group = (lanes == 32 ? ~0u : (1u << lanes) - 1) << (lane & ~static_cast<unsigned>(lanes - 1));
+    return (all & group) == group;
+}
+
+__device__ inline int warp_maximum(int value) {
+#pragma unroll
+    for (int lanes = 16; lanes > 0; lanes /= 2) {
+        const int other = __shfl_xor_sync(kWholeWarp, value, lanes);
+        value = other > value ? other : value;
+    }
+    return value;
+}
+
+// The lattice of one pair, computed by a group of lanes: see Schedule. A cell's bits depend on the pair alone: its
+// cost is added to the least of three neighbours, and that is the same in every order.
+template <class T, class Costs, bool kWindowed, bool kPath>
+__global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
+    constexpr int kRows = Costs::kRows, kColumns = Costs::kColumns;
+    const int lanes = call.lanes;
+    const int lane = static_cast<int>(threadIdx.x) & (lanes - 1);
+    const std::int64_t slot =
+        (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / static_cast<unsigned>(lanes);
+    const bool exists = call.first + slot < call.last;
+
+    Pair pair{};
+    int n = 0, m = 0;
+    Status status = Status::ok;
+    const T *x = nullptr, *y = nullptr;
+    if (exists) {
+        pair = pair_at(call, call.first + slot);
+        n = length_of(call.x, pair.x);
+        m = length_of(call.y, pair.y);
+        status = refusal(call.x, pair.x, n, call.dim);
+        if (status == Status::ok) status = refusal(call.y, pair.y, m, call.dim);
+        x = frames_of(call.x, pair.x);
+        y = frames_of(call.y, pair.y);
+    }
+    const bool works = exists && status == Status::ok;
+    const Schedule schedule{
+        {kWindowed ? call.window : Window::Kind::none, n, m, call.radius, call.rows}, kColumns, kRows, lanes};
+    const int blocks = works ? schedule.blocks() : 0;
+    bool rolls = true;
+    for (int block = lane; block < blocks; block += lanes) rolls = rolls && schedule.rolls_past(block);
+    const bool rolling = holds_for_group(rolls, lanes);
+    const int steps = warp_maximum(works ? static_cast<int>(schedule.steps(rolling)) : 0);
+
+    T* const edge_column = call.edge_column + slot * call.edge_column_size;
+    std::uint64_t* const directions = call.directions + slot * call.direction_steps * lanes;
+
+    Costs costs;
+    T above[kColumns];  // the lane's columns in the row above
+    T edge[kRows];      // its last column in the rows of the last tile
+    T fetched[kRows];   // the column to the left of the round, from memory
+    T corner = kInfinity<T>;
+    T result = kInfinity<T>;
+    // The lane's block and its tiles, those of the block to the left, and the shift.
+    int block = lane - lanes, top = 0, bottom = 0, left_top = 0, left_bottom = 0, shift = -1, round_shift = 0;
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) edge[r] = fetched[r] = kInfinity<T>;
+
+    const auto fetch = [&](int tile) {
+        if (rolling || lane != 0 || tile < left_top || tile >= left_bottom) return;
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) fetched[r] = edge_column[static_cast<std::int64_t>(tile) * kRows + r];
+    };
+    // Goes on to the lane's next block, to be at its first tile `step` steps from the start or later.
+    const auto take_next_block = [&](int step) {
+        if (block >= 0) round_shift += static_cast<int>(schedule.next_shift(block - lane, rolling));
+        block += lanes;
+        if (block >= blocks) {
+            top = bottom = 0;
+            shift = -1;
+            return;
+        }
+        shift = round_shift + lane;
+        top = schedule.top(block);
+        bottom = schedule.bottom(block);
+        left_top = block > 0 ? schedule.top(block - 1) : 0;
+        left_bottom = block > 0 ? schedule.bottom(block - 1) : 0;
+        costs.begin(x, n, y, m, call.x.pitch, call.y.pitch, call.dim, block * kColumns, top);
+#pragma unroll
+        for (int k = 0; k < kColumns; ++k) above[k] = kInfinity<T>;
+        if constexpr (kPath) call.shifts[slot * call.most_blocks + block] = shift;
+        fetch(step - shift);
+    };
+    take_next_block(0);
+
+    for (int step = 0; step < steps; ++step) {
+        const int tile = step - shift;
+        T left[kRows];
+        // What the left neighbour did of these rows the step before. Before its block and after it there is nothing.
+        const bool meets = tile >= left_top && tile < left_bottom;
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+            const T passed = __shfl_sync(kWholeWarp, edge[r], lane - 1, lanes);
+            left[r] = !meets ? kInfinity<T> : lane == 0 && !rolling ? fetched[r] : passed;
+        }
+        if (tile >= top && tile < bottom) {
+            costs.step(tile);
+            // The path begins at the first cell, as if it came from a corner before it.
+            if (block == 0 && tile == 0) corner = 0;
+            std::uint64_t codes = 0;
+#pragma unroll
+            for (int r = 0; r < kRows; ++r) {
+                const int i = tile * kRows + r;
+                if (kRows > 1 && i >= n) break;
+                T diagonal = r == 0 ? corner : left[r > 0 ? r - 1 : 0];
+                T before = left[r];
+                unsigned inside = 0;
+                if constexpr (kWindowed) inside = window_bits(schedule.bounds.row(i), block * kColumns, kColumns);
+#pragma unroll
+                for (int k = 0; k < kColumns; ++k) {
+                    const T up = above[k];
+                    const T best = minimum(diagonal, up, before);
+                    if constexpr (kPath) {
+                        const unsigned code = diagonal == best ? 0 : up == best ? 1 : 2;
+                        codes |= static_cast<std::uint64_t>(code) << (2 * (r * kColumns + k));
+                    }
+                    before = costs.add(r, k, best);
+                    if constexpr (kWindowed) before = (inside >> k & 1u) != 0 ? before : kInfinity<T>;
+                    diagonal = up;
+                    above[k] = before;
+                }
+                edge[r] = before;
+            }
+            if constexpr (kPath) directions[static_cast<std::int64_t>(step) * lanes + lane] = codes;
+            if (!rolling && lane == lanes - 1 && block + 1 < blocks) {
+#pragma unroll
+                for (int r = 0; r < kRows; ++r)
+                    if (tile * kRows + r < n) edge_column[static_cast<std::int64_t>(tile) * kRows + r] = edge[r];
+            }
+        } else {
+#pragma unroll
+            for (int r = 0; r < kRows; ++r) edge[r] = kInfinity<T>;
+        }
+        corner = left[kRows - 1];
+        // What the last lane wrote to memory, the first may read from the next step on.
+        __syncwarp();
+        if (block < blocks) {
+            if (tile + 1 >= bottom) {
+                if (block == blocks - 1) {
+                    const int last = m - 1 - block * kColumns;
+#pragma unroll
+                    for (int k = 0; k < kColumns; ++k) result = k == last ? above[k] : result;
+                }
+                take_next_block(step + 1);
+            } else {
+                fetch(tile + 1);
+            }
+        }
+    }
+
+    // The lane of the last block has the cost; where there was nothing to do, the first lane says so.
+    if (!exists || lane != (works ? (blocks - 1) % lanes : 0)) return;
+    if (!works) {
+        result = kNaN<T>;
+    } else {
+        const bool exceeds = static_cast<double>(result) > call.max_cost;
+        if (!(result < kInfinity<T>)) {
+            if (!schedule.bounds.feasible()) status = Status::infeasible;
+            else if (!exceeds) status = Status::precision_limit;
+        }
+        if (exceeds) result = kInfinity<T>;
+    }
+    call.cost[pair.at] = result;
+    if (pair.mirror >= 0) call.cost[pair.mirror] = result;
+    if (call.status != nullptr) call.status[pair.at] = static_cast<std::int32_t>(status);
+}
+
+// A warp writes the path of a pair: its first lane walks back from the last cell and fills the room from its end, then
+// all of them move it to the front.
+template <class T, int kRows, int kColumns>
+__global__ void __launch_bounds__(kThreads) trace_paths(const Call<T> call) {
+    const std::int64_t slot = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
+    const int lane = static_cast<int>(threadIdx.x % kWarp);
+    if (call.first + slot >= call.last) return;
+    const Pair pair = pair_at(call, call.first + slot);
+    std::int64_t* const x_index = call.x_index + pair.at * call.path_room;
+    std::int64_t* const y_index = call.y_index + pair.at * call.path_room;
+    const int room = static_cast<int>(call.path_room);
+    int begin = room;
+    if (lane == 0 && call.cost[pair.at] < kInfinity<T>) {
+        const std::uint64_t* const directions = call.directions + slot * call.direction_steps * call.lanes;
+        const std::int32_t* const shifts = call.shifts + slot * call.most_blocks;
+        int i = length_of(call.x, pair.x) - 1, j = length_of(call.y, pair.y) - 1;
+        while (true) {
+            --begin;
+            x_index[begin] = i;
+            y_index[begin] = j;
+            if (i == 0 && j == 0) break;
+            const int block = j / kColumns, tile = i / kRows;
+            const std::int64_t step = tile + shifts[block];
+            const std::uint64_t codes = directions[step * call.lanes + (block & (call.lanes - 1))];
+            const auto code = codes >> (2 * (i % kRows * kColumns + j % kColumns)) & 3u;
+            if (code != 2) --i;
+            if (code != 1) --j;
+        }
+    }
+    begin = __shfl_sync(kWholeWarp, begin, 0);
+    const int length = room - begin;
+    for (int at = 0; at < room; at += static_cast<int>(kWarp)) {
+        const int k = at + lane;
+        std::int64_t i = -1, j = -1;
+        __syncwarp();
+        if (k < length) {
+            i = x_index[begin + k];
+            j = y_index[begin + k];
+        }
+        __syncwarp();
+        if (k < room) {
+            x_index[k] = i;
+            y_index[k] = j;
+        }
+    }
+    if (lane == 0) call.path_length[pair.at] = length;
+}
+
+// A frame a thread: notes the first element that is not finite, and packs the frames dimension by dimension; of unit
+// length for the cosine, as csrc/warping/inputs.cpp does it.
+template <class T>
+__global__ void __launch_bounds__(kCheckThreads)
+    check_frames(const SeriesArray side, int dim, bool unit, T* packed, std::int64_t pitch) {
+    const std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const std::int64_t item = at / pitch, frame = at % pitch;
+    if (item >= side.count) return;
+    const std::int64_t length = side.lengths != nullptr ? side.lengths[item] : side.frames;
+    T* const out = packed != nullptr ? packed + item * dim * pitch + frame : nullptr;
+    // Of an item whose length is none, nothing is read.
+    if (frame >= length || length > side.frames) {
+        for (int d = 0; out != nullptr && d < dim; ++d) out[d * pitch] = 0;
+        return;
+    }
+    const T* from = side.items != nullptr ? static_cast<const T* const*>(static_cast<const void*>(side.items))[item]
+                                          : static_cast<const T*>(side.data) + item * side.item_stride;
+    from += frame * side.frame_stride;
+    int bad = dim;
+    T largest = 0;
+    for (int d = dim - 1; d >= 0; --d) {
+        const T size = magnitude(from[d * side.dim_stride]);
+        if (!(size < kInfinity<T>)) bad = d;
+        largest = size > largest ? size : largest;
+    }
+    if (bad < dim) {
+        static_assert(sizeof(unsigned long long) == sizeof(std::uint64_t));
+        atomicMin(reinterpret_cast<unsigned long long*>(side.bad + item),
+                  static_cast<unsigned long long>(frame * dim + bad));
+    }
+    if (out == nullptr) return;
+    T norm = 1;
+    // A bad frame is kept as it is, for its value to be told.
+    unit = unit && bad == dim;
+    if (unit) {
+        T sum = 0;
+        for (int d = 0; d < dim && largest > 0; ++d) {
+            const T part = from[d * side.dim_stride] / largest;
+            sum = sum + part * part;
+        }
+        norm = largest > 0 ? square_root(sum) : T(1);
+        if (!(largest > 0)) largest = 1;
+    } else {
+        largest = 1;
+    }
+    for (int d = 0; d < dim; ++d) {
+        const T value = from[d * side.dim_stride];
+        out[d * pitch] = unit ? value / largest / norm : value;
+    }
+}
+
+std::int64_t rounded_up(std::int64_t value, std::int64_t multiple) {
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+// Shared out from the front of a workspace, each part on 256 bytes; with no workspace it only counts.
+class Arena {
+   public:
+    explicit Arena(void* base) : base_(static_cast<unsigned char*>(base)) {}
+    template <class T>
+    T* take(std::int64_t count) {
+        const std::int64_t at = used_;
+        used_ += rounded_up(count * static_cast<std::int64_t>(sizeof(T)), 256);
+        return base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + at);
+    }
+    std::int64_t used() const { return used_; }
+
+   private:
+    unsigned char* base_;
+    std::int64_t used_ = 0;
+};
+
+bool is_univariate(const WarpingCall& call) {
+    return call.dim == 1 && call.metric != Metric::cosine;
+}
+
+// Whether the kernels read the side where it lies: one dimension, whose frames follow one another.
+bool is_read_in_place(const WarpingCall& call, const SeriesArray& side) {
+    return is_univariate(call) && (side.frame_stride == 1 || side.frames == 1);
+}
+
+// What each pair of a launch needs besides its series.
+template <class T>
+void take_room(Arena& arena, const WarpingCall& call, const WarpingPlan& plan, std::int64_t pairs, Call<T>& out) {
+    const std::int64_t blocks = (call.y.frames + plan.columns - 1) / plan.columns;
+    // Where one round of the lanes covers the columns, nothing goes through memory.
+    out.edge_column_size = blocks > plan.lanes ? call.x.frames : 0;
+    out.edge_column = arena.take<T>(pairs * out.edge_column_size);
+    if (call.x_index == nullptr) return;
+    out.direction_steps = plan.steps;
+    out.directions = arena.take<std::uint64_t>(pairs * plan.steps * plan.lanes);
+    out.most_blocks = blocks;
+    out.shifts = arena.take<std::int32_t>(pairs * blocks);
+}
+
+template <class T>
+Side<T> prepare_side(Arena& arena, const WarpingCall& call, const SeriesArray& side, bool queue, cudaStream_t stream) {
+    Side<T> out{static_cast<const T*>(side.data),
+                static_cast<const T* const*>(static_cast<const void*>(side.items)),
+                side.count,
+                side.frames,
+                side.item_stride,
+                0,
+                side.lengths,
+                side.order,
+                side.bad};
+    const bool packs = !is_read_in_place(call, side);
+    const std::int64_t pitch = rounded_up(side.frames, kPitch);
+    T* packed = nullptr;
+    if (packs) {
+        // Beyond the last row's end a tile of columns may be read.
+        packed = arena.take<T>(side.count * call.dim * pitch + kPitch);
+        out.data = packed;
+        out.items = nullptr;
+        out.item_stride = call.dim * pitch;
+        out.pitch = pitch;
+    }
+    if (!queue) return out;
+    require_success(cudaMemsetAsync(side.bad, 0xff, static_cast<std::size_t>(side.count) * sizeof *side.bad, stream),
+                    "cudaMemsetAsync");
+    const std::int64_t threads = side.count * pitch;
+    launch(check_frames<T>, {static_cast<unsigned>((threads + kCheckThreads - 1) / kCheckThreads), kCheckThreads},
+           stream, side, static_cast<int>(call.dim), call.metric == Metric::cosine, packed, pitch);
+    return out;
+}
+
+template <class T, class Costs>
+void launch_pairs(const Call<T>& call, bool windowed, bool path, cudaStream_t stream) {
+    const std::int64_t pairs = call.last - call.first;
+    const std::int64_t threads = pairs * call.lanes;
+    const Grid grid{static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads};
+    if (path) {
+        launch(warp_pairs<T, Costs, true, true>, grid, stream, call);
+        const Grid by_warps{static_cast<unsigned>((pairs * kWarp + kThreads - 1) / kThreads), kThreads};
+        launch(trace_paths<T, Costs::kRows, Costs::kColumns>, by_warps, stream, call);
+    } else if (windowed || Costs::kRows > 1) {
+        launch(warp_pairs<T, Costs, true, false>, grid, stream, call);
+    } else if constexpr (Costs::kRows == 1) {
+        launch(warp_pairs<T, Costs, false, false>, grid, stream, call);
+    }
+}
+
+// Columns of a block: as many as the registers hold, or few, for short series and narrow windows.
+template <class T>
+constexpr int kWide = sizeof(T) == 4 ? 32 : 16;
+constexpr int kNarrow = 8;
+
+template <class T>
+void launch_metric(const WarpingCall& host, const Call<T>& call, int columns, cudaStream_t stream) {
+    const bool windowed = host.window != Window::Kind::none, path = host.x_index != nullptr;
+    const bool squares = host.metric == Metric::sqeuclidean;
+    if (is_univariate(host)) {
+        if (columns == kNarrow) {
+            if (squares)
+                return launch_pairs<T, UnivariateCosts<T, Metric::sqeuclidean, kNarrow>>(call, windowed, path, stream);
+            return launch_pairs<T, UnivariateCosts<T, Metric::cityblock, kNarrow>>(call, windowed, path, stream);
+        }
+        if (squares)
+            return launch_pairs<T, UnivariateCosts<T, Metric::sqeuclidean, kWide<T>>>(call, windowed, path, stream);
+        return launch_pairs<T, UnivariateCosts<T, Metric::cityblock, kWide<T>>>(call, windowed, path, stream);
+    }
+    switch (host.metric) {
+        case Metric::euclidean:
+            return launch_pairs<T, MultivariateCosts<T, Metric::euclidean>>(call, windowed, path, stream);
+        case Metric::cityblock:
+            return launch_pairs<T, MultivariateCosts<T, Metric::cityblock>>(call, windowed, path, stream);
+        case Metric::cosine:
+            return launch_pairs<T, MultivariateCosts<T, Metric::cosine>>(call, windowed, path, stream);
+        default:
+            return launch_pairs<T, MultivariateCosts<T, Metric::sqeuclidean>>(call, windowed, path, stream);
+    }
+}
+
+}  // namespace
+
+std::int64_t WarpingCall::pairs() const {
+    if (!all_pairs) return std::max(x.count, y.count);
+    return symmetric ? x.count * (x.count + 1) / 2 : x.count * y.count;
+}
+
+template <class T>
+WarpingPlan plan_warping(const WarpingCall& call, const WarpingLimits& limits) {
+    const std::int64_t pairs = call.pairs();
+    // Of a pair with other lengths than the longest, all that is known is that no window takes as many steps as none.
+    const bool known = call.window == Window::Kind::rows || (call.x.lengths == nullptr && call.y.lengths == nullptr);
+    const auto n = static_cast<int>(call.x.frames), m = static_cast<int>(call.y.frames);
+    const bool univariate = is_univariate(call);
+    WarpingPlan best;
+    double least = std::numeric_limits<double>::infinity();
+    for (const int columns : {kNarrow, kWide<T>}) {
+        if (univariate ? limits.columns != 0 && limits.columns != columns : columns != kNarrow) continue;
+        const int rows = univariate ? 1 : MultivariateCosts<T, Metric::sqeuclidean>::kRows;
+        for (int lanes = 1; lanes <= 32; lanes *= 2) {
+            if (limits.lanes != 0 && limits.lanes != lanes) continue;
+            const auto count_steps = [&](Window::Kind window) {
+                const Schedule schedule{{window, n, m, call.radius, call.host_rows}, columns, rows, lanes};
+                bool rolling = true;
+                for (int block = 0; block < schedule.blocks() && rolling; ++block) rolling = schedule.rolls_past(block);
+                return schedule.steps(rolling);
+            };
+            const std::int64_t steps = count_steps(call.window);
+            // Instructions of a step, and its chain of additions: a minimum and an addition a column.
+            const double instructions = (5.0 + 2.0 * static_cast<double>(call.dim - 1)) * columns * rows + 40;
+            const double latency = 9.0 * columns * rows + 100;
+            const double warps = static_cast<double>(pairs) * lanes / kWarp;
+            // Four instructions a cycle on each multiprocessor, unless too few warps are there to hide the chain.
+            const double time =
+                static_cast<double>(steps) * std::max(warps * instructions / (4.0 * limits.multiprocessors), latency);
+            if (time >= least) continue;
+            least = time;
+            best.columns = columns;
+            best.lanes = lanes;
+            best.steps = known ? steps : count_steps(Window::Kind::none);
+        }
+    }
+    if (best.steps >= std::numeric_limits<std::int32_t>::max()) throw std::length_error("series too long for a GPU");
+    Arena arena(nullptr);
+    prepare_side<T>(arena, call, call.x, false, nullptr);
+    if (call.y.bad != call.x.bad) prepare_side<T>(arena, call, call.y, false, nullptr);
+    Call<T> room{};
+    Arena one(nullptr);
+    take_room(one, call, best, 1, room);
+    // As many pairs at a time as the workspace holds, but a few warps for each multiprocessor in any case.
+    const std::int64_t least_pairs = std::min<std::int64_t>(pairs, 8LL * limits.multiprocessors * (kWarp / best.lanes));
+    best.pairs_per_launch = pairs;
+    if (one.used() > 0)
+        best.pairs_per_launch = std::clamp<std::int64_t>((limits.workspace_bytes - arena.used()) / one.used(),
+                                                         std::max<std::int64_t>(least_pairs, 1), pairs);
+    take_room(arena, call, best, best.pairs_per_launch, room);
+    best.workspace_bytes = arena.used();
+    return best;
+}
+
+template <class T>
+void run_warping(const WarpingCall& host, const WarpingPlan& plan, void* workspace, cudaStream_t stream) {
+    Arena arena(workspace);
+    Call<T> call{};
+    call.x = prepare_side<T>(arena, host, host.x, true, stream);
+    // One collection against itself is prepared once.
+    call.y = host.y.bad == host.x.bad ? call.x : prepare_side<T>(arena, host, host.y, true, stream);
+    call.dim = static_cast<int>(host.dim);
+    call.lanes = plan.lanes;
+    call.all_pairs = host.all_pairs;
+    call.symmetric = host.symmetric;
+    call.order = host.order;
+    call.window = host.window;
+    call.radius = host.radius;
+    call.rows = host.rows;
+    call.max_cost = host.max_cost;
+    call.cost = static_cast<T*>(host.cost);
+    call.cost_stride = host.cost_stride;
+    call.status = host.status;
+    call.x_index = host.x_index;
+    call.y_index = host.y_index;
+    call.path_length = host.path_length;
+    call.path_room = host.x.frames + host.y.frames - 1;
+    take_room(arena, host, plan, plan.pairs_per_launch, call);
+    const std::int64_t pairs = host.pairs();
+    for (std::int64_t first = 0; first < pairs; first += plan.pairs_per_launch) {
+        call.first = first;
+        call.last = std::min(first + plan.pairs_per_launch, pairs);
+        launch_metric(host, call, plan.columns, stream);
+    }
+}
+
+template WarpingPlan plan_warping<float>(const WarpingCall&, const WarpingLimits&);
+template WarpingPlan plan_warping<double>(const WarpingCall&, const WarpingLimits&);
+template void run_warping<float>(const WarpingCall&, const WarpingPlan&, void*, cudaStream_t);
+template void run_warping<double>(const WarpingCall&, const WarpingPlan&, void*, cudaStream_t);
+
+}  // namespace coalign::cuda

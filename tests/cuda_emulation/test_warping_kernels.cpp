@@ -1,0 +1,342 @@
+// The kernels of dynamic time warping, on the emulated GPU, against the double loop.
+//
+// As on the CPU the loop does the arithmetic of a cell as the kernel does, so every cost is compared bit for bit; and
+// as every result is one of minima and of sums in a fixed order, it is one in every order of threads.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "core/device.hpp"
+#include "cuda_runtime.h"
+#include "warping.hpp"
+#include "warping/inputs.hpp"
+#include "warping_oracle.hpp"
+
+using namespace coalign;
+using namespace coalign::cuda;
+using namespace coalign::testing;
+
+namespace {
+
+// Memory of exactly the size asked for, that starts as noise.
+template <class T>
+class Noise {
+   public:
+    explicit Noise(std::int64_t count) : memory_(new T[static_cast<std::size_t>(count)]) {
+        std::memset(static_cast<void*>(memory_.get()), 0xff, static_cast<std::size_t>(count) * sizeof(T));
+    }
+    T* get() const { return memory_.get(); }
+    T operator[](std::int64_t at) const { return memory_[static_cast<std::size_t>(at)]; }
+
+   private:
+    std::unique_ptr<T[]> memory_;
+};
+
+// A batch in "device" memory: padded, with strides that leave room between its elements.
+template <class T>
+struct Batch {
+    std::vector<T> values;
+    std::vector<std::int64_t> lengths;
+    SeriesArray view;
+    Noise<std::uint64_t> bad{1};
+
+    Batch(const std::vector<std::vector<T>>& items, std::int64_t dim, std::int64_t gap) {
+        std::int64_t longest = 0;
+        for (const auto& item : items) longest = std::max(longest, static_cast<std::int64_t>(item.size()) / dim);
+        const std::int64_t frame = dim * gap, size = longest * frame + gap;
+        values.assign(items.size() * static_cast<std::size_t>(size), std::numeric_limits<T>::quiet_NaN());
+        for (std::size_t i = 0; i < items.size(); ++i) {
+            for (std::size_t e = 0; e < items[i].size(); ++e)
+                values[i * static_cast<std::size_t>(size) + e * static_cast<std::size_t>(gap)] = items[i][e];
+            lengths.push_back(static_cast<std::int64_t>(items[i].size()) / dim);
+        }
+        const auto count = static_cast<std::int64_t>(items.size());
+        bad = Noise<std::uint64_t>(count);
+        view = {values.data(), nullptr, count, longest, size, frame, gap, lengths.data(), nullptr, bad.get()};
+    }
+};
+
+template <class T>
+struct Outcome {
+    std::vector<T> cost;
+    std::vector<std::int32_t> status;
+    std::vector<std::int64_t> x_index, y_index, path_length;
+    bool operator==(const Outcome& other) const {
+        const auto bits = [](const std::vector<T>& v) {
+            std::vector<unsigned char> out(v.size() * sizeof(T));
+            std::memcpy(out.data(), v.data(), out.size());
+            return out;
+        };
+        return bits(cost) == bits(other.cost) && status == other.status && x_index == other.x_index &&
+               y_index == other.y_index && path_length == other.path_length;
+    }
+};
+
+template <class T>
+Outcome<T> run(WarpingCall call, bool path, std::int64_t workspace, std::uint64_t seed, int columns = 0,
+               int lanes = 0) {
+    const std::int64_t pairs = call.pairs(), room = call.x.frames + call.y.frames - 1;
+    const std::int64_t cells = call.all_pairs ? call.x.count * call.y.count : pairs;
+    const std::int64_t path_cells = path ? pairs * room : 0;
+    const Noise<T> cost(cells);
+    const Noise<std::int32_t> status(pairs);
+    const Noise<std::int64_t> x_index(path_cells), y_index(path_cells), length(path ? pairs : 0);
+    call.cost = cost.get();
+    call.cost_stride = call.y.count;
+    if (!call.all_pairs) call.status = status.get();
+    if (path) {
+        call.x_index = x_index.get();
+        call.y_index = y_index.get();
+        call.path_length = length.get();
+    }
+    const WarpingPlan plan = plan_warping<T>(call, {2, workspace, columns, lanes});
+    check(plan.columns > 0 && plan.lanes > 0 && plan.pairs_per_launch > 0);
+    const Noise<unsigned char> memory(plan.workspace_bytes);
+    emulation::machine.seed = seed;
+    CUstream_st stream;
+    run_warping<T>(call, plan, memory.get(), &stream);
+    check(cells == 0 || stream.pending() > 0, "nothing runs before its stream does");
+    stream.synchronize();
+    Outcome<T> out;
+    out.cost.assign(cost.get(), cost.get() + cells);
+    if (!call.all_pairs) out.status.assign(status.get(), status.get() + pairs);
+    out.x_index.assign(x_index.get(), x_index.get() + path_cells);
+    out.y_index.assign(y_index.get(), y_index.get() + path_cells);
+    if (path) out.path_length.assign(length.get(), length.get() + pairs);
+    return out;
+}
+
+constexpr double kNoLimit = kInfinity<double>;
+constexpr std::int64_t kRoomy = std::int64_t{1} << 30;
+
+// The row bounds of a window, as the host hands them over.
+std::vector<std::int32_t> trimmed(const Window& window, std::int64_t n, std::int64_t m) {
+    std::vector<Range> ranges;
+    row_ranges(window, n, m, ranges);
+    std::vector<std::int32_t> out;
+    for (const Range& range : ranges) {
+        out.push_back(static_cast<std::int32_t>(range.start));
+        out.push_back(static_cast<std::int32_t>(range.stop));
+    }
+    return out;
+}
+
+// The case with frames of length 1, as the CPU makes them.
+template <class T>
+Case<T> with_unit_frames(Case<T> c) {
+    Pulse pulse(nullptr);
+    for (std::vector<T>* side : {&c.x, &c.y}) {
+        std::vector<Series<T>> series{{side->data(), static_cast<std::int64_t>(side->size()) / c.dim}};
+        Buffer<T> storage;
+        take_unit_frames(series, c.dim, storage, pulse);
+        side->assign(series[0].data, series[0].data + side->size());
+    }
+    return c;
+}
+
+template <class T>
+void check_pair(const Outcome<T>& got, const Case<T>& c, const WarpingCall& call, const Window& window, std::size_t p,
+                const std::string& what) {
+    Lattice<T, T> lattice(call.metric == Metric::cosine ? with_unit_frames(c) : c, call.metric, window,
+                          Arithmetic::once);
+    const T expected = lattice.cost(), cost = got.cost[p];
+    const bool exceeds = static_cast<double>(expected) > call.max_cost;
+    check(cost == (exceeds ? kInfinity<T> : expected),
+          what + "cost " + std::to_string(cost) + " for " + std::to_string(expected));
+    const bool possible = expected < kInfinity<T>;
+    check(got.status[p] == static_cast<std::int32_t>(possible ? Status::ok : Status::infeasible), what + "status");
+    if (got.path_length.empty()) return;
+    const std::int64_t room = call.x.frames + call.y.frames - 1, length = got.path_length[p];
+    const Path path = possible && !exceeds ? lattice.path() : Path{};
+    check(length == static_cast<std::int64_t>(path.size()), what + "path length");
+    if (length != static_cast<std::int64_t>(path.size())) return;
+    for (std::int64_t k = 0; k < room; ++k) {
+        const auto at = static_cast<std::size_t>(static_cast<std::int64_t>(p) * room + k);
+        const bool past = k >= length;
+        if (past) check(got.x_index[at] == -1 && got.y_index[at] == -1, what + "-1 past the path");
+        else
+            check(got.x_index[at] == path[static_cast<std::size_t>(k)].first &&
+                      got.y_index[at] == path[static_cast<std::size_t>(k)].second,
+                  what + "path");
+    }
+}
+
+template <class T>
+void test_pairs(Draw& draw, int trial, Metric metric, Window::Kind kind, bool path) {
+    const std::int64_t dim = draw.chance(0.5) ? 1 : draw.integer(2, 7), longest = draw.chance(0.2) ? 150 : 40;
+    const bool uniform = kind == Window::Kind::rows || draw.chance(0.4);
+    const auto count = static_cast<std::size_t>(draw.integer(1, 6));
+    const std::int64_t n = draw.length(longest), m = draw.length(longest);
+    std::vector<Case<T>> cases;
+    std::vector<std::vector<T>> xs, ys;
+    for (std::size_t p = 0; p < count; ++p) {
+        cases.push_back(uniform ? draw.problem<T>(metric, n, m, dim)
+                                : draw.problem<T>(metric, draw.length(longest), draw.length(longest), dim));
+        xs.push_back(cases.back().x);
+        ys.push_back(cases.back().y);
+    }
+    const Batch<T> x(xs, dim, draw.integer(1, 2)), y(ys, dim, draw.integer(1, 3));
+    WarpingCall call;
+    call.metric = metric;
+    call.dim = dim;
+    call.x = x.view;
+    call.y = y.view;
+    if (uniform && draw.chance(0.7)) call.x.lengths = call.y.lengths = nullptr;
+    call.max_cost = draw.chance(0.2) ? 0.5 * static_cast<double>(longest) : kNoLimit;
+    Window window{kind, draw.integer(0, 12)};
+    const std::vector<std::int64_t> bounds = draw.rows(n, m);
+    if (kind == Window::Kind::rows) window.rows = bounds.data();
+    const std::vector<std::int32_t> rows =
+        kind == Window::Kind::rows ? trimmed(window, n, m) : std::vector<std::int32_t>{};
+    call.window = kind;
+    call.radius = window.radius;
+    call.rows = call.host_rows = rows.empty() ? nullptr : rows.data();
+    std::vector<std::int64_t> order(count);
+    for (std::size_t p = 0; p < count; ++p) order[p] = static_cast<std::int64_t>(count - 1 - p);
+    if (draw.chance(0.5)) call.order = order.data();
+
+    const std::int64_t workspace = draw.chance(0.5) ? kRoomy : 0;
+    const int columns = draw.chance(0.5) ? 0 : draw.chance(0.5) ? 8 : sizeof(T) == 4 ? 32 : 16;
+    const int lanes = draw.chance(0.3) ? 0 : 1 << draw.integer(0, 5);
+    const std::string what = std::to_string(trial) + ": metric " + std::to_string(static_cast<int>(metric)) +
+                             " window " + std::to_string(static_cast<int>(kind)) + " columns " +
+                             std::to_string(columns) + " lanes " + std::to_string(lanes) + " float" +
+                             std::to_string(8 * sizeof(T)) + ' ';
+    const Outcome<T> got = run<T>(call, path, workspace, 1, columns, lanes);
+    for (std::size_t p = 0; p < count; ++p) check_pair(got, cases[p], call, window, p, what);
+    if (trial % 4 == 0)
+        check(run<T>(call, path, kRoomy - workspace, 77) == got, what + "in another order, otherwise cut");
+}
+
+// Every pair of two collections, and of one with itself, in an order of its own.
+template <class T>
+void test_all_pairs(Draw& draw, bool symmetric) {
+    const std::int64_t dim = draw.integer(1, 3);
+    const auto count = static_cast<std::size_t>(draw.integer(1, 7));
+    const std::size_t columns = symmetric ? count : static_cast<std::size_t>(draw.integer(1, 6));
+    std::vector<std::vector<T>> xs, ys;
+    for (std::size_t i = 0; i < count; ++i) xs.push_back(draw.series<T>(draw.length(40), dim, Metric::sqeuclidean));
+    for (std::size_t j = 0; j < columns; ++j) ys.push_back(draw.series<T>(draw.length(40), dim, Metric::sqeuclidean));
+    const Batch<T> x(xs, dim, 1), y(ys, dim, 2);
+    WarpingCall call;
+    call.dim = dim;
+    call.all_pairs = true;
+    call.symmetric = symmetric;
+    call.x = x.view;
+    call.y = symmetric ? x.view : y.view;
+    call.window = draw.chance(0.5) ? Window::Kind::band : Window::Kind::none;
+    call.radius = 3;
+    call.max_cost = kNoLimit;
+    std::vector<std::int64_t> order(count);
+    for (std::size_t i = 0; i < count; ++i) order[i] = static_cast<std::int64_t>((i + 2) % count);
+    if (draw.chance(0.5)) call.x.order = order.data();
+    if (symmetric) call.y.order = call.x.order;
+    const Outcome<T> got = run<T>(call, false, kRoomy, 3);
+    for (std::size_t i = 0; i < count; ++i) {
+        for (std::size_t j = 0; j < columns; ++j) {
+            const std::vector<T>& other = symmetric ? xs[j] : ys[j];
+            const Case<T> c{static_cast<std::int64_t>(xs[i].size()) / dim,
+                            static_cast<std::int64_t>(other.size()) / dim,
+                            dim,
+                            0,
+                            xs[i],
+                            other,
+                            {}};
+            Lattice<T, T> lattice(c, Metric::sqeuclidean, {call.window, call.radius}, Arithmetic::once);
+            check(got.cost[i * columns + j] == lattice.cost(), "all pairs");
+        }
+    }
+}
+
+// One series against a batch, items by a table, and items that are refused.
+template <class T>
+void test_refusals() {
+    const std::int64_t dim = 2;
+    Draw draw(5);
+    std::vector<std::vector<T>> xs, ys{draw.series<T>(9, dim, Metric::sqeuclidean)};
+    for (int i = 0; i < 6; ++i) xs.push_back(draw.series<T>(8 + i, dim, Metric::sqeuclidean));
+    xs[1][7] = std::numeric_limits<T>::quiet_NaN();
+    xs[2][4] = -kInfinity<T>;
+    xs[2][5] = std::numeric_limits<T>::quiet_NaN();
+    Batch<T> x(xs, dim, 1), y(ys, dim, 1);
+    x.lengths[3] = 0;
+    x.lengths[4] = 99;
+    std::vector<const void*> table;
+    for (const auto& item : xs) table.push_back(item.data());
+    for (const bool by_table : {false, true}) {
+        WarpingCall call;
+        call.dim = dim;
+        call.x = x.view;
+        call.y = y.view;
+        call.max_cost = kNoLimit;
+        if (by_table) {
+            call.x.data = nullptr;
+            call.x.items = table.data();
+            call.x.frame_stride = dim;
+            call.x.dim_stride = 1;
+        }
+        const Outcome<T> got = run<T>(call, true, kRoomy, 9);
+        const Status wanted[] = {Status::ok,      Status::nan,     Status::invalid,
+                                 Status::invalid, Status::invalid, Status::ok};
+        for (std::size_t p = 0; p < 6; ++p) {
+            check(got.status[p] == static_cast<std::int32_t>(wanted[p]), "status of a bad item");
+            if (wanted[p] == Status::ok) {
+                const Case<T> c{8 + static_cast<std::int64_t>(p), 9, dim, 0, xs[p], ys[0], {}};
+                check(got.cost[p] == Lattice<T, T>(c, Metric::sqeuclidean, {}, Arithmetic::once).cost(),
+                      "one against many");
+                check(got.path_length[p] >= 9, "its path");
+            } else {
+                check(std::isnan(got.cost[p]) && got.path_length[p] == 0, "no cost of a bad item");
+            }
+        }
+        check(x.bad[0] == ~std::uint64_t{0} && x.bad[1] == 7 && x.bad[2] == 4, "where the first bad value lies");
+    }
+}
+
+// Costs that a float cannot hold.
+void test_overflow() {
+    const std::vector<std::vector<float>> xs{{1e30f, 0}}, ys{{0, 0}};
+    const Batch<float> x(xs, 1, 1), y(ys, 1, 1);
+    WarpingCall call;
+    call.x = x.view;
+    call.y = y.view;
+    call.max_cost = kNoLimit;
+    Outcome<float> got = run<float>(call, true, kRoomy, 1);
+    check(got.cost[0] == kInfinity<float> && got.status[0] == static_cast<std::int32_t>(Status::precision_limit) &&
+              got.path_length[0] == 0,
+          "overflow");
+    call.max_cost = 1;
+    got = run<float>(call, false, kRoomy, 1);
+    check(got.cost[0] == kInfinity<float> && got.status[0] == static_cast<std::int32_t>(Status::ok), "past the limit");
+}
+
+}  // namespace
+
+int main() {
+    Draw draw(20);
+    int trial = 0;
+    for (int round = 0; round < 4; ++round) {
+        for (const Metric metric : {Metric::sqeuclidean, Metric::euclidean, Metric::cityblock, Metric::cosine}) {
+            for (const Window::Kind kind :
+                 {Window::Kind::none, Window::Kind::band, Window::Kind::slanted, Window::Kind::rows}) {
+                for (const bool path : {false, true}) {
+                    test_pairs<float>(draw, trial++, metric, kind, path);
+                    test_pairs<double>(draw, trial++, metric, kind, path);
+                }
+            }
+        }
+        test_all_pairs<float>(draw, round % 2 == 0);
+        test_all_pairs<double>(draw, round % 2 == 0);
+    }
+    test_refusals<float>();
+    test_refusals<double>();
+    test_overflow();
+    return report();
+}
