@@ -305,19 +305,32 @@ def test_shapes(call: Call, error: type[Exception], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("matrices", "name"),
+    ("matrices", "message"),
     [
-        (np.zeros((0, 3)), "x"),
-        (np.zeros((3, 0)), "x"),
-        (np.zeros((2, 3, 0)), "x"),
-        ([COSTS, COSTS[:0]], "x[1]"),
-        ([COSTS, COSTS[:, :0]], "x[1]"),
+        (np.zeros((0, 3)), "x: expected at least one row, got shape (0, 3)"),
+        (np.zeros((3, 0)), "x: expected at least one column, got shape (3, 0)"),
+        (np.zeros((2, 3, 0)), "x: expected at least one column, got shape (3, 0)"),
+        (np.zeros((0, 0, 3)), "x: expected at least one row, got shape (0, 3)"),
+        ([COSTS, COSTS[:0]], "x[1]: expected at least one row, got shape (0, 3)"),
+        ([COSTS, COSTS[:, :0]], "x[1]: expected at least one column, got shape (4, 0)"),
     ],
 )
-def test_an_empty_cost_matrix_is_named(matrices: Any, name: str) -> None:
-    with pytest.raises(ValueError, match=r"expected at least one ") as caught:
+def test_an_empty_cost_matrix_is_named(matrices: Any, message: str) -> None:
+    with refused(ValueError, message):
         dtw(matrices, metric="precomputed")
-    assert str(caught.value).startswith(f"{name}: expected at least one ")
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((2**31, 1), "rows"), ((1, 2**31), "columns")])
+def test_a_cost_matrix_is_bounded_on_both_sides(shape: tuple[int, int], axis: str) -> None:
+    # Without strides, so that the matrix takes the memory of one cost.
+    matrix = np.broadcast_to(np.float64(0), shape)
+    message = f"expected at most {2**31 - 2**16} {axis}, got {2**31}"
+    with refused(ValueError, f"x: {message}"):
+        dtw(matrix, metric="precomputed")
+    with refused(ValueError, f"x: {message}"):
+        dtw(matrix[np.newaxis], metric="precomputed")
+    with refused(ValueError, f"x[1]: {message}"):
+        dtw([COSTS, matrix], metric="precomputed")
 
 
 # Lengths

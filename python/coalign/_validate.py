@@ -164,6 +164,15 @@ def require_frames(shape: tuple[int, ...], name: str) -> None:
         raise ValueError(f"{name}: expected at most {_LONGEST} frames, got {frames}")
 
 
+def require_matrix(shape: tuple[int, ...], name: str) -> None:
+    """Check the (rows, columns) of a matrix of precomputed costs."""
+    for count, axis in zip(shape, ("row", "column"), strict=True):
+        if count == 0:
+            raise ValueError(f"{name}: expected at least one {axis}, got shape {shape}")
+        if count > _LONGEST:
+            raise ValueError(f"{name}: expected at most {_LONGEST} {axis}s, got {count}")
+
+
 def take_lengths(lengths: Any, name: str, count: int, longest: int) -> npt.NDArray[np.int64]:
     """Check the lengths of a padded batch: `count` integers in [1, longest]."""
     if lengths is None:

@@ -148,9 +148,11 @@ class Matrices:
             items, kind = _validate.take_list(x, "x")
             for i, item in enumerate(items):
                 _validate.require_ndim(item, f"x[{i}]", (2,))
+                _validate.require_matrix(item.shape, f"x[{i}]")
         else:
             array, kind = to_numpy(x, "x")
             _validate.require_ndim(array, "x", (2, 3))
+            _validate.require_matrix(array.shape[-2:], "x")
             items = list(array) if array.ndim == 3 else [array]
         is_batch = is_list or array.ndim == 3
         if is_list or not is_batch:
@@ -163,8 +165,6 @@ class Matrices:
             m = _validate.take_lengths(y_lengths, "y_lengths", len(items), array.shape[2])
             items = [item[:i, :j] for item, i, j in zip(items, n, m, strict=True)]
         dtype = compute_dtype(*items) if items else array.dtype
-        for i, item in enumerate(items):
-            _validate.require_frames(item.shape, f"x[{i}]" if is_list else "x")
         matrices = [_with_unit_stride(item, dtype) for item in items]
         n, m = np.array([matrix.shape for matrix in matrices], np.int64).reshape(-1, 2).T
         return cls(matrices, n, m, dtype, kind, is_batch, is_list)
