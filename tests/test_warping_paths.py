@@ -296,7 +296,8 @@ def test_a_cost_above_max_cost_has_no_path(isa: str, dtype: np.dtype) -> None:
         free = coalign.dtw(xs, ys, path=True)
         limit = float(np.median(free.cost))
         limited = coalign.dtw(xs, ys, path=True, max_cost=limit)
-        alone = coalign.dtw(xs[-1], ys[-1], path=True, max_cost=np.nextafter(free.cost[-1], 0))
+        less = np.nextafter(free.cost[-1], dtype.type(0))
+        alone = coalign.dtw(xs[-1], ys[-1], path=True, max_cost=less)
     assert {run.isa for run in runs} == {isa}
     exceeds = free.cost.astype(np.float64) > limit
     assert 0 < exceeds.sum() < len(SHAPES)

@@ -559,11 +559,46 @@ def test_max_cost_is_a_sharp_limit(engine: Engine, window: str, isa: str, dtype:
         free = engine(xs, ys, **options)
         costs = np.sort(free.reshape(-1).astype(np.float64))
         for cost in (costs[0], costs[len(costs) // 2], costs[-1]):
-            # One step of float64, whatever the dtype: the comparison rounds nothing.
-            for limit in (np.nextafter(cost, -np.inf), cost, np.nextafter(cost, np.inf)):
+            # A step of float64 is a step of the limit only where the costs are float64 too.
+            for limit in (
+                np.nextafter(dtype.type(cost), dtype.type(-np.inf)),
+                np.nextafter(cost, -np.inf),
+                cost,
+                np.nextafter(cost, np.inf),
+            ):
                 limited = engine(xs, ys, max_cost=limit, **options)
-                expected = np.where(free.astype(np.float64) > limit, dtype.type(np.inf), free)
+                expected = np.where(free > dtype.type(limit), dtype.type(np.inf), free)
                 assert_same_bits(limited, expected, f"limit {limit!r} around {cost!r}")
+    assert {run.isa for run in runs} == {isa}
+
+
+@pytest.mark.parametrize("path", [False, True])
+def test_max_cost_takes_the_dtype_of_the_costs(path: bool, isa: str, dtype: np.dtype) -> None:
+    # In float32 0.1 lies above the double of the same digits, which is no reason to exceed it.
+    x, y = np.array([0.1], dtype), np.zeros(1, dtype)
+    cost = np.array([[0.1]], dtype)
+    options: dict[str, Any] = {"max_cost": 0.1}
+    with _execution.forced(isa) as runs:
+        assert coalign.dtw(x, y, metric="cityblock", path=path, **options).cost == x[0]
+        assert coalign.dtw(cost, metric="precomputed", path=path, **options).cost == x[0]
+        assert coalign.dtw_cdist([x] * 17, [y], metric="cityblock", **options)[16, 0] == x[0]
+    assert {run.isa for run in runs} == {isa}
+
+
+@pytest.mark.parametrize("path", [False, True])
+def test_a_max_cost_past_the_dtype_is_no_limit(path: bool, isa: str) -> None:
+    huge = np.array([[1e30]], np.float32)
+    options: dict[str, Any] = {"max_cost": 1e300, "path": path}
+    matrix = np.full((9, 9), 3e38, np.float32)
+    with _execution.forced(isa) as runs:
+        for call in (
+            lambda: coalign.dtw(huge, -huge, **options),
+            lambda: coalign.dtw(matrix, metric="precomputed", **options),
+        ):
+            with pytest.warns(RuntimeWarning, match=r"^dtw: 1 of 1 costs overflow float32"):
+                warping = call()
+            assert (warping.cost, warping.status) == (math.inf, Status.PRECISION_LIMIT)
+        assert coalign.dtw(huge, huge, **options).cost == 0
     assert {run.isa for run in runs} == {isa}
 
 
@@ -608,7 +643,8 @@ def test_max_cost_looks_at_the_whole_of_a_path_whose_cost_falls(
     with _execution.forced(isa) as runs:
         assert coalign.dtw(cost, max_cost=10.0, **options).cost == total
         assert coalign.dtw(cost, max_cost=total, **options).cost == total
-        assert coalign.dtw(cost, max_cost=np.nextafter(total, -np.inf), **options).cost == math.inf
+        less = np.nextafter(dtype.type(total), dtype.type(-np.inf))
+        assert coalign.dtw(cost, max_cost=less, **options).cost == math.inf
     assert {run.isa for run in runs} == {isa}
 
 

@@ -47,13 +47,18 @@ class Options:
             _execution.thread_count(threads),
         )
 
+    def limit(self, dtype: np.dtype[Any]) -> float:
+        """Return `max_cost` in the dtype of the costs; what overflows it limits nothing."""
+        with np.errstate(over="ignore"):
+            return float(np.float64(self.max_cost).astype(dtype))
+
     def native(self, window: tuple[str, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
         """Return the keyword arguments that both native entries share."""
         return {
             "dtype": dtype.name,
             "metric": self.metric,
             "window": window,
-            "max_cost": self.max_cost,
+            "max_cost": self.limit(dtype),
             "threads": self.threads,
             "isa": _execution.selected(),
             "work_per_thread": _execution.forced_or(
@@ -187,7 +192,7 @@ class Matrices:
             free = np.where(np.isinf(matrix), matrix, matrix.dtype.type(0))
             if np.isinf(self._call([free], unlimited, window, False)[0][0]):
                 status[p] = Status.INFEASIBLE
-            elif options.max_cost < math.inf:
+            elif options.limit(self.dtype) < math.inf:
                 status[p] = Status.OK
         return outcome
 

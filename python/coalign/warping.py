@@ -151,7 +151,8 @@ def dtw(
         Frames of each item of a padded batch (of each cost matrix: its rows and columns). What lies
         past a length is never used.
     max_cost : float, optional
-        A cost above it is returned as inf, sooner, with an empty path.
+        A cost above it, rounded to the dtype of the costs, is returned as inf with an empty path.
+        What rounds to infinity is no limit.
     path : bool
         Also return the path. Ties prefer the diagonal, then the step in x.
     threads : int, optional
