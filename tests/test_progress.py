@@ -197,6 +197,15 @@ def test_what_is_neither_a_bool_nor_a_function_is_refused(progress: Any) -> None
     assert str(caught.value) == f"progress: expected a bool or f(done, total), got {progress!r}"
 
 
+def test_nothing_to_compute_is_nothing_to_report() -> None:
+    calls = Calls()
+    for X, Y in ((SMALL[:0], None), (SMALL, SMALL[:0]), (SMALL[:0], SMALL)):
+        assert dtw_cdist(X, Y, progress=calls).size == 0
+    with reporter(calls, 0, "work") as report:
+        assert report is None
+    assert calls.told == []
+
+
 @pytest.mark.parametrize("progress", [False, None])
 def test_nobody_listens_unless_asked(progress: Any) -> None:
     with reporter(progress, 10, "work") as report:

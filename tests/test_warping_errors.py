@@ -1254,8 +1254,84 @@ def test_collections_of_no_series_give_empty_costs(dtype: str) -> None:
     assert dtw_cdist(none, some, out=out) is out
 
 
+NO_FRAMES = np.zeros((0, 8, 1))
+NO_COSTS = np.zeros((0, 3, 3))
+NO_SERIES = np.zeros((0, 8))
+
+
+@table(
+    (
+        "window",
+        lambda: dtw(NO_FRAMES, SERIES, window="junk"),
+        TypeError,
+        "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, got str",
+    ),
+    (
+        "negative window",
+        lambda: dtw(SERIES, NO_FRAMES, window=-1),
+        ValueError,
+        "window: expected a radius of at least 0, got -1",
+    ),
+    (
+        "bounds",
+        lambda: dtw(NO_FRAMES, SERIES, window=[[0, 1], [2, 2]]),
+        ValueError,
+        f"window: expected 0 <= start < stop <= {2**31 - 2**16}, got [2, 2) in row 1",
+    ),
+    (
+        "window of matrices",
+        lambda: dtw(NO_COSTS, metric="precomputed", window=1.5),
+        TypeError,
+        "window: expected an integer radius, got float",
+    ),
+    (
+        "row lengths of matrices",
+        lambda: dtw(NO_COSTS, metric="precomputed", x_lengths="junk"),
+        TypeError,
+        "x_lengths: expected integers, got dtype <U4",
+    ),
+    (
+        "column lengths of matrices",
+        lambda: dtw(NO_COSTS, metric="precomputed", y_lengths=[1]),
+        ValueError,
+        "y_lengths: expected shape (0,), got (1,)",
+    ),
+    (
+        "window of a collection",
+        lambda: dtw_cdist(NO_SERIES, window="junk"),
+        TypeError,
+        "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, got str",
+    ),
+    (
+        "bounds of one collection",
+        lambda: dtw_cdist(COLLECTION, NO_SERIES, window=[[0, 1]]),
+        ValueError,
+        "window: expected one [start, stop) for each of 5 rows, got 1",
+    ),
+    (
+        "progress",
+        lambda: dtw_cdist(NO_SERIES, progress="junk"),
+        TypeError,
+        "progress: expected a bool or f(done, total), got 'junk'",
+    ),
+)
+def test_options_are_checked_where_there_is_nothing_to_compute(
+    call: Call, error: type[Exception], message: str
+) -> None:
+    with refused(error, message):
+        call()
+
+
+def test_bounds_of_no_problems_are_taken() -> None:
+    bounds = [[0, 1], [0, 8]]
+    assert dtw(NO_FRAMES, SERIES, window=bounds).cost.shape == (0,)
+    assert dtw(NO_COSTS, metric="precomputed", window=bounds).cost.shape == (0,)
+    assert dtw_cdist(NO_SERIES, window=bounds).shape == (0, 0)
+
+
 def test_lengths_of_no_series_may_be_an_empty_list() -> None:
     assert dtw(np.zeros((0, 4, 3)), np.zeros((0, 4, 3)), x_lengths=[]).cost.shape == (0,)
+    assert dtw(NO_COSTS, metric="precomputed", y_lengths=[]).cost.shape == (0,)
     assert dtw_cdist(np.zeros((0, 4)), x_lengths=[]).shape == (0, 0)
 
 

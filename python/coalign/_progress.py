@@ -13,9 +13,11 @@ Progress = bool | Callable[[int, int], Any]
 def reporter(progress: Progress, total: int, what: str) -> Iterator[Callable[[int], None] | None]:
     """Yield a function to be told how much is done, or None when nobody listens.
 
-    Work that ends without an exception is reported as wholly done.
+    Work that ends without an exception is reported as wholly done; of no work nothing is reported.
     """
-    if progress is False or progress is None:
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise TypeError(f"progress: expected a bool or f(done, total), got {progress!r}")
+    if progress is False or progress is None or total == 0:
         yield None
     elif progress is True:
         try:
@@ -25,9 +27,7 @@ def reporter(progress: Progress, total: int, what: str) -> Iterator[Callable[[in
         with tqdm(total=total, desc=what) as bar:
             yield lambda done: bar.update(done - bar.n)
             bar.update(total - bar.n)
-    elif callable(progress):
+    else:
         call = progress
         yield lambda done: call(done, total)
         call(total, total)
-    else:
-        raise TypeError(f"progress: expected a bool or f(done, total), got {progress!r}")

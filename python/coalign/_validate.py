@@ -261,11 +261,13 @@ def take_rows(
             f"window: expected one [start, stop) for each of {wrong} rows, got {len(rows)}"
         )
     start, stop = rows.T
-    wrong_rows = np.flatnonzero((start < 0) | (stop > m.min()) | (start >= stop))
+    # No problems bound the columns by nothing but what any problem may have.
+    columns = m.min(initial=_LONGEST)
+    wrong_rows = np.flatnonzero((start < 0) | (stop > columns) | (start >= stop))
     if wrong_rows.size:
         i = wrong_rows[0]
         raise ValueError(
-            f"window: expected 0 <= start < stop <= {m.min()}, "
+            f"window: expected 0 <= start < stop <= {columns}, "
             f"got [{start[i]}, {stop[i]}) in row {i}"
         )
     return np.ascontiguousarray(rows, np.int64)

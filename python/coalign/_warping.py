@@ -108,9 +108,9 @@ class Pairs:
 
     def run(self, options: Options, path: bool) -> Outcome:
         """Compute every problem."""
+        arguments = options.native(native_window(options.window, self.n, self.m), self.dtype)
         if len(self.n) == 0:
             return _nothing(self.dtype, path)
-        arguments = options.native(native_window(options.window, self.n, self.m), self.dtype)
         x, x_lengths = self.xs.native(self.dtype)
         y, y_lengths = self.ys.native(self.dtype)
         try:
@@ -165,7 +165,7 @@ class Matrices:
                 if lengths is not None:
                     what = "a list" if is_list else "one matrix"
                     raise ValueError(f"{name}: only a padded batch takes lengths, and x is {what}")
-        elif items:
+        else:
             n = _validate.take_lengths(x_lengths, "x_lengths", len(items), array.shape[1])
             m = _validate.take_lengths(y_lengths, "y_lengths", len(items), array.shape[2])
             items = [item[:i, :j] for item, i, j in zip(items, n, m, strict=True)]
@@ -176,9 +176,9 @@ class Matrices:
 
     def run(self, options: Options, path: bool) -> Outcome:
         """Compute every problem."""
+        window = native_window(options.window, self.n, self.m)
         if not self.matrices:
             return _nothing(self.dtype, path)
-        window = native_window(options.window, self.n, self.m)
         outcome = self._call(self.matrices, options, window, path)
         cost, status = outcome[:2]
         unlimited = replace(options, max_cost=math.inf)
@@ -241,6 +241,8 @@ def fill_all_pairs(
     total = len(xs) * (len(xs) + 1) // 2 if mirrored else costs.size
     arguments = options.native(window, costs.dtype)
     with reporter(progress, total, "dtw_cdist") as report_done:
+        if total == 0:
+            return
         try:
             used = _core.dtw_all_pairs(
                 x=x,

@@ -245,7 +245,8 @@ def dtw_cdist(
     out : array of shape (n, m), optional
         Takes the result: of the result's dtype, with rows of unit stride.
     progress : bool or callable
-        True for a tqdm bar; or f(done, total), called in the calling thread with counts of pairs.
+        True for a tqdm bar; or f(done, total), called in the calling thread with counts of pairs,
+        unless there are none.
 
     Returns
     -------
@@ -285,6 +286,5 @@ def dtw_cdist(
         costs = np.empty(shape, dtype)
     else:
         costs = _validate.take_out(out, shape, dtype, (xs, columns))
-    if 0 not in shape:
-        fill_all_pairs(costs, xs, ys, options, progress)
+    fill_all_pairs(costs, xs, ys, options, progress)
     return xs.kind.wrap(costs) if out is None else out
