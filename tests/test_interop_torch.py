@@ -200,8 +200,24 @@ def test_options_may_be_tensors() -> None:
     expected = dtw(X, Y, window=1).cost
     assert_tensor(dtw(x, y, window=torch.tensor(bounds)).cost, expected)
     assert_tensor(dtw(x, y, window=slanted(1)).cost, expected)
+    assert_tensor(dtw(x, y, window=torch.tensor(1)).cost, expected)
+    assert_tensor(dtw(x, y, window=slanted(torch.tensor(1))).cost, expected)
     assert_tensor(dtw(x, y, max_cost=torch.tensor(0.0)).cost, np.float32(np.inf))
     assert_tensor(dtw(x, y, threads=2, device="auto").cost, dtw(X, Y).cost)
+
+
+def test_only_an_integer_scalar_is_an_integer() -> None:
+    # PyTorch lets a tensor of one element, and one of bool, stand for an index.
+    x, y = tensor(X), tensor(Y)
+    for window, words in (
+        (torch.tensor([1]), r"window: expected \(N, 2\) bounds, got shape \(1,\)"),
+        (torch.tensor(True), "window: expected integer bounds, got dtype bool"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=rf"\A{words}\Z"):
+            dtw(x, y, window=window)
+    for count in (torch.tensor([2]), torch.tensor(True)):
+        with pytest.raises(TypeError, match=r"\Athreads: expected None or an integer, got Tensor"):
+            dtw(x, y, threads=count)
 
 
 # A preallocated result

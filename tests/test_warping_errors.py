@@ -747,11 +747,14 @@ def test_options_that_are_taken() -> None:
         {"device": "cpu"},
         {"device": "auto"},
         {"threads": np.int64(2)},
+        {"threads": np.array(2)},
         {"threads": 2**80},
         {"max_cost": np.float32(1e6)},
         {"max_cost": 10**9},
         {"max_cost": np.inf},
         {"window": np.int16(100)},
+        {"window": np.array(100)},
+        {"window": slanted(np.array(100, np.uint8))},
         {"window": 2**80},
         {"window": slanted(2**80)},
     ):
@@ -803,6 +806,18 @@ def rows(*changed: tuple[int, tuple[int, int]]) -> Array:
         lambda: dtw_cdist(COLLECTION, window=slanted),
         TypeError,
         "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, got type",
+    ),
+    (
+        "0-D bool",
+        within(np.array(True)),
+        TypeError,
+        "window: expected integer bounds, got dtype bool",
+    ),
+    (
+        "array of one radius",
+        within(np.array([2])),
+        ValueError,
+        "window: expected (N, 2) bounds, got shape (1,)",
     ),
     (
         "bounds that are not integers",

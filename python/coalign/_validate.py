@@ -213,7 +213,9 @@ def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
 
 def as_integer(value: Any) -> int | None:
     """Return an integer scalar of any kind as an int; None for anything else, bool included."""
-    if isinstance(value, (bool, np.bool_)):
+    # PyTorch lets a tensor of one element, and one of bool, stand for an index.
+    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+    if is_bool or getattr(value, "ndim", 0) > 0:
         return None
     try:
         return operator.index(value)

@@ -50,7 +50,8 @@ def native_window(
         return "none", 0
     if isinstance(window, slanted):
         return "slanted", window.radius
-    if is_array(window) or isinstance(window, (list, tuple)):
+    radius = _validate.as_integer(window)
+    if radius is None and (is_array(window) or isinstance(window, (list, tuple))):
         return "rows", _validate.take_rows(window, n, m)
     if isinstance(window, (str, bytes, dict, type)):
         raise TypeError(
