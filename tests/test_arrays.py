@@ -111,6 +111,13 @@ def test_other_arrays_are_taken_as_numpy(wrapper: type[Any], dtype: str) -> None
     )
 
 
+@pytest.mark.parametrize("wrapper", [DLPackOnly, ArrayMethod, ArrayInterface])
+def test_results_go_to_no_other_array(wrapper: type[Any]) -> None:
+    # The conversion that lets it be read may have copied, and the copy is not what was given.
+    with pytest.raises(TypeError, match=rf"\Aout: expected an array, got {wrapper.__name__}\Z"):
+        dtw_cdist([X, Y], out=wrapper(np.zeros((2, 2), X.dtype)))
+
+
 @pytest.mark.parametrize("wrapper", [ArrayMethod, ArrayInterface])
 def test_lengths_and_windows_may_be_other_arrays(wrapper: type[Any]) -> None:
     batch = np.stack([X, Y])[:, :, np.newaxis]

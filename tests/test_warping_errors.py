@@ -1066,6 +1066,12 @@ def test_infeasible_pairs_of_a_collection_are_infinite() -> None:
         "out: expected an array, got list",
     ),
     ("text", lambda: dtw_cdist(COLLECTION, out="x"), TypeError, "out: expected an array, got str"),
+    (
+        "class",
+        lambda: dtw_cdist(COLLECTION, out=np.ndarray),
+        TypeError,
+        "out: expected an array, got type",
+    ),
 )
 def test_out(call: Call, error: type[Exception], message: str) -> None:
     with refused(error, message):

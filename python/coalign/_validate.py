@@ -279,7 +279,7 @@ def take_out(
     out: Any, shape: tuple[int, int], dtype: np.dtype[Any], inputs: tuple[SeriesBatch, SeriesBatch]
 ) -> Array:
     """Check a preallocated result."""
-    if not is_array(out):
+    if not (is_array(out) and hasattr(out, "shape") and hasattr(out, "dtype")):
         raise TypeError(f"out: expected an array, got {type(out).__name__}")
     got_shape, got_dtype = tuple(out.shape), str(out.dtype).removeprefix("torch.")
     if got_shape != shape or got_dtype != dtype.name:
