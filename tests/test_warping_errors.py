@@ -67,6 +67,7 @@ def test_a_value_that_is_not_finite_is_named_with_its_index(
     series, frames, batch, collection = (
         array.astype(dtype) for array in (SERIES, FRAMES, BATCH, COLLECTION)
     )
+    column = series[:, np.newaxis]
 
     def pair(x: Any, y: Any) -> Call:
         return lambda: dtw(x, y, threads=threads)
@@ -83,10 +84,13 @@ def test_a_value_that_is_not_finite_is_named_with_its_index(
         ("y: {} at index (1, 0, 0)", pair(batch, put(batch, (1, 0, 0), value))),
         ("x[2]: {} at index (5,)", pair([series, series, put(series, (5,), value)], series)),
         ("y[1]: {} at index (4, 1)", pair([frames] * 2, (frames, put(frames, (4, 1), value)))),
+        ("x[1]: {} at index (3, 0)", pair([series, put(column, (3, 0), value)], series)),
+        ("y[1]: {} at index (3,)", pair(series, [column, put(series, (3,), value)])),
         ("X: {} at index (1, 2)", pairs(put(collection, (1, 2), value))),
         ("Y: {} at index (2, 4)", pairs(collection, put(collection, (2, 4), value))),
         ("Y: {} at index (1, 2, 1)", pairs(batch, put(batch, (1, 2, 1), value))),
         ("X[1]: {} at index (0,)", pairs([series, put(series, (0,), value)])),
+        ("X[2]: {} at index (0, 0)", pairs([series, series, put(column, (0, 0), value)])),
     ]
     for place, call in places:
         with refused(ValueError, place.format(found) + "; expected finite values"):

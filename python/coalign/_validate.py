@@ -21,7 +21,8 @@ _LONGEST = 2**31 - 2**16
 class SeriesBatch:
     """One series, or a batch of them, as the native code reads them.
 
-    `data` is (B, T, D), or a list of (T, D) arrays; `lengths` counts each item's frames.
+    `data` is (B, T, D), or a list of (T, D) arrays; `lengths` counts each item's frames, and
+    `item_ndims` the axes that the user gave it.
     """
 
     name: str
@@ -30,7 +31,7 @@ class SeriesBatch:
     dim: int
     kind: Kind
     is_batch: bool
-    item_ndim: int
+    item_ndims: Sequence[int]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -57,7 +58,7 @@ class SeriesBatch:
         """Say what lies at an element, given as native code counts, and where the user put it."""
         frame, dim = divmod(element, self.dim)
         value = self.data[item][frame, dim]
-        index = (frame, dim)[: self.item_ndim]
+        index = (frame, dim)[: self.item_ndims[item]]
         if self.is_batch and isinstance(self.data, np.ndarray):
             return f"{self.name}: {_words(value)} at index {(item, *index)}"
         name = f"{self.name}[{item}]" if self.is_batch else self.name
@@ -96,20 +97,21 @@ def take_series(
     require_frames(frames.shape[-2:], name)
     if is_batch:
         counts = take_lengths(lengths, lengths_name, len(frames), frames.shape[1])
-        return SeriesBatch(name, frames, counts, frames.shape[2], kind, True, item_ndim)
+        return SeriesBatch(
+            name, frames, counts, frames.shape[2], kind, True, [item_ndim] * len(frames)
+        )
     if lengths is not None:
         raise ValueError(
             f"{lengths_name}: only a padded batch takes lengths, and {name} is one series"
         )
     counts = np.array([len(frames)], np.int64)
-    return SeriesBatch(name, [frames], counts, frames.shape[1], kind, False, item_ndim)
+    return SeriesBatch(name, [frames], counts, frames.shape[1], kind, False, [item_ndim])
 
 
 def _take_list(items: Sequence[Any], name: str) -> SeriesBatch:
     arrays, kind = take_list(items, name)
     for i, array in enumerate(arrays):
         require_ndim(array, f"{name}[{i}]", (1, 2))
-    item_ndim = arrays[0].ndim
     frames = [array[:, np.newaxis] if array.ndim == 1 else array for array in arrays]
     for i, array in enumerate(frames):
         require_frames(array.shape, f"{name}[{i}]")
@@ -119,7 +121,8 @@ def _take_list(items: Sequence[Any], name: str) -> SeriesBatch:
                 f"got {array.shape[1]}"
             )
     lengths = np.array([len(array) for array in frames], np.int64)
-    return SeriesBatch(name, frames, lengths, frames[0].shape[1], kind, True, item_ndim)
+    item_ndims = [array.ndim for array in arrays]
+    return SeriesBatch(name, frames, lengths, frames[0].shape[1], kind, True, item_ndims)
 
 
 def take_list(items: Sequence[Any], name: str) -> tuple[list[Array], Kind]:
