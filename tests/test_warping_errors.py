@@ -723,6 +723,13 @@ def test_a_ragged_list_of_numbers_says_what_a_ragged_batch_is() -> None:
         'device: expected None, "cpu", "cuda" or "auto", got 0',
     ),
     (
+        "device of an array",
+        lambda: dtw(SERIES, SERIES, device=np.array(["cpu", "x"])),
+        ValueError,
+        'device: expected None, "cpu", "cuda" or "auto", got '
+        "array(['cpu', 'x'], dtype='<U3')",
+    ),
+    (
         "no CUDA",
         lambda: dtw(SERIES, SERIES, device="cuda"),
         DeviceError,

@@ -143,8 +143,10 @@ def _cgroup_folders(root: Path, membership: Path) -> list[Path]:
 
 def resolve_device(device: Any) -> None:
     """Check `device=`; this build computes on the CPU."""
-    if device in (None, "auto", "cpu"):
+    # Names only: an array compares element by element, and has no truth.
+    name = device if isinstance(device, str) else None
+    if device is None or name in ("auto", "cpu"):
         return
-    if device == "cuda":
+    if name == "cuda":
         raise DeviceError('device: "cuda" was asked for, and coalign was built without CUDA')
     raise ValueError(f'device: expected None, "cpu", "cuda" or "auto", got {device!r}')

@@ -490,8 +490,8 @@ SHARED_PYTHON = [
     Mutation(
         "a device that is not there is computed on the CPU",
         "python/coalign/_execution.py",
-        'if device in (None, "auto", "cpu"):',
-        'if device in (None, "auto", "cpu", "cuda"):',
+        'if device is None or name in ("auto", "cpu"):',
+        'if device is None or name in ("auto", "cpu", "cuda"):',
         (f"{ERRORS}::test_options",),
     ),
     Mutation(
