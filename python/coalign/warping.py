@@ -24,10 +24,10 @@ class Warping:
     ----------
     cost : scalar, or array of shape (B,)
         Sum of the local costs on the best path, in the metric's unit: no root, no normalisation.
-        Infinite where it exceeds `max_cost`.
+        Infinite where it exceeds `max_cost`, or overflows its dtype.
     x_index, y_index : array of int64 of shape (K,), or list of B such arrays, or None
         Frames of x and y that the path pairs, from (0, 0) to (N - 1, M - 1); K <= N + M - 1. None
-        without `path=True`; empty where the cost exceeds `max_cost`.
+        without `path=True`; empty where the cost is infinite.
     status : int32 scalar, or array of shape (B,)
         A `Status` for each problem.
     x_length, y_length : int64 scalar, or array of shape (B,)
@@ -163,7 +163,8 @@ def dtw(
     Returns
     -------
     Warping
-        Costs and paths, of the input's kind: float32 for float32 input, else float64.
+        Costs and paths, of the input's kind. Costs are float32 where every input is float32,
+        float16 or bfloat16, else float64.
 
     Raises
     ------
@@ -237,7 +238,8 @@ def dtw_cdist(
     Parameters
     ----------
     X, Y : array of shape (n, T) or (n, T, D), or list of (T,) or (T, D) arrays
-        Collections of n and m series. Without Y, X against itself; each pair is computed once.
+        Collections of n and m series. Without Y, X against itself: each pair is computed once,
+        but both ways round where the window is bounds by row, which need not be symmetric.
     metric : {"sqeuclidean", "euclidean", "cityblock", "cosine"}
         Local cost, as in `dtw`.
     window, step, x_lengths, y_lengths, max_cost, threads, device
