@@ -18,7 +18,13 @@ from scipy.spatial.distance import cdist
 
 import coalign
 from coalign import InfeasibleError, Status, _execution, slanted
-from oracles.compare import PROMISED, assert_close, assert_same_bits, cosine_tolerance
+from oracles.compare import (
+    PROMISED,
+    assert_close,
+    assert_same_bits,
+    cosine_tolerance,
+    provable_tolerance,
+)
 from oracles.instances import Array, make_series, make_staircase, pad
 from oracles.warping import accumulate, brute_force, local_costs, within
 
@@ -506,6 +512,25 @@ def test_float32_accuracy_of_long_random_walks(metric: str, isa: str) -> None:
     assert {run.isa for run in runs} == {isa}
     assert double > 0
     assert abs(single - double) <= PROMISED["float32"] * double
+
+
+def test_a_constant_cost_keeps_to_the_provable_bound(isa: str, dtype: np.dtype) -> None:
+    # Of the constants between 1 and 4, one whose roundings go the same way the longest.
+    length = 10_000
+    x, y = np.zeros(length, dtype), np.full(length, 3.292, dtype)
+    exact = length * float(y[0])
+    with _execution.forced(isa) as runs:
+        costs = [
+            coalign.dtw(x, y, metric="cityblock", window=0).cost,
+            coalign.dtw(x, y, metric="cityblock", window=0, path=True).cost,
+            *coalign.dtw_cdist([x] * 17, [y], metric="cityblock", window=0)[:, 0],
+        ]
+    assert {run.isa for run in runs} == {isa}
+    for cost in costs:
+        error = abs(float(cost) - exact) / exact
+        assert error <= provable_tolerance(dtype, length)
+        # Were this untrue, the promise could be made of constant costs too.
+        assert dtype == np.float64 or error > PROMISED["float32"]
 
 
 @pytest.mark.parametrize("path", [False, True])
