@@ -86,7 +86,9 @@ void bind(py::module_& module) {
         },
         "How many devices there are, and if none, why.");
 
-    py::class_<SeriesArray>(module, "SeriesArray", "One side of a call, in device memory; strides in elements.")
+    // Local, so that the emulated module can be loaded beside this one.
+    py::class_<SeriesArray>(module, "SeriesArray", py::module_local(),
+                            "One side of a call, in device memory; strides in elements.")
         .def(py::init([](Address data, Address items, std::int64_t count, std::int64_t frames,
                          const std::tuple<std::int64_t, std::int64_t, std::int64_t>& strides, Address lengths,
                          Address order, Address bad) {
@@ -104,7 +106,7 @@ void bind(py::module_& module) {
              py::kw_only(), py::arg("data"), py::arg("items"), py::arg("count"), py::arg("frames"), py::arg("strides"),
              py::arg("lengths"), py::arg("order"), py::arg("bad"));
 
-    py::class_<Warping>(module, "Warping", "A planned call: give it a workspace and a stream.")
+    py::class_<Warping>(module, "Warping", py::module_local(), "A planned call: give it a workspace and a stream.")
         .def(py::init([](const std::string& dtype, const std::string& metric, std::int64_t dim, const SeriesArray& x,
                          const SeriesArray& y, bool all_pairs, bool symmetric, Address order,
                          const std::tuple<std::string, std::int64_t>& window, Address rows,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from coalign import _execution
+from coalign import _device, _execution
 
 # The same examples on every machine and in every run: a failure is never a matter of luck.
 settings.register_profile(
@@ -37,3 +37,9 @@ def isa(request: pytest.FixtureRequest) -> str:
 def dtype(request: pytest.FixtureRequest) -> np.dtype:
     """Each dtype that the kernels compute in."""
     return np.dtype(request.param)
+
+
+@pytest.fixture
+def without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the build one without CUDA."""
+    monkeypatch.setattr(_device, "native", lambda: None)

@@ -519,6 +519,7 @@ def test_a_signal_handler_that_raises_nothing_changes_nothing() -> None:
 # The configuration
 
 
+@pytest.mark.usefixtures("without_cuda")
 def test_the_configuration_says_what_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COALIGN_NUM_THREADS", "3")
     config = coalign.show_config(mode="dicts")

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import coalign
-from coalign import _core
+from coalign import _core, _device
 
 OPTIONAL = ("scipy", "tqdm", "matplotlib", "torch", "cupy", "jax", "sklearn", "pandas", "numba")
 
@@ -121,6 +121,7 @@ def test_types_are_installed() -> None:
     package = importlib.resources.files("coalign")
     assert (package / "py.typed").is_file()
     assert (package / "_core.pyi").is_file()
+    assert (package / "_cuda.pyi").is_file()
 
 
 # Results and errors
@@ -231,6 +232,24 @@ def test_the_stub_has_the_signatures_of_the_native_module() -> None:
         assert native.name == name
         assert argument_names(node.args) == argument_names(native.args)
         assert node.returns is not None
+
+
+@pytest.mark.parametrize("name", ["SeriesArray", "Warping"])
+def test_the_stub_has_the_classes_of_the_cuda_module(name: str) -> None:
+    native = _device.native()
+    if native is None:
+        pytest.skip("coalign was built without CUDA")
+    tree = ast.parse((importlib.resources.files("coalign") / "_cuda.pyi").read_text())
+    (node,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
+    kind = getattr(native, name)
+    assert {n for n in vars(kind) if not n.startswith("_")} == {
+        child.name if isinstance(child, ast.FunctionDef) else ast.unparse(child).split(":")[0]
+        for child in node.body
+        if not (isinstance(child, ast.FunctionDef) and child.name.startswith("_"))
+    }
+    (init,) = (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    arguments = re.findall(r"(\w+): [^,*]", kind.__init__.__doc__.splitlines()[0])
+    assert [argument.arg for argument in init.args.kwonlyargs] == arguments[1:]
 
 
 def test_the_stub_has_the_kinds_of_the_native_module() -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
-from coalign import DeviceError, InfeasibleError, Status, dtw, dtw_cdist, slanted
+from coalign import InfeasibleError, Status, dtw, dtw_cdist, slanted
 from oracles.compare import assert_same_bits
 from oracles.instances import pad
 from oracles.warping import accumulate, local_costs
@@ -728,18 +728,6 @@ def test_a_ragged_list_of_numbers_says_what_a_ragged_batch_is() -> None:
         ValueError,
         'device: expected None, "cpu", "cuda" or "auto", got '
         "array(['cpu', 'x'], dtype='<U3')",
-    ),
-    (
-        "no CUDA",
-        lambda: dtw(SERIES, SERIES, device="cuda"),
-        DeviceError,
-        'device: "cuda" was asked for, and coalign was built without CUDA',
-    ),
-    (
-        "no CUDA for collections",
-        lambda: dtw_cdist(COLLECTION, device="cuda"),
-        DeviceError,
-        'device: "cuda" was asked for, and coalign was built without CUDA',
     ),
 )
 def test_options(call: Call, error: type[Exception], message: str) -> None:

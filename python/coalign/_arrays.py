@@ -1,15 +1,16 @@
-"""Arrays of any kind in, NumPy inside, the kind of the input out."""
+"""Arrays of any kind in, NumPy or GPU memory inside, the kind of the input out."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import array_api_compat
 import numpy as np
 import numpy.typing as npt
 
+from ._device import DeviceArray, Gpu, Library, library, require_native
 from ._errors import DeviceError
 
 Array = npt.NDArray[Any]
@@ -25,10 +26,13 @@ class Kind:
 
     library: str = "numpy"
     device: Any = None
+    gpu: Gpu | None = field(default=None, compare=False)
 
     def wrap(self, array: Any) -> Any:
-        """Give a host result the kind of the input; shares the memory where the kind allows it."""
-        if self.library != "torch":
+        """Give a result the kind of the input; shares the memory where the kind allows it."""
+        if isinstance(array, DeviceArray):
+            return array.owner
+        if self.library != "torch" or self.gpu is not None:
             return array
         import torch
 
@@ -51,6 +55,86 @@ def is_array(obj: object) -> bool:
     )
 
 
+def take_array(obj: Any, name: str) -> tuple[Array | DeviceArray, Kind]:
+    """Take an argument where it lies: in host memory or on a GPU.
+
+    Raises
+    ------
+    TypeError
+        The object is not a real numeric array, is traced, or requires grad.
+    DeviceError
+        The array lies on a device that this build, or this machine, cannot compute on.
+    """
+    if isinstance(obj, np.ndarray) or _is_tracer(obj) or not lies_on_gpu(obj):
+        return to_numpy(obj, name)
+    return from_gpu(obj, name)
+
+
+def from_gpu(obj: Any, name: str, kinds: str = "fiub") -> tuple[DeviceArray, Kind]:
+    """Take an array that lies on a GPU; float32 and float64 as they are, others converted there.
+
+    Integers stay so where `kinds` is "iu".
+    """
+    try:
+        require_native()
+    except DeviceError as error:
+        raise DeviceError(f"{name}: lies on a GPU, and {error}") from None
+    if array_api_compat.is_torch_array(obj):
+        _require_plain(obj, name)
+        found, owner = library("torch"), obj.resolve_neg()
+    else:
+        found, owner = _as_cupy(obj, name)
+    converted = _convert_on_gpu(found, owner, name, kinds)
+    kind = Kind(found.name, f"cuda:{converted.index}", Gpu(found, converted.index))
+    return converted, kind
+
+
+def _as_cupy(obj: Any, name: str) -> tuple[Library, Any]:
+    try:
+        import cupy
+    except ImportError:
+        raise DeviceError(
+            f"{name}: lies on a GPU, and CuPy, which takes a {type(obj).__name__}, "
+            'is not installed: pip install "coalign[cuda13]"'
+        ) from None
+    if isinstance(obj, cupy.ndarray):
+        return library("cupy"), obj
+    try:
+        takes = hasattr(obj, "__cuda_array_interface__")
+        return library("cupy"), cupy.asarray(obj) if takes else cupy.from_dlpack(obj)
+    except (BufferError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name}: expected a real numeric array, got {type(obj).__name__}: {error}"
+        ) from None
+
+
+def _convert_on_gpu(found: Library, owner: Any, name: str, kinds: str) -> DeviceArray:
+    dtype = str(owner.dtype).removeprefix("torch.")
+    try:
+        kind = "f" if dtype in _TO_FLOAT32 else np.dtype(dtype).kind
+    except TypeError:
+        kind = "V"
+    if kind not in kinds:
+        wanted = "integers" if kinds == "iu" else "a real numeric dtype of at most 64 bits"
+        raise TypeError(f"{name}: expected {wanted}, got {dtype}")
+    if kinds == "iu":
+        owner = found.contiguous(owner, np.dtype(np.int64))
+    elif dtype in _TO_FLOAT32:
+        owner = found.contiguous(owner, np.dtype(np.float32))
+    elif kind != "f":
+        owner = found.contiguous(owner, np.dtype(np.float64))
+    return found.describe(owner)
+
+
+def to_host(array: Any) -> Array:
+    """Copy a result of any kind to NumPy; waits for a GPU."""
+    if array_api_compat.is_cupy_array(array):
+        return library("cupy").download(array)
+    if array_api_compat.is_torch_array(array):
+        return np.asarray(array.cpu())
+    return np.asarray(array)
+
+
 def to_numpy(obj: Any, name: str) -> tuple[Array, Kind]:
     """Take an argument as a host array, without a copy where there need be none.
 
@@ -59,7 +143,7 @@ def to_numpy(obj: Any, name: str) -> tuple[Array, Kind]:
     TypeError
         The object is not a real numeric array, is traced, or requires grad.
     DeviceError
-        The array lies on a device that this build cannot compute on.
+        The array lies on a device, not in host memory.
     """
     if isinstance(obj, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain array, got a masked one; fill it first")
@@ -72,8 +156,8 @@ def to_numpy(obj: Any, name: str) -> tuple[Array, Kind]:
         )
     if array_api_compat.is_torch_array(obj):
         return _from_torch(obj, name)
-    if _lies_on_gpu(obj):
-        raise DeviceError(f"{name}: lies on a GPU, and coalign was built without CUDA")
+    if lies_on_gpu(obj):
+        raise DeviceError(f"{name}: expected an array in host memory, got one on a GPU")
     if isinstance(obj, (str, bytes)) or obj is None:
         raise TypeError(f"{name}: expected a real numeric array, got {type(obj).__name__}")
     return _real(_from_other(obj, name), name), NUMPY
@@ -89,7 +173,7 @@ def same_kind(first: Kind, second: Kind, names: tuple[str, str]) -> Kind:
     return first
 
 
-def compute_dtype(*arrays: Array) -> np.dtype[Any]:
+def compute_dtype(*arrays: Array | DeviceArray) -> np.dtype[Any]:
     """float32 where every array is float32, else float64 (`to_numpy` has left no other)."""
     first: np.dtype[Any] = arrays[0].dtype
     if len(arrays) == 1:
@@ -97,7 +181,10 @@ def compute_dtype(*arrays: Array) -> np.dtype[Any]:
     return np.result_type(*(array.dtype for array in arrays))
 
 
-def _lies_on_gpu(obj: Any) -> bool:
+def lies_on_gpu(obj: Any) -> bool:
+    """Whether an object is an array on a GPU."""
+    if array_api_compat.is_torch_array(obj):
+        return bool(obj.device.type == "cuda")
     if array_api_compat.is_cupy_array(obj) or hasattr(obj, "__cuda_array_interface__"):
         return True
     return hasattr(obj, "__dlpack_device__") and obj.__dlpack_device__()[0] not in _HOST_DEVICES
@@ -108,12 +195,14 @@ def _is_tracer(obj: object) -> bool:
     return jax is not None and isinstance(obj, jax.core.Tracer)
 
 
-def writable(obj: Any, name: str) -> tuple[Array, Kind]:
-    """View the host memory of an array that results go to; nothing is converted."""
+def writable(obj: Any, name: str) -> tuple[Array | DeviceArray, Kind]:
+    """View the memory of an array that results go to; nothing is converted."""
     if isinstance(obj, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain array, got a masked one")
     if isinstance(obj, np.ndarray):
         return np.asarray(obj), NUMPY
+    if lies_on_gpu(obj):
+        return from_gpu(obj, name)
     if array_api_compat.is_torch_array(obj):
         return _memory_of(obj, name), Kind("torch", str(obj.device))
     raise TypeError(f"{name}: expected an array, got {type(obj).__name__}")
@@ -126,16 +215,24 @@ def _from_torch(tensor: Any, name: str) -> tuple[Array, Kind]:
     return _real(_memory_of(tensor, name), name), kind
 
 
-def _memory_of(tensor: Any, name: str) -> Array:
+def _require_plain(tensor: Any, name: str) -> None:
     if tensor.requires_grad:
         raise TypeError(
             f"{name}: expected a tensor that does not require grad, as gradients do not flow "
             "through this call; pass tensor.detach()"
         )
+    if str(tensor.layout) != "torch.strided":
+        raise TypeError(
+            f"{name}: expected a plain dense tensor, got {type(tensor).__name__} of {tensor.dtype} "
+            f"in layout {tensor.layout}"
+        )
+
+
+def _memory_of(tensor: Any, name: str) -> Array:
+    _require_plain(tensor, name)
     if tensor.device.type != "cpu":
         raise DeviceError(
-            f"{name}: lies on {tensor.device}, and coalign was built without CUDA; "
-            "pass tensor.cpu()"
+            f"{name}: lies on {tensor.device}, where coalign does not compute; pass tensor.cpu()"
         )
     try:
         memory: Array = tensor.resolve_neg().numpy()

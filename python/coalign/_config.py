@@ -7,7 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import _core, _execution
+from . import _core, _device, _execution
+
+
+def _cuda() -> str:
+    module = _device.native()
+    if module is None:
+        return "not built"
+    count, problem = module.count_devices()
+    found = problem if count == 0 else f"{count} device{'s' if count > 1 else ''}"
+    return f"{module.compiler} for {module.architectures}; {found}"
 
 
 def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] | None:
@@ -42,7 +51,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         "instruction set": _execution.selected(),
         "available": ", ".join(_execution.available()),
         "threads": _execution.default_threads(),
-        "cuda": "not built",
+        "cuda": _cuda(),
         "numpy": np.__version__,
     }
     if mode == "dicts":

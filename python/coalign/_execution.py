@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from . import _core
+from ._device import Gpu, for_host_arrays
 from ._errors import DeviceError
 from ._validate import as_integer
 
@@ -33,6 +34,7 @@ class _Override:
     isa: str | None = None
     work_per_thread: float | None = None
     checkpoint_bytes: int | None = None
+    workspace_bytes: int | None = None
     runs: list[Run] = field(default_factory=list)
 
 
@@ -45,13 +47,15 @@ def forced(
     *,
     work_per_thread: float | None = None,
     checkpoint_bytes: int | None = None,
+    workspace_bytes: int | None = None,
 ) -> Iterator[list[Run]]:
     """Run the calls inside on one instruction set, and collect what each of them used.
 
     `work_per_thread=0` makes every call use all its threads, however small it is;
-    `checkpoint_bytes=0` makes every path go by groups, however short it is.
+    `checkpoint_bytes=0` makes every path go by groups, however short it is; `workspace_bytes=0`
+    cuts a call on a GPU as finely as it can be.
     """
-    override = _Override(isa, work_per_thread, checkpoint_bytes)
+    override = _Override(isa, work_per_thread, checkpoint_bytes, workspace_bytes)
     token = _override.set(override)
     try:
         yield override.runs
@@ -71,7 +75,9 @@ def selected() -> str:
     return _core.choose_isa(wanted or os.environ.get("COALIGN_ISA", ""))
 
 
-def forced_or(name: Literal["work_per_thread", "checkpoint_bytes"], default: _Number) -> _Number:
+def forced_or(
+    name: Literal["work_per_thread", "checkpoint_bytes", "workspace_bytes"], default: _Number
+) -> _Number:
     """Return a tuning figure: the operation's own, unless it is forced."""
     value = getattr(_override.get(), name, None)
     return default if value is None else value
@@ -141,12 +147,31 @@ def _cgroup_folders(root: Path, membership: Path) -> list[Path]:
     return folders
 
 
-def resolve_device(device: Any) -> None:
-    """Check `device=`; this build computes on the CPU."""
-    # Names only: an array compares element by element, and has no truth.
+def take_device(device: Any) -> str | None:
+    """Check `device=`."""
     name = device if isinstance(device, str) else None
-    if device is None or name in ("auto", "cpu"):
-        return
-    if name == "cuda":
-        raise DeviceError('device: "cuda" was asked for, and coalign was built without CUDA')
+    if device is None or name in ("auto", "cpu", "cuda"):
+        return name
     raise ValueError(f'device: expected None, "cpu", "cuda" or "auto", got {device!r}')
+
+
+def choose_gpu(device: str | None, gpu: Gpu | None, name: str) -> Gpu | None:
+    """Return where a call runs: the GPU that its arrays lie on, one for host arrays, or None.
+
+    Raises
+    ------
+    DeviceError
+        `device="cuda"` and something is missing, or the arrays lie elsewhere than `device` says.
+    """
+    if gpu is not None:
+        if device == "cpu":
+            raise DeviceError(f'device: expected the GPU that {name} lies on, got "cpu"')
+        return gpu
+    if device not in ("auto", "cuda"):
+        return None
+    try:
+        return for_host_arrays()
+    except DeviceError as error:
+        if device == "auto":
+            return None
+        raise DeviceError(f'device: "cuda" was asked for, and {error}') from None

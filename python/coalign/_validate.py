@@ -11,7 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import NUMPY, Array, Kind, compute_dtype, is_array, same_kind, to_numpy, writable
+from ._arrays import (
+    NUMPY,
+    Array,
+    Kind,
+    compute_dtype,
+    from_gpu,
+    is_array,
+    lies_on_gpu,
+    same_kind,
+    take_array,
+    to_host,
+    writable,
+)
+from ._device import DeviceArray
 
 # Columns are counted in 32 bits beside float32 lanes.
 _LONGEST = 2**31 - 2**16
@@ -22,16 +35,18 @@ class SeriesBatch:
     """One series, or a batch of them, as the native code reads them.
 
     `data` is (B, T, D), or a list of (T, D) arrays; `lengths` counts each item's frames, and
-    `item_ndims` the axes that the user gave it.
+    `item_ndims` the axes that the user gave it. Lengths that lie on a GPU stay there, in
+    `device_lengths`: `lengths` then holds what they may be at most.
     """
 
     name: str
-    data: Array | list[Array]
+    data: Array | DeviceArray | list[Array] | list[DeviceArray]
     lengths: npt.NDArray[np.int64]
     dim: int
     kind: Kind
     is_batch: bool
     item_ndims: Sequence[int]
+    device_lengths: DeviceArray | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -39,25 +54,23 @@ class SeriesBatch:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The items' common dtype."""
-        if isinstance(self.data, np.ndarray):
-            return self.data.dtype
-        return compute_dtype(*self.data)
+        return compute_dtype(*self.arrays)
 
     def native(self, dtype: np.dtype[Any]) -> tuple[Array | list[Array], Any]:
         """Return data and lengths: contiguous frames of `dtype`, copied only if they are not."""
         if isinstance(self.data, np.ndarray):
             return _with_contiguous_frames(self.data, dtype), self.lengths
-        return [_with_contiguous_frames(item, dtype) for item in self.data], None
+        return [_with_contiguous_frames(item, dtype) for item in self.arrays], None
 
     @property
-    def arrays(self) -> list[Array]:
-        """The arrays that hold the data."""
-        return [self.data] if isinstance(self.data, np.ndarray) else self.data
+    def arrays(self) -> list[Any]:
+        """The arrays that hold the data, on the host or on a GPU."""
+        return self.data if isinstance(self.data, list) else [self.data]
 
     def locate(self, item: int, element: int) -> str:
         """Say what lies at an element, given as native code counts, and where the user put it."""
         frame, dim = divmod(element, self.dim)
-        value = self.data[item][frame, dim]
+        value = self.data[item][frame, dim]  # type: ignore[index]
         index = (frame, dim)[: self.item_ndims[item]]
         if self.is_batch and isinstance(self.data, np.ndarray):
             return f"{self.name}: {_words(value)} at index {(item, *index)}"
@@ -88,18 +101,21 @@ def take_series(
                 f"{lengths_name}: only a padded batch takes lengths, and {name} is a list"
             )
         return _take_list(obj, name)
-    array, kind = to_numpy(obj, name)
+    array, kind = take_array(obj, name)
     wanted = (2, 3) if collection else (1, 2, 3)
     require_ndim(array, name, wanted)
     is_batch = collection or array.ndim == 3
     item_ndim = array.ndim - is_batch
-    frames = array[..., np.newaxis] if item_ndim == 1 else array
+    frames: Any = _with_dim(array) if item_ndim == 1 else array
     require_frames(frames.shape[-2:], name)
     if is_batch:
+        on_device = None
+        if kind.gpu is not None and lies_on_gpu(lengths):
+            on_device = take_device_lengths(lengths, lengths_name, len(frames), kind)
+            lengths = None
         counts = take_lengths(lengths, lengths_name, len(frames), frames.shape[1])
-        return SeriesBatch(
-            name, frames, counts, frames.shape[2], kind, True, [item_ndim] * len(frames)
-        )
+        ndims = [item_ndim] * len(frames)
+        return SeriesBatch(name, frames, counts, frames.shape[2], kind, True, ndims, on_device)
     if lengths is not None:
         raise ValueError(
             f"{lengths_name}: only a padded batch takes lengths, and {name} is one series"
@@ -112,7 +128,7 @@ def _take_list(items: Sequence[Any], name: str) -> SeriesBatch:
     arrays, kind = take_list(items, name)
     for i, array in enumerate(arrays):
         require_ndim(array, f"{name}[{i}]", (1, 2))
-    frames = [array[:, np.newaxis] if array.ndim == 1 else array for array in arrays]
+    frames = [_with_dim(array) if array.ndim == 1 else array for array in arrays]
     for i, array in enumerate(frames):
         require_frames(array.shape, f"{name}[{i}]")
         if array.shape[1] != frames[0].shape[1]:
@@ -125,7 +141,12 @@ def _take_list(items: Sequence[Any], name: str) -> SeriesBatch:
     return SeriesBatch(name, frames, lengths, frames[0].shape[1], kind, True, item_ndims)
 
 
-def take_list(items: Sequence[Any], name: str) -> tuple[list[Array], Kind]:
+def _with_dim(array: Any) -> Any:
+    """View frames of one number as frames of one dimension."""
+    return array.with_last_axis() if isinstance(array, DeviceArray) else array[..., np.newaxis]
+
+
+def take_list(items: Sequence[Any], name: str) -> tuple[list[Any], Kind]:
     """Check the items of a ragged batch: arrays, all of one kind."""
     arrays = []
     kind = NUMPY
@@ -134,7 +155,7 @@ def take_list(items: Sequence[Any], name: str) -> tuple[list[Array], Kind]:
             raise TypeError(
                 f"{name}[{i}]: expected an array like the other items, got {type(item).__name__}"
             )
-        array, item_kind = to_numpy(item, f"{name}[{i}]")
+        array, item_kind = take_array(item, f"{name}[{i}]")
         kind = item_kind if i == 0 else same_kind(kind, item_kind, (f"{name}[0]", f"{name}[{i}]"))
         arrays.append(array)
     return arrays, kind
@@ -149,7 +170,7 @@ def require_like(xs: SeriesBatch, ys: SeriesBatch) -> None:
         )
 
 
-def require_ndim(array: Array, name: str, wanted: tuple[int, ...]) -> None:
+def require_ndim(array: Array | DeviceArray, name: str, wanted: tuple[int, ...]) -> None:
     """Check the number of axes."""
     if array.ndim not in wanted:
         listed = " or ".join(f"{ndim}-D" for ndim in wanted)
@@ -192,10 +213,21 @@ def take_lengths(lengths: Any, name: str, count: int, longest: int) -> npt.NDArr
     return values.astype(np.int64)
 
 
+def take_device_lengths(lengths: Any, name: str, count: int, kind: Kind) -> DeviceArray:
+    """Check the shape and dtype of lengths that lie beside their batch; their values stay there."""
+    found, lengths_kind = from_gpu(lengths, name, kinds="iu")
+    same_kind(kind, lengths_kind, ("the batch", name))
+    if found.shape != (count,):
+        raise ValueError(f"{name}: expected shape ({count},), got {found.shape}")
+    return found
+
+
 def _take_integers(obj: Any, name: str, wanted: str) -> Array:
     """Take an option that is an array of integers, from any kind of array or a list."""
     if hasattr(obj, "detach"):
         obj = obj.detach().cpu()
+    elif lies_on_gpu(obj):
+        obj = to_host(obj)
     try:
         values = np.asarray(obj)
     except ValueError:
@@ -280,7 +312,7 @@ def take_rows(
 
 def take_out(
     out: Any, shape: tuple[int, int], dtype: np.dtype[Any], inputs: tuple[SeriesBatch, SeriesBatch]
-) -> Array:
+) -> Array | DeviceArray:
     """Check a preallocated result."""
     if not (is_array(out) and hasattr(out, "shape") and hasattr(out, "dtype")):
         raise TypeError(f"out: expected an array, got {type(out).__name__}")
@@ -291,20 +323,27 @@ def take_out(
         )
     view, kind = writable(out, "out")
     same_kind(inputs[0].kind, kind, (inputs[0].name, "out"))
-    if not view.flags.writeable:
+    if isinstance(view, np.ndarray) and not view.flags.writeable:
         raise ValueError("out: expected a writable array, got a read-only one")
     if view.size == 0:
         return view
-    if not view.flags.aligned or (shape[1] > 1 and view.strides[1] != view.itemsize):
+    size = view.dtype.itemsize
+    aligned = isinstance(view, DeviceArray) or view.flags.aligned
+    if not aligned or (shape[1] > 1 and view.strides[1] != size):
         raise ValueError("out: expected rows of unit stride")
-    if shape[0] > 1 and abs(view.strides[0]) < shape[1] * view.itemsize:
+    if shape[0] > 1 and abs(view.strides[0]) < shape[1] * size:
         raise ValueError("out: expected rows that do not overlap")
     if any(_overlap(view, array) for side in inputs for array in side.arrays):
         raise ValueError("out: expected memory of its own, got some of an input's")
     return view
 
 
-def _overlap(first: Array, second: Array) -> bool:
+def _overlap(first: Array | DeviceArray, second: Array | DeviceArray) -> bool:
+    if isinstance(first, DeviceArray) or isinstance(second, DeviceArray):
+        if not (isinstance(first, DeviceArray) and isinstance(second, DeviceArray)):
+            return False
+        (begin, end), (start, stop) = first.span(), second.span()
+        return start < end and begin < stop
     try:
         return np.shares_memory(first, second, max_work=10_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _core, _execution, _validate
-from ._arrays import Array, Kind, compute_dtype, is_array, to_numpy
-from ._errors import InfeasibleError, Status
+from . import _core, _cuda_warping, _execution, _validate
+from ._arrays import Array, Kind, compute_dtype, is_array, lies_on_gpu, to_host, to_numpy
+from ._cuda_warping import Side
+from ._device import DeviceArray, Gpu
+from ._errors import DeviceError, InfeasibleError, Status
 from ._progress import Progress, reporter
 from ._validate import SeriesBatch
 from ._windows import Window, native_window
@@ -20,8 +22,16 @@ from ._windows import Window, native_window
 METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine", "precomputed")
 STEPS = ("symmetric1",)
 
-# cost, status, and the two sides of the paths: a list of arrays each, or None.
-Outcome = tuple[Array, npt.NDArray[np.int32], Any, Any]
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a batch: on the host, with the paths as lists, or on a GPU, with them padded."""
+
+    cost: Any
+    status: Any
+    x_index: Any = None
+    y_index: Any = None
+    path_length: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +42,21 @@ class Options:
     window: Window
     max_cost: float
     threads: int
+    device: str | None
 
     @classmethod
     def take(
         cls, metric: Any, window: Window, step: Any, max_cost: Any, threads: Any, device: Any
     ) -> Options:
         """Check the options as the user gave them."""
-        _execution.resolve_device(device)
+        device = _execution.take_device(device)
         _validate.choice(step, "step", STEPS)
         return cls(
             _validate.choice(metric, "metric", METRICS),
             window,
             _validate.take_max_cost(max_cost),
             _execution.thread_count(threads),
+            device,
         )
 
     def limit(self, dtype: np.dtype[Any]) -> float:
@@ -108,9 +120,13 @@ class Pairs:
 
     def run(self, options: Options, path: bool) -> Outcome:
         """Compute every problem."""
-        arguments = options.native(native_window(options.window, self.n, self.m), self.dtype)
+        window = native_window(options.window, self.n, self.m)
+        gpu = _execution.choose_gpu(options.device, self.kind.gpu, self.xs.name)
+        if gpu is not None:
+            return self._run_on(gpu, options, window, path)
         if len(self.n) == 0:
             return _nothing(self.dtype, path)
+        arguments = options.native(window, self.dtype)
         x, x_lengths = self.xs.native(self.dtype)
         y, y_lengths = self.ys.native(self.dtype)
         try:
@@ -126,9 +142,36 @@ class Pairs:
                 **arguments,
             )
         except _core.NotFiniteError as error:
-            raise _not_finite(error, self.xs, self.ys) from None
+            raise _not_finite(error.args, self.xs, self.ys) from None
         _execution.note_run(*used)
-        return cost, status, x_index, y_index
+        return Outcome(cost, status, x_index, y_index)
+
+    def _run_on(self, gpu: Gpu, options: Options, window: tuple[str, Any], path: bool) -> Outcome:
+        """Compute every problem on a GPU; what came from the host goes back to it."""
+        if len(self.n) == 0 and self.kind.gpu is None:
+            return _nothing(self.dtype, path)
+        if len(self.n) == 0:
+            empty = (gpu.empty((0,), dtype) for dtype in (self.dtype, np.int32))
+            paths = (gpu.empty(shape, np.int64) for shape in ((0, 0), (0, 0), (0,)) if path)
+            return Outcome(*empty, *paths)
+        found = _cuda_warping.run_pairs(
+            self.xs, self.ys, self.n, self.m, self.dtype, options, window, path, gpu
+        )
+        if self.kind.gpu is not None:
+            return Outcome(
+                found.cost, found.status, found.x_index, found.y_index, found.path_length
+            )
+        cost, status = to_host(found.cost.owner), to_host(found.status.owner)
+        if np.isin(status, (Status.NAN, Status.INVALID)).any():
+            _require_finite(found.sides, self.xs, self.ys)
+        if found.path_length is None or found.x_index is None or found.y_index is None:
+            return Outcome(cost, status)
+        lengths = to_host(found.path_length.owner)
+        x_index, y_index = (
+            [row[:k].copy() for row, k in zip(to_host(index.owner), lengths, strict=True)]
+            for index in (found.x_index, found.y_index)
+        )
+        return Outcome(cost, status, x_index, y_index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +192,8 @@ class Matrices:
         if y is not None:
             raise TypeError('y: expected None with metric="precomputed"')
         is_list = isinstance(x, (list, tuple)) and any(is_array(item) for item in x)
+        if any(lies_on_gpu(item) for item in (x if is_list else [x])):
+            raise DeviceError("x: expected precomputed costs in host memory; a GPU takes series")
         if is_list:
             items, kind = _validate.take_list(x, "x")
             for i, item in enumerate(items):
@@ -177,10 +222,12 @@ class Matrices:
     def run(self, options: Options, path: bool) -> Outcome:
         """Compute every problem."""
         window = native_window(options.window, self.n, self.m)
+        if options.device == "cuda":
+            raise DeviceError('device: "cuda" takes series; precomputed costs run on the CPU')
         if not self.matrices:
             return _nothing(self.dtype, path)
         outcome = self._call(self.matrices, options, window, path)
-        cost, status = outcome[:2]
+        cost, status = outcome.cost, outcome.status
         unlimited = replace(options, max_cost=math.inf)
         for p in np.flatnonzero(status == Status.NAN).tolist():
             self._require_costs(p, window)
@@ -190,7 +237,7 @@ class Matrices:
             # Infinite for want of a path, or by overflow? Where each cost is 0, nothing overflows.
             matrix = self.matrices[p]
             free = np.where(np.isinf(matrix), matrix, matrix.dtype.type(0))
-            if np.isinf(self._call([free], unlimited, window, False)[0][0]):
+            if np.isinf(self._call([free], unlimited, window, False).cost[0]):
                 status[p] = Status.INFEASIBLE
             elif options.limit(self.dtype) < math.inf:
                 status[p] = Status.OK
@@ -212,7 +259,7 @@ class Matrices:
             **arguments,
         )
         _execution.note_run(*used)
-        return cost, status, x_index, y_index
+        return Outcome(cost, status, x_index, y_index)
 
     def _require_costs(self, problem: int, window: tuple[str, Any]) -> None:
         """Raise if a cell inside the window is NaN or -inf."""
@@ -229,39 +276,88 @@ class Matrices:
             raise ValueError(f"{name}: {found} at index {index}; expected finite costs or +inf")
 
 
-def fill_all_pairs(
-    costs: Array, xs: SeriesBatch, ys: SeriesBatch | None, options: Options, progress: Progress
-) -> None:
+def compute_all_pairs(
+    out: Array | DeviceArray | None,
+    xs: SeriesBatch,
+    ys: SeriesBatch | None,
+    options: Options,
+    progress: Progress,
+) -> Array | DeviceArray:
     """Compute every pair of two collections, or of one with itself when `ys` is None."""
     columns = xs if ys is None else ys
     window = native_window(options.window, xs.lengths, columns.lengths)
+    gpu = _execution.choose_gpu(options.device, xs.kind.gpu, xs.name)
+    shape = (len(xs), len(columns))
+    dtype = np.result_type(xs.dtype, columns.dtype)
+    mirrored = ys is None and window[0] != "rows"
+    total = len(xs) * (len(xs) + 1) // 2 if mirrored else shape[0] * shape[1]
+    with reporter(progress, total, "dtw_cdist") as report_done:
+        if gpu is not None:
+            return _all_pairs_on(gpu, out, shape, dtype, xs, ys, options, window)
+        costs = np.empty(shape, dtype) if out is None else out
+        if total > 0:
+            _fill_all_pairs(costs, xs, ys, options, window, report_done)
+    return costs
+
+
+def _fill_all_pairs(
+    costs: Any,
+    xs: SeriesBatch,
+    ys: SeriesBatch | None,
+    options: Options,
+    window: tuple[str, Any],
+    report_done: Any,
+) -> None:
     x, x_lengths = xs.native(costs.dtype)
     y, y_lengths = (None, None) if ys is None else ys.native(costs.dtype)
-    mirrored = ys is None and window[0] != "rows"
-    total = len(xs) * (len(xs) + 1) // 2 if mirrored else costs.size
-    arguments = options.native(window, costs.dtype)
-    with reporter(progress, total, "dtw_cdist") as report_done:
-        if total == 0:
-            return
-        try:
-            used = _core.dtw_all_pairs(
-                x=x,
-                y=y,
-                x_lengths=x_lengths,
-                y_lengths=y_lengths,
-                dim=xs.dim,
-                out=costs,
-                progress=report_done,
-                **arguments,
-            )
-        except _core.NotFiniteError as error:
-            raise _not_finite(error, xs, columns) from None
+    try:
+        used = _core.dtw_all_pairs(
+            x=x,
+            y=y,
+            x_lengths=x_lengths,
+            y_lengths=y_lengths,
+            dim=xs.dim,
+            out=costs,
+            progress=report_done,
+            **options.native(window, costs.dtype),
+        )
+    except _core.NotFiniteError as error:
+        raise _not_finite(error.args, xs, xs if ys is None else ys) from None
     _execution.note_run(*used)
 
 
+def _all_pairs_on(
+    gpu: Gpu,
+    out: Any,
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    xs: SeriesBatch,
+    ys: SeriesBatch | None,
+    options: Options,
+    window: tuple[str, Any],
+) -> Array | DeviceArray:
+    """Compute all pairs on a GPU; what came from the host goes back to it."""
+    costs = out if isinstance(out, DeviceArray) else gpu.empty(shape, dtype)
+    sides = None
+    if 0 not in shape:
+        sides = _cuda_warping.fill_all_pairs(costs, xs, ys, options, window, gpu)
+    if xs.kind.gpu is not None:
+        return costs
+    host = to_host(costs.owner)
+    if sides is not None and np.isnan(host).any():
+        _require_finite(sides, xs, xs if ys is None else ys)
+    if out is None:
+        return host
+    out[...] = host
+    filled: Array = out
+    return filled
+
+
 def report(outcome: Outcome, problems: Pairs | Matrices) -> None:
-    """Raise for the first infeasible problem, and warn of overflow."""
-    cost, status = outcome[:2]
+    """Raise for the first infeasible problem, and warn of overflow; of a GPU nothing is asked."""
+    if isinstance(outcome.status, DeviceArray):
+        return
+    cost, status = outcome.cost, outcome.status
     if not status.any():
         return
     infeasible = np.flatnonzero(status == Status.INFEASIBLE)
@@ -288,7 +384,7 @@ def _checkpoint_bytes() -> int:
 
 def _nothing(dtype: np.dtype[Any], path: bool) -> Outcome:
     empty: list[Array] | None = [] if path else None
-    return np.empty(0, dtype), np.empty(0, np.int32), empty, empty
+    return Outcome(np.empty(0, dtype), np.empty(0, np.int32), empty, empty)
 
 
 def _with_unit_stride(matrix: Array, dtype: np.dtype[Any]) -> Array:
@@ -297,6 +393,14 @@ def _with_unit_stride(matrix: Array, dtype: np.dtype[Any]) -> Array:
     return matrix if in_place else np.ascontiguousarray(matrix)
 
 
-def _not_finite(error: Exception, *sides: SeriesBatch) -> ValueError:
-    argument, item, element = error.args
+def _require_finite(placed: tuple[Side, Side], *sides: SeriesBatch) -> None:
+    """Raise for the first value of the sides on a GPU that is not finite."""
+    for argument, side in enumerate(placed):
+        found = side.first_bad()
+        if found is not None:
+            raise _not_finite((argument, *found), *sides)
+
+
+def _not_finite(where: tuple[int, int, int], *sides: SeriesBatch) -> ValueError:
+    argument, item, element = where
     return ValueError(f"{sides[argument].locate(item, element)}; expected finite values")

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from . import _validate
+from ._arrays import to_host
 from ._errors import InfeasibleError, Status
 from ._progress import Progress
-from ._warping import Matrices, Options, Pairs, fill_all_pairs, report
+from ._warping import Matrices, Options, Outcome, Pairs, compute_all_pairs, report
 from ._windows import Window, slanted
 
 __all__ = ["Warping", "dtw", "dtw_cdist", "slanted"]
@@ -31,7 +32,10 @@ class Warping:
     status : int32 scalar, or array of shape (B,)
         A `Status` for each problem.
     x_length, y_length : int64 scalar, or array of shape (B,)
-        Frames of each series.
+        Frames of each series; in host memory, whatever the input's kind.
+    path_length : int64 scalar, or array of shape (B,), or None
+        Of paths on a GPU, where their lengths are not known before it is waited for: `x_index` and
+        `y_index` are then arrays of shape (K,) or (B, K), padded with -1 past these lengths.
     """
 
     cost: Any
@@ -40,9 +44,12 @@ class Warping:
     status: Any
     x_length: Any
     y_length: Any
+    path_length: Any = None
 
     def check(self) -> Warping:
         """Return self if every status is OK; else raise for the first that is not.
+
+        Waits for a GPU to have computed it.
 
         Returns
         -------
@@ -55,12 +62,20 @@ class Warping:
             No path fits the window or the finite cells.
         OverflowError
             The cost exceeds what its dtype can hold.
+        ValueError
+            On a GPU: a series holds NaN or an infinite value, or its length is out of range.
         """
-        for problem, status in enumerate(np.atleast_1d(np.asarray(self.status))):
+        for problem, status in enumerate(np.atleast_1d(to_host(self.status))):
             if status == Status.INFEASIBLE:
                 raise InfeasibleError(f"problem {problem}: no path")
             if status == Status.PRECISION_LIMIT:
                 raise OverflowError(f"problem {problem}: the cost overflows its dtype")
+            if status == Status.NAN:
+                raise ValueError(f"problem {problem}: NaN in a series; expected finite values")
+            if status == Status.INVALID:
+                raise ValueError(
+                    f"problem {problem}: an infinite value in a series, or a length out of range"
+                )
         return self
 
     def matrices(self) -> Any:
@@ -97,12 +112,13 @@ class Warping:
             raise ImportError('matrices needs SciPy: pip install "coalign[sparse]"') from None
 
         def select(index: Any, length: Any) -> Any:
-            columns = np.asarray(index)
-            ones = np.ones(len(columns), np.asarray(self.cost).dtype)
+            columns = to_host(index)
+            columns = columns[columns >= 0]
+            ones = np.ones(len(columns), str(self.cost.dtype).removeprefix("torch."))
             cells = (columns, np.arange(len(columns)))
             return sparse.csr_array((ones, cells), shape=(int(length), len(columns)))
 
-        if not isinstance(self.x_index, list):
+        if np.ndim(self.x_length) == 0:
             return select(self.x_index, self.x_length), select(self.y_index, self.y_length)
         return [
             (select(x, n), select(y, m))
@@ -158,7 +174,8 @@ def dtw(
     threads : int, optional
         At most this many; None takes the CPUs this process may use, or COALIGN_NUM_THREADS.
     device : {None, "cpu", "auto", "cuda"}
-        Where to compute; None follows the input.
+        Where to compute; None follows the input. "cuda" takes host arrays to the GPU and the result
+        back; "auto" does so where there is a usable GPU.
 
     Returns
     -------
@@ -206,16 +223,31 @@ def dtw(
     problems = take(x, y, x_lengths, y_lengths)
     outcome = problems.run(options, bool(path))
     report(outcome, problems)
-    cost, status, x_index, y_index = outcome
-    n, m = problems.n, problems.m
+    return _as_result(outcome, problems)
+
+
+def _as_result(outcome: Outcome, problems: Pairs | Matrices) -> Warping:
+    """Give an outcome the kind and the batch axis of the input."""
+
+    def finish(values: Any) -> Any:
+        if values is None:
+            return None
+        if isinstance(values, list):
+            return [wrap(value) for value in values] if is_batch else wrap(values[0])
+        values = wrap(values)
+        return values if is_batch else values[0]
+
     wrap = problems.kind.wrap
-    if problems.is_batch:
-        if path:
-            x_index, y_index = [wrap(i) for i in x_index], [wrap(j) for j in y_index]
-        return Warping(wrap(cost), x_index, y_index, wrap(status), wrap(n), wrap(m))
-    if path:
-        x_index, y_index = wrap(x_index[0]), wrap(y_index[0])
-    return Warping(wrap(cost[0]), x_index, y_index, wrap(status[0]), wrap(n[0]), wrap(m[0]))
+    is_batch = problems.is_batch
+    return Warping(
+        finish(outcome.cost),
+        finish(outcome.x_index),
+        finish(outcome.y_index),
+        finish(outcome.status),
+        finish(problems.n),
+        finish(problems.m),
+        finish(outcome.path_length),
+    )
 
 
 def dtw_cdist(
@@ -284,9 +316,6 @@ def dtw_cdist(
     columns = xs if ys is None else ys
     dtype = np.result_type(xs.dtype, columns.dtype)
     shape = (len(xs), len(columns))
-    if out is None:
-        costs = np.empty(shape, dtype)
-    else:
-        costs = _validate.take_out(out, shape, dtype, (xs, columns))
-    fill_all_pairs(costs, xs, ys, options, progress)
+    room = None if out is None else _validate.take_out(out, shape, dtype, (xs, columns))
+    costs = compute_all_pairs(room, xs, ys, options, progress)
     return xs.kind.wrap(costs) if out is None else out

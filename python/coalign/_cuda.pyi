@@ -1,0 +1,54 @@
+import numpy as np
+import numpy.typing as npt
+
+compiler: str
+architectures: str
+
+def count_devices() -> tuple[int, str]: ...
+
+class SeriesArray:
+    def __init__(
+        self,
+        *,
+        data: int,
+        items: int,
+        count: int,
+        frames: int,
+        strides: tuple[int, int, int],
+        lengths: int,
+        order: int,
+        bad: int,
+    ) -> None: ...
+
+class Warping:
+    workspace_bytes: int
+    pairs_per_launch: int
+    columns: int
+    lanes: int
+    def __init__(
+        self,
+        *,
+        dtype: str,
+        metric: str,
+        dim: int,
+        x: SeriesArray,
+        y: SeriesArray,
+        all_pairs: bool,
+        symmetric: bool,
+        order: int,
+        window: tuple[str, int],
+        rows: int,
+        host_rows: npt.NDArray[np.int32] | None,
+        max_cost: float,
+        cost: int,
+        cost_stride: int,
+        status: int,
+        x_index: int,
+        y_index: int,
+        path_length: int,
+        device: int,
+        workspace_bytes: int,
+        columns: int,
+        lanes: int,
+    ) -> None: ...
+    def run(self, *, workspace: int, stream: int) -> None: ...
