@@ -23,7 +23,7 @@ class Mutation:
     @property
     def is_native(self) -> bool:
         """Whether the change asks for a build."""
-        return self.file.startswith("csrc/")
+        return self.file.endswith((".cpp", ".hpp", ".cu", ".cuh", ".h"))
 
 
 VALUES = "tests/test_warping_values.py"
@@ -36,6 +36,7 @@ EXECUTION = "tests/test_execution.py"
 PROGRESS = "tests/test_progress.py"
 TORCH = "tests/test_interop_torch.py"
 PACKAGE = "tests/test_package.py"
+CUDA = "tests/test_cuda_warping.py"
 DEMO = "tests/test_demo.py"
 REPORT = "tests/test_bench_report.py"
 
@@ -377,8 +378,8 @@ SHARED_PYTHON = [
     Mutation(
         "memory of a GPU is read as the host's",
         "python/coalign/_arrays.py",
-        "    if _lies_on_gpu(obj):\n",
-        "    if False:\n",
+        "or _is_tracer(obj) or not lies_on_gpu(obj):",
+        "or True:",
         (
             f"{ARRAYS}::test_an_array_on_a_gpu_is_refused",
             f"{ARRAYS}::test_dlpack_of_a_gpu_is_refused",
@@ -490,15 +491,15 @@ SHARED_PYTHON = [
     Mutation(
         "a device that is not there is computed on the CPU",
         "python/coalign/_execution.py",
-        'if device is None or name in ("auto", "cpu"):',
-        'if device is None or name in ("auto", "cpu", "cuda"):',
-        (f"{ERRORS}::test_options",),
+        'if device == "auto":',
+        "if True:",
+        (f"{CUDA}::test_a_build_without_cuda",),
     ),
     Mutation(
         "both halves of a symmetric call are counted",
         "python/coalign/_warping.py",
-        "total = len(xs) * (len(xs) + 1) // 2 if mirrored else costs.size",
-        "total = costs.size",
+        "total = len(xs) * (len(xs) + 1) // 2 if mirrored else",
+        "total = shape[0] * shape[1] if mirrored else",
         (f"{PROGRESS}::test_the_total_counts_the_pairs_that_are_computed",),
     ),
     Mutation(
@@ -555,11 +556,186 @@ AROUND = [
     ),
 ]
 
+CUDA_KERNELS = [
+    Mutation(
+        "a GPU forgets the left neighbour",
+        "cuda/warping.cu",
+        "const T best = minimum(diagonal, up, before);",
+        "const T best = minimum(diagonal, up, up);",
+        (f"{CUDA}::test_golden",),
+    ),
+    Mutation(
+        "on a GPU ties prefer the step in x",
+        "cuda/warping.cu",
+        "diagonal == best ? 0 : up == best ? 1 : 2",
+        "up == best ? 1 : diagonal == best ? 0 : 2",
+        (f"{CUDA}::test_ties_prefer_the_diagonal_then_x",),
+    ),
+    Mutation(
+        "on a GPU a band ends one column early",
+        "cuda/warping_schedule.cuh",
+        "stop = i + radius + (m > n ? m - n : 0) + 1;",
+        "stop = i + radius + (m > n ? m - n : 0);",
+        (f"{CUDA}::test_costs_and_paths_agree_with_the_cpu",),
+    ),
+    Mutation(
+        "the first lane reads the edge column one tile late",
+        "cuda/warping.cu",
+        "fetch(tile + 1);",
+        "fetch(tile);",
+        ("native:test_warping_kernels",),
+    ),
+    Mutation(
+        "a lane hands on its column when it has none",
+        "cuda/warping.cu",
+        "const bool meets = tile >= left_top && tile < left_bottom;",
+        "const bool meets = tile >= left_top;",
+        ("native:test_warping_kernels",),
+    ),
+    Mutation(
+        "rounds roll on before their lanes are done",
+        "cuda/warping_schedule.cuh",
+        "bottom(block) < top(block + lanes) + lanes;",
+        "bottom(block) < top(block + lanes) + lanes + 3;",
+        ("native:test_warping_kernels",),
+    ),
+    Mutation(
+        "a GPU takes infinite values",
+        "cuda/warping.cu",
+        "if (!(size < kInfinity<T>)) bad = d;",
+        "if (size != size) bad = d;",
+        (f"{CUDA}::test_bad_values_on_the_device_go_to_the_status",),
+    ),
+    Mutation(
+        "a GPU reads items whose length is none",
+        "cuda/warping.cu",
+        "return length >= 1 && length <= side.frames ?",
+        "return length <= side.frames ?",
+        (f"{CUDA}::test_bad_values_on_the_device_go_to_the_status",),
+    ),
+    Mutation(
+        "a path is written from its end",
+        "cuda/warping.cu",
+        "i = x_index[begin + k];",
+        "i = x_index[room - 1 - k];",
+        (f"{CUDA}::test_ties_prefer_the_diagonal_then_x",),
+    ),
+    Mutation(
+        "all pairs are not mirrored on a GPU",
+        "cuda/warping.cu",
+        "if (pair.mirror >= 0) call.cost[pair.mirror] = result;",
+        "",
+        (f"{CUDA}::test_all_pairs",),
+    ),
+    Mutation(
+        "an infeasible pair overflows",
+        "cuda/warping.cu",
+        "if (!schedule.bounds.feasible()) status",
+        "if (false) status",
+        (f"{CUDA}::test_infeasible_and_overflowing_pairs_on_the_device",),
+    ),
+]
+
+CUDA_EMULATION = [
+    Mutation(
+        "a barrier lets threads pass one by one",
+        "tests/cuda_emulation/emulator.cpp",
+        "return f.ended || arrived(f); }))\n        return false;",
+        "return f.ended || arrived(f); }) && false)\n        return false;",
+        ("native:test_emulator",),
+    ),
+    Mutation(
+        "barriers in different places meet",
+        "tests/cuda_emulation/emulator.cpp",
+        "if (fiber.line != first->line)",
+        "if (false)",
+        ("native:test_emulator",),
+    ),
+    Mutation(
+        "shared memory starts as zeros",
+        "tests/cuda_emulation/emulator.cpp",
+        "fill_with_noise(shared_.get(), shape.shared_bytes);",
+        "std::memset(shared_.get(), 1, shape.shared_bytes);",
+        ("native:test_emulator",),
+    ),
+    Mutation(
+        "threads run in the order of their index",
+        "tests/cuda_emulation/emulator.cpp",
+        "std::shuffle(ready.begin(), ready.end(), random);",
+        "",
+        ("native:test_emulator",),
+    ),
+    Mutation(
+        "a launch does not wait for its stream",
+        "tests/cuda_emulation/emulator.cpp",
+        "(stream == nullptr ? default_stream() : *stream).push(std::move(work));",
+        "static_cast<void>(stream);\n    work();",
+        ("native:test_emulator",),
+    ),
+]
+
+CUDA_FACE = [
+    Mutation(
+        "work goes to the stream of another device",
+        "python/coalign/_device.py",
+        "with self._cupy.cuda.Device(index):\n            return int(",
+        "if True:\n            return int(",
+        (f"{CUDA}::test_work_goes_to_the_arrays_device_and_its_stream",),
+    ),
+    Mutation(
+        "results lie on the caller's device",
+        "python/coalign/_device.py",
+        "with self._memory(shape, dtype), self._cupy.cuda.Device(index):\n            "
+        "return self._cupy.empty(shape, dtype)",
+        "with self._memory(shape, dtype):\n            return self._cupy.empty(shape, dtype)",
+        (f"{CUDA}::test_work_goes_to_the_arrays_device_and_its_stream",),
+    ),
+    Mutation(
+        "device arrays are waited for",
+        "python/coalign/_cuda_warping.py",
+        "call.run(workspace=workspace.pointer, stream=gpu.stream())",
+        "call.run(workspace=workspace.pointer, stream=gpu.stream())\n    "
+        "gpu.library.download(workspace.owner)",
+        (f"{CUDA}::test_device_input_is_never_waited_for",),
+    ),
+    Mutation(
+        "running out of device memory is not put into words",
+        "python/coalign/_device.py",
+        "except self._cupy.cuda.memory.OutOfMemoryError as error:",
+        "except ZeroDivisionError as error:",
+        (f"{CUDA}::test_running_out_of_memory_names_the_size_and_breaks_nothing",),
+    ),
+    Mutation(
+        "a bad value from the host is not refused",
+        "python/coalign/_warping.py",
+        "if np.isin(status, (Status.NAN, Status.INVALID)).any():",
+        "if False:",
+        (f"{CUDA}::test_bad_values_from_the_host_are_named_as_on_the_cpu",),
+    ),
+    Mutation(
+        "a missing device is not named",
+        "python/coalign/_device.py",
+        "if count == 0:\n        raise DeviceError(problem)",
+        "if False:\n        raise DeviceError(problem)",
+        (f"{CUDA}::test_what_is_missing_is_named",),
+    ),
+    Mutation(
+        "out may be an input on a GPU",
+        "python/coalign/_validate.py",
+        "return start < end and begin < stop",
+        "return False",
+        (f"{CUDA}::test_shapes_and_kinds_raise_at_once",),
+    ),
+]
+
 CATALOGUE = [
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
     *WARPING_WINDOWS,
     *SHARED_NATIVE,
     *SHARED_PYTHON,
+    *CUDA_KERNELS,
+    *CUDA_EMULATION,
+    *CUDA_FACE,
     *AROUND,
 ]

@@ -33,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # A mutation may make a call that never ends.
 TEST_LIMIT = 120
 NATIVE = "native:"
+# The modules, and where in a tree the tests find them.
+MODULES = {"_core": "python/coalign", "_cuda_emulated": "build/emulation/tests/cuda_emulation"}
 
 
 class BrokenError(Exception):
@@ -114,15 +116,18 @@ class Copy:
                 # Half the time of -O3 to compile, and fast enough for the tests.
                 *("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG"),
                 *("-DCOALIGN_PYTHON=ON", "-DCOALIGN_NATIVE_TESTS=ON"),
+                *("-DCOALIGN_CUDA=OFF", "-DCOALIGN_CUDA_EMULATION=ON"),
                 f"-DPython_EXECUTABLE={self.python}",
                 f"-Dpybind11_DIR={pybind11}",
                 f"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={self.build / 'lib'}",
             ],
             self.tree,
         )
-        self.compile(["_core", *killers])
-        (module,) = (self.build / "lib").glob("_core*")
-        (self.tree / "python" / "coalign" / module.name).symlink_to(module)
+        self.compile([*MODULES, *(k.removeprefix(NATIVE) for k in killers if k.startswith(NATIVE))])
+        for name, folder in MODULES.items():
+            (module,) = (self.build / "lib").glob(f"{name}.*")
+            (self.tree / folder).mkdir(parents=True, exist_ok=True)
+            (self.tree / folder / module.name).symlink_to(module)
         shutil.copytree(self.build, self.clean, symlinks=True)
         code = "import coalign, coalign._core as c; print(coalign.__file__, c.__file__)"
         for file in must([self.python, "-c", code], self.tree).split():
@@ -140,10 +145,9 @@ class Copy:
         ]
         (site / "copy.pth").write_text("".join(f"{path}\n" for path in dict.fromkeys(paths)))
 
-    def compile(self, killers: Iterable[str]) -> None:
-        """Build what the tests need: the native tests themselves, the module for the others."""
-        targets = {k.removeprefix(NATIVE) if k.startswith(NATIVE) else "_core" for k in killers}
-        must([tool("cmake"), "--build", self.build, "--target", *sorted(targets)], self.tree)
+    def compile(self, targets: Iterable[str]) -> None:
+        """Build native tests and modules."""
+        must([tool("cmake"), "--build", self.build, "--target", *sorted(set(targets))], self.tree)
 
     def restore_build(self) -> None:
         """Go back to the objects of the unmutated sources, which need no second compilation."""
@@ -155,7 +159,7 @@ class Copy:
     ) -> tuple[str, str] | None:
         """Run tests until one fails; return its name and what it printed, or None."""
         for name in (k.removeprefix(NATIVE) for k in killers if k.startswith(NATIVE)):
-            program = self.build / "tests" / "native" / name
+            (program,) = self.build.glob(f"tests/*/{name}")
             status, output = run([program], self.tree, limit=limit)
             if status != 0:
                 return f"{name}{_how(status)}", output
@@ -189,6 +193,15 @@ def mutated(text: str, mutation: Mutation) -> str:
     return text.replace(mutation.old, mutation.new)
 
 
+def targets(mutation: Mutation) -> set[str]:
+    """Name what its killers run: the native tests themselves, or the module that has its file."""
+    module = "_core" if mutation.file.startswith("csrc/") else "_cuda_emulated"
+    return {
+        killer.removeprefix(NATIVE) if killer.startswith(NATIVE) else module
+        for killer in mutation.killers
+    }
+
+
 def judge(copy: Copy, mutation: Mutation) -> Verdict:
     """Make a mutation, test it, and undo it."""
     begin = time.monotonic()
@@ -203,7 +216,7 @@ def judge(copy: Copy, mutation: Mutation) -> Verdict:
     try:
         path.write_text(mutated(before, mutation))
         if mutation.is_native:
-            copy.compile(mutation.killers)
+            copy.compile(targets(mutation))
         failure = copy.test(mutation.killers)
     except BrokenError as error:
         return verdict("BROKEN", str(error))
