@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <numeric>
@@ -32,7 +33,16 @@ __global__ void sum_block(const int* in, int* out) {
     if (threadIdx.x == 0) out[blockIdx.x] = shared[0];
 }
 
-// The same by shuffles and a ballot.
+// The second warp meets at a barrier of its own before it writes what the first one reads.
+__global__ void read_late_writers(const int* in, int* out) {
+    int* const shared = shared_memory<int>();
+    if (threadIdx.x >= kWarp) __syncwarp();
+    shared[threadIdx.x] = in[threadIdx.x];
+    __syncthreads();
+    out[threadIdx.x] = shared[blockDim.x - 1 - threadIdx.x];
+}
+
+// The sum of a block by shuffles and a ballot.
 __global__ void sum_warps(const int* in, int* out) {
     int value = in[blockIdx.x * blockDim.x + threadIdx.x];
     for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(kWholeWarp, value, lanes);
@@ -169,6 +179,10 @@ int main() {
         check(sums == std::vector<int>(blocks, -1), "a launch waits for its stream");
         synchronize();
         check(sums == expected, "sum in shared memory");
+        std::vector<int> reversed(kThreads, -1);
+        launch(read_late_writers, {1, kThreads, kThreads * sizeof(int)}, nullptr, in.data(), reversed.data());
+        synchronize();
+        check(std::equal(reversed.rbegin(), reversed.rend(), in.begin()), "a barrier waits for every thread");
         sums.assign(blocks, 0);
         launch(sum_warps, {blocks, kThreads}, nullptr, in.data(), sums.data());
         synchronize();
