@@ -696,7 +696,8 @@ WarpingPlan plan_warping(const WarpingCall& call, const WarpingLimits& limits) {
     Arena one(nullptr);
     take_room(one, call, best, 1, room);
     // As many pairs at a time as the workspace holds, but a few warps for each multiprocessor in any case.
-    const std::int64_t least_pairs = std::min<std::int64_t>(pairs, 8LL * limits.multiprocessors * (kWarp / best.lanes));
+    const std::int64_t least_pairs =
+        std::min<std::int64_t>(pairs, 8LL * limits.multiprocessors * (static_cast<int>(kWarp) / best.lanes));
     best.pairs_per_launch = pairs;
     if (one.used() > 0)
         best.pairs_per_launch = std::clamp<std::int64_t>((limits.workspace_bytes - arena.used()) / one.used(),

@@ -108,9 +108,9 @@ class Block {
     std::vector<Fiber> fibers_;
     Fiber* running_ = nullptr;
     ucontext_t scheduler_{};
-    void* scheduler_fake_stack_ = nullptr;
-    const void* scheduler_stack_ = nullptr;
-    std::size_t scheduler_stack_bytes_ = 0;
+    [[maybe_unused]] void* scheduler_fake_stack_ = nullptr;
+    [[maybe_unused]] const void* scheduler_stack_ = nullptr;
+    [[maybe_unused]] std::size_t scheduler_stack_bytes_ = 0;
     const std::function<void()>* thread_ = nullptr;
     std::unique_ptr<unsigned char[]> shared_;
     Fault fault_ = Fault::none;
