@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
-from coalign import InfeasibleError, Status, dtw, dtw_cdist, slanted
+from coalign import InfeasibleError, Status, _execution, dtw, dtw_cdist, slanted
 from oracles.compare import assert_same_bits
 from oracles.instances import pad
 from oracles.warping import accumulate, local_costs
@@ -168,14 +168,48 @@ def test_precomputed_costs_that_are_none(call: Call, error: type[Exception], mes
 
 
 @pytest.mark.parametrize("path", [False, True])
-def test_what_lies_outside_the_window_of_precomputed_costs_is_no_part_of_them(path: bool) -> None:
-    square = rng.uniform(size=(6, 6))
+@pytest.mark.parametrize("checkpoint_bytes", [None, 0])
+@pytest.mark.parametrize(("n", "radius"), [(6, 1), (300, 20)])
+def test_what_lies_outside_the_window_of_precomputed_costs_is_no_part_of_them(
+    n: int, radius: int, checkpoint_bytes: int | None, path: bool
+) -> None:
+    square = rng.uniform(size=(n, n))
     spoilt = square.copy()
-    spoilt[np.abs(np.subtract.outer(np.arange(6), np.arange(6))) > 1] = np.nan
-    clean = dtw(square, metric="precomputed", window=1, path=path)
-    warping = dtw(spoilt, metric="precomputed", window=1, path=path)
+    spoilt[np.abs(np.subtract.outer(np.arange(n), np.arange(n))) > radius] = np.nan
+    options: dict[str, Any] = {"metric": "precomputed", "window": radius, "path": path}
+    with _execution.forced(checkpoint_bytes=checkpoint_bytes):
+        clean = dtw(square, **options)
+        warping = dtw(spoilt, **options)
     assert_same_bits(warping.cost, clean.cost)
     assert warping.status == Status.OK
+    if path:
+        assert_same_bits(warping.x_index, clean.x_index)
+        assert_same_bits(warping.y_index, clean.y_index)
+
+
+@pytest.mark.parametrize("checkpoint_bytes", [None, 0])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_no_path_is_traced_through_what_is_no_cost(
+    value: float, checkpoint_bytes: int | None
+) -> None:
+    def expect(cost: Array, index: tuple[int, int], window: Any) -> None:
+        found = "NaN" if np.isnan(value) else "-inf"
+        spoilt = put(cost, index, value)
+        with (
+            refused(ValueError, f"x: {found} at index {index}; expected finite costs or +inf"),
+            _execution.forced(checkpoint_bytes=checkpoint_bytes),
+        ):
+            dtw(spoilt, metric="precomputed", window=window, path=True)
+
+    # Beside a spoilt first column, every way back leads out of the matrix.
+    expect(np.zeros((3, 2)), (1, 0), None)
+    expect(np.array([[0.0, 0.0], [np.inf, 0.0], [0.0, 0.0]]), (0, 0), None)
+    for n, m in [(1, 9), (9, 1), (7, 5), (140, 300), (300, 140)]:
+        cost = np.zeros((n, m))
+        bounds = [[max(0, i * m // n - 9), min(m, i * m // n + m // n + 9)] for i in range(n)]
+        for window in (None, 4, slanted(6), np.array(bounds)):
+            for index in [(0, 0), (n // 2, m // 2), (n - 1, m - 1)]:
+                expect(cost, index, window)
 
 
 # Shapes

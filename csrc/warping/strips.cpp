@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 
 namespace coalign::warping {
 namespace {
@@ -283,6 +284,23 @@ bool Strips<T>::hopeless(const Strip& strip) const {
     return static_cast<double>(least) > options_.max_cost;
 }
 
+// Whether a cell of the window is no cost: NaN or -inf. Nothing when the call was stopped.
+template <class T>
+std::optional<bool> Strips<T>::holds_no_cost() const {
+    constexpr std::int64_t stretch = 1 << 14;
+    for (std::int64_t i = 0; i < n_; ++i) {
+        const T* costs = problem_.matrix + i * problem_.matrix_stride;
+        const Range cells = range(i);
+        for (std::int64_t from = cells.start; from < cells.stop; from += stretch) {
+            const std::int64_t to = std::min(from + stretch, cells.stop);
+            if (!std::all_of(costs + from - offset_, costs + to - offset_, [](T cost) { return cost > -kInfinity<T>; }))
+                return true;
+            if (!pacer_.proceed(to - from)) return std::nullopt;
+        }
+    }
+    return false;
+}
+
 template <class T>
 auto Strips<T>::run(const Problem<T>& problem, ReversePath* path) -> Result {
     problem_ = problem;
@@ -307,7 +325,12 @@ auto Strips<T>::run(const Problem<T>& problem, ReversePath* path) -> Result {
     const std::int64_t lane = kernels_.width - 1 - last / kBlockRows;
     // Adding 0 turns a -0 that only the order of two equal minima could show into 0.
     const T cost = state_.data()[last % kBlockRows * kernels_.width + lane] + T(0);
-    Result result{cost, suspicious_ ? Status::nan : Status::ok, false};
+    if (suspicious_) {
+        // What the kernels read may lie outside the window; inside, there is no best path to trace.
+        const auto spoilt = holds_no_cost();
+        if (!spoilt || *spoilt) return {cost, Status::nan, !spoilt};
+    }
+    Result result{cost, Status::ok, false};
     if (path != nullptr && cost < kInfinity<T> && static_cast<double>(cost) <= options_.max_cost)
         result.stopped = !trace(*path);
     return result;
@@ -331,6 +354,8 @@ T* Strips<T>::record(std::size_t index, std::int64_t from, std::int64_t to) {
     return out + step;
 }
 
+// Every move stays inside the window, whatever the cells hold by now: another thread may be writing to the input.
+// From each cell of a feasible window but the first, at least one move does.
 template <class T>
 bool Strips<T>::trace(ReversePath& path) {
     const int width = kernels_.width;
@@ -385,12 +410,15 @@ bool Strips<T>::trace(ReversePath& path) {
             return column >= strip.row_begin && column < strip.row_end ? strip.saved[column - strip.row_begin]
                                                                        : kInfinity<T>;
         };
-        const T diagonal = above(j - 1), up = above(j), left = recorded(step - 1, within);
-        const T best = std::min(std::min(diagonal, up), left);
-        if (diagonal == best) {
+        const Range over = i > 0 ? range(i - 1) : Range{0, 0};
+        const bool may_cross = j > over.start && j <= over.stop, may_rise = j >= over.start && j < over.stop;
+        const T diagonal = may_cross ? above(j - 1) : kInfinity<T>, up = may_rise ? above(j) : kInfinity<T>;
+        const T left = j > range(i).start ? recorded(step - 1, within) : kInfinity<T>;
+        // Asked for what is smaller, not equal: a NaN is neither.
+        if (may_cross && !(up < diagonal) && !(left < diagonal)) {
             --i;
             --j;
-        } else if (up == best) {
+        } else if (may_rise && !(left < up)) {
             --i;
         } else {
             --j;

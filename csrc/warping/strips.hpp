@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/buffer.hpp"
@@ -38,7 +39,7 @@ class Strips {
 
     struct Result {
         T cost;
-        Status status;  // nan: a local cost that was read is NaN or -inf; it may lie outside the window
+        Status status;  // nan: a cell of the window holds NaN or -inf, and there is no path
         bool stopped;
     };
     Result run(const Problem<T>& problem, ReversePath* path);
@@ -73,6 +74,7 @@ class Strips {
     StripPass<T> pass_over(const Strip& strip);
     bool advance(const Strip& strip, bool keep);
     bool hopeless(const Strip& strip) const;
+    std::optional<bool> holds_no_cost() const;
     bool trace(ReversePath& path);
     T* record(std::size_t strip, std::int64_t from, std::int64_t to);
 

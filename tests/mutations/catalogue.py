@@ -145,9 +145,23 @@ WARPING_DRIVERS = [
     Mutation(
         "ties prefer the step in y",
         "csrc/warping/strips.cpp",
-        "} else if (up == best) {",
-        "} else if (left != best) {",
+        "} else if (may_rise && !(left < up)) {",
+        "} else if (may_rise && up < left) {",
         (f"{PATHS}::test_a_tie_without_the_diagonal_goes_to_x",),
+    ),
+    Mutation(
+        "a path may leave the window where the numbers say so",
+        "csrc/warping/strips.cpp",
+        "const bool may_cross = j > over.start && j <= over.stop,",
+        "const bool may_cross = true,",
+        ("native:test_warping",),
+    ),
+    Mutation(
+        "a cell that is no cost passes for one outside the window",
+        "csrc/warping/strips.cpp",
+        "if (!spoilt || *spoilt) return",
+        "if (!spoilt) return",
+        (f"{ERRORS}::test_no_path_is_traced_through_what_is_no_cost",),
     ),
     Mutation(
         "a strip always runs again from its first snapshot",

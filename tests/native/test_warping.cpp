@@ -458,6 +458,58 @@ void stops() {
     }
 }
 
+// Overwrites a matrix in the middle of a call, once that has run for a while.
+template <class T>
+class Spoiler final : public Monitor {
+   public:
+    Spoiler(std::vector<T>& values, T value, std::chrono::nanoseconds after)
+        : values_(values), value_(value), due_(std::chrono::steady_clock::now() + after) {}
+    bool keep_going(std::int64_t) override {
+        if (std::chrono::steady_clock::now() >= due_) std::fill(values_.begin(), values_.end(), value_);
+        return true;
+    }
+
+   private:
+    std::vector<T>& values_;
+    const T value_;
+    const std::chrono::steady_clock::time_point due_;
+};
+
+// A path stays in its lattice and ends, though the numbers it is traced by are not those of the forward pass.
+template <class T>
+void spoilt_while_traced() {
+    constexpr std::int64_t n = 3000, m = 1700;
+    const T nan = std::numeric_limits<T>::quiet_NaN();
+    const Kernels<T>& kernels = kernels_for<T>(choose_isa(""));
+    for (const Window& window : {Window{}, Window{Window::Kind::band, 300, nullptr}}) {
+        // Checkpoints by groups: the forward pass is run again while the path is traced.
+        const Options options{Metric::precomputed, window, kNoLimit, 1, 0};
+        for (const T value : {nan, kInfinity<T>, T(-1)}) {
+            Case<T> c{n, m, 1, m, {}, {}, std::vector<T>(n * m, T(1))};
+            std::chrono::nanoseconds forward{};
+            for (const double after : {0.0, 1.1, 1.5}) {
+                Spoiler<T> spoiler(c.matrix, value,
+                                   after > 0 ? std::chrono::nanoseconds(
+                                                   static_cast<long>(after * static_cast<double>(forward.count())))
+                                             : std::chrono::hours(1));
+                Pulse pulse(&spoiler);
+                Pacer pacer(pulse);
+                Strips<T> strips(kernels, options, 1, pacer);
+                PathRoom room(n, m);
+                ReversePath path = room.reverse();
+                const auto start = std::chrono::steady_clock::now();
+                check(!strips.run(c.problem(), after > 0 ? &path : nullptr).stopped, "spoilt while traced: ends");
+                if (!(after > 0)) forward = std::chrono::steady_clock::now() - start;
+                for (std::int64_t k = 0; k < path.length; ++k)
+                    check(inside(window, n, m, path.x[k], path.y[k]) && path.x[k] >= 0 && path.y[k] >= 0,
+                          "spoilt while traced: inside");
+                if (path.length == 0) continue;
+                check(path.x[path.length - 1] == 0 && path.y[path.length - 1] == 0, "spoilt while traced: first cell");
+            }
+        }
+    }
+}
+
 template <class T>
 void all() {
     using Kind = Window::Kind;
@@ -468,6 +520,7 @@ void all() {
     long_paths<T>();
     statuses<T>();
     limit_reached_at_once<T>();
+    spoilt_while_traced<T>();
     stops<T>();
 }
 
