@@ -690,3 +690,20 @@ def test_close_frames_of_many_dimensions_keep_their_digits(isa, dtype, dim, nois
     tolerance = 40 * np.finfo(dtype).eps
     assert abs(single - expected) <= tolerance * expected
     assert (batch == single).all()
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean"])
+def test_far_frames_that_are_close_to_each_other_overflow_nothing(
+    metric: str, isa: str, dtype: np.dtype
+) -> None:
+    # The squares of a frame are finite, as are its products with another; the sum of two is not.
+    far = np.zeros((20, 16), dtype)
+    far[:, 0] = np.sqrt(np.finfo(dtype).max * 0.66)
+    near = far.copy()
+    near[7, 3] = 2
+    cost = 4 if metric == "sqeuclidean" else 2
+    for engine in ENGINES:
+        with _execution.forced(isa) as runs:
+            costs = engine([far, near], [far, near], metric=metric)
+        assert {run.isa for run in runs} == {isa}
+        assert costs.tolist() == [[0, cost], [cost, 0]], engine.__name__

@@ -160,8 +160,7 @@ class ExpandedCosts {
             for (int r = 0; r < kBlockRows; ++r) {
                 const Vec<T> squares = x_square_[r] + y_square[c];
                 cost_[c][r] = fused(splat<T>(-2), product[c][r], squares);
-                // Not `<`: squares that overflow leave no number to compare, and the differences may still be small.
-                close |= ~(cost_[c][r] >= splat<T>(kSafe) * squares);
+                close |= ~is_safe(cost_[c][r], squares);
             }
             if (any(close)) [[unlikely]]
                 replace_close(c, y + c * next, step, y_square[c]);
@@ -179,9 +178,14 @@ class ExpandedCosts {
    private:
     static constexpr T kSafe = T(1) / 16;
 
+    // As a difference, which is no number where the squares overflow: the differences of the frames may still be small.
+    [[gnu::always_inline]] static IntVec<T> is_safe(Vec<T> cost, Vec<T> squares) {
+        return fused(splat<T>(-kSafe), squares, cost) >= Vec<T>{};
+    }
+
     [[gnu::noinline]] void replace_close(int c, const T* y, std::int64_t step, Vec<T> y_square) {
         for (int r = 0; r < kBlockRows; ++r) {
-            const IntVec<T> safe = cost_[c][r] >= splat<T>(kSafe) * (x_square_[r] + y_square);
+            const IntVec<T> safe = is_safe(cost_[c][r], x_square_[r] + y_square);
             Vec<T> sum{};
             for (std::int64_t d = 0; d < dim_; ++d) {
                 const Vec<T> difference = load(x_ + (r * dim_ + d) * kWidth<T>) - load(y + d * step);

@@ -70,6 +70,13 @@ WARPING_KERNELS = [
         ("native:test_warping",),
     ),
     Mutation(
+        "squares that overflow pass for far",
+        "csrc/warping/lattice.hpp",
+        "return fused(splat<T>(-kSafe), squares, cost) >= Vec<T>{};",
+        "return cost >= splat<T>(kSafe) * squares;",
+        (f"{VALUES}::test_far_frames_that_are_close_to_each_other_overflow_nothing",),
+    ),
+    Mutation(
         "the strip's last row lands one column early",
         "csrc/warping/kernels.cpp",
         "store(pass.row + step - kDelay * (width - 1), bottom);",

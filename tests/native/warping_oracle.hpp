@@ -91,9 +91,9 @@ U add_cell(Metric metric, Arithmetic arithmetic, const Case<T>& c, std::int64_t 
     if (metric == Metric::cityblock) return best + magnitudes;
     if (metric == Metric::cosine) return best + std::max(U(1) - product, U(0));
     if (kernel && c.dim >= kExpandedDim) {
-        // |x|^2 + |y|^2 - 2 x.y, unless that is under a sixteenth of the squares.
+        // |x|^2 + |y|^2 - 2 x.y, unless that is under a sixteenth of the squares, or these overflow.
         const U expanded = fused(U(-2), product, x_square + y_square);
-        if (expanded >= U(0.0625) * (x_square + y_square)) squares = expanded;
+        if (fused(U(-0.0625), x_square + y_square, expanded) >= U(0)) squares = expanded;
     }
     return best + (metric == Metric::euclidean ? std::sqrt(squares) : squares);
 }
