@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -264,6 +266,28 @@ def test_the_path_of_a_wide_frame_and_a_long_series(isa: str, dtype: np.dtype) -
     for i, j in ((wide.x_index, wide.y_index), (tall.y_index, tall.x_index)):
         along = local[i, j]
         assert_close(in_order(along), wide.cost, dtype, len(along), metric="sqeuclidean", dim=17)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """The quickest of a few: the machine may be busy."""
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@pytest.mark.parametrize("checkpoint_bytes", [None, 0])
+def test_the_path_of_a_long_series_in_a_narrow_band_takes_a_few_times_its_cost(
+    checkpoint_bytes: int | None,
+) -> None:
+    # Three to four times. What each strip does to a whole row shows as sixteen times.
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 400_000)).astype(np.float32)
+    without = seconds(lambda: coalign.dtw(x, y, window=10, threads=1))
+    with _execution.forced(checkpoint_bytes=checkpoint_bytes):
+        assert seconds(lambda: coalign.dtw(x, y, window=10, path=True, threads=1)) < 6 * without
 
 
 # --- batches, and paths that there are not --------------------------------------------------------

@@ -154,7 +154,7 @@ bool Strips<T>::enter_group(std::size_t wanted, std::int64_t column) {
         if (!ends_group(index)) strip.row_end = std::min(strip.row_end, column + 1);
     }
     place_checkpoints(first, wanted + 1);
-    restore_row(first);
+    restore_row(first, strips_[first].begin * kDelay - 1, end * kDelay);
     for (std::size_t index = first; index <= wanted; ++index) {
         if (!run_strip(index, true)) return false;
         if (index < wanted) save_row(strips_[index]);
@@ -162,16 +162,18 @@ bool Strips<T>::enter_group(std::size_t wanted, std::int64_t column) {
     return true;
 }
 
-// The row above a strip, from what was saved of it.
+// Columns [begin, end) of the row above a strip, from what was saved of it. Only those that the steps to come read:
+// the whole row for every strip would make the path of a narrow window quadratic.
 template <class T>
-void Strips<T>::restore_row(std::size_t index) {
-    std::fill_n(row_at_zero_ - padding_, offset_ + m_ + 2 * padding_, kInfinity<T>);
+void Strips<T>::restore_row(std::size_t index, std::int64_t begin, std::int64_t end) {
+    std::fill(row_at_zero_ + begin, row_at_zero_ + end, kInfinity<T>);
     if (index == 0) {
-        row_at_zero_[offset_ - 1] = T(0);
+        if (begin < offset_ && offset_ <= end) row_at_zero_[offset_ - 1] = T(0);
         return;
     }
     const Strip& above = strips_[index - 1];
-    std::copy(above.saved, above.saved + (above.row_end - above.row_begin), row_at_zero_ + above.row_begin);
+    const std::int64_t from = std::max(begin, above.row_begin), to = std::min(end, above.row_end);
+    if (from < to) std::copy_n(above.saved + (from - above.row_begin), to - from, row_at_zero_ + from);
 }
 
 template <class T>
@@ -341,7 +343,7 @@ template <class T>
 T* Strips<T>::record(std::size_t index, std::int64_t from, std::int64_t to) {
     const Strip& strip = strips_[index];
     const std::int64_t step = height();  // elements recorded a step
-    restore_row(index);
+    restore_row(index, from * kDelay, to * kDelay);
     const std::int64_t snapshot = (from - strip.begin) / kSnapshotBlocks;
     std::copy_n(strip.snapshots + snapshot * state_size(), state_size(), state_.data());
     T* out = record_.reserve((kSnapshotBlocks * 2 + 4) * kDelay * step + step);

@@ -60,7 +60,7 @@ class Strips {
     void place_checkpoints(std::size_t first, std::size_t last);
     bool enter_group(std::size_t wanted, std::int64_t column);
     bool run_strip(std::size_t index, bool keep);
-    void restore_row(std::size_t index);
+    void restore_row(std::size_t index, std::int64_t begin, std::int64_t end);
     void save_row(const Strip& strip);
     std::int64_t snapshot_size(const Strip& strip) const;
     std::int64_t checkpoint_size(const Strip& strip) const {

@@ -178,6 +178,13 @@ WARPING_DRIVERS = [
         (f"{PATHS}::test_long_paths_cost_what_they_say",),
     ),
     Mutation(
+        "the whole row above is restored for every stretch of a path",
+        "csrc/warping/strips.cpp",
+        "restore_row(index, from * kDelay, to * kDelay);",
+        "restore_row(index, 0, offset_ + m_);",
+        (f"{PATHS}::test_the_path_of_a_long_series_in_a_narrow_band_takes_a_few_times_its_cost",),
+    ),
+    Mutation(
         "a group runs again without the steps by which its lanes trail",
         "csrc/warping/strips.cpp",
         "floor_div(column + kDelay * (kernels_.width - 1), kDelay) + 1",
