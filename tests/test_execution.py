@@ -373,6 +373,14 @@ elif sys.argv[1] == "huge pair with a path":
 elif sys.argv[1] == "long frames":
     x, y = np.ones((400, 1000), np.float32), np.ones((40_000, 1000), np.float32)
     call = lambda: dtw(x, y, threads=threads)
+elif sys.argv[1].startswith("narrow band"):
+    x, y = np.zeros((2, 10_000_000), np.float32)
+    batch = [x] * 16 if sys.argv[1] == "narrow bands of a batch" else x
+    path = sys.argv[1] == "narrow band with a path"
+    call = lambda: [dtw(batch, y, window=1, path=path, threads=threads) for _ in range(20)]
+elif sys.argv[1] == "precomputed":
+    cost = np.broadcast_to(np.ones(20_000_000, np.float32), (200, 20_000_000))
+    call = lambda: dtw(cost, metric="precomputed", threads=threads)
 elif sys.argv[1] == "first pass":
     X = np.ones((200_000, 256), np.float32)
     call = lambda: [
@@ -416,6 +424,10 @@ def interrupt_latency(call: str, threads: int, delay: float) -> float:
         ("huge pair with a path", 1, 0.5),
         ("long frames", 1, 0.5),
         ("first pass", 1, 0.1),
+        *(("narrow band", 1, delay) for delay in (0.05, 0.1, 0.2, 0.3, 0.45)),
+        ("narrow band with a path", 1, 0.9),
+        *(("narrow bands of a batch", 1, delay) for delay in (0.2, 0.5, 0.8)),
+        ("precomputed", 1, 0.5),
     ],
 )
 def test_ctrl_c_stops_a_call_within_100_milliseconds(call: str, threads: int, delay: float) -> None:
@@ -474,6 +486,27 @@ def test_interrupted_calls_leak_nothing() -> None:
     assert run.returncode == 0, run.stderr
     # One of these calls holds tens of megabytes when it is stopped.
     assert int(run.stdout) < 10e6
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+from coalign import dtw
+
+x, y = np.zeros((2, 1_000_000), np.float32)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+dtw(x, y, window=int(sys.argv[1]), threads=1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(NO_PROC, reason="counts in the units of Linux")
+@pytest.mark.parametrize("radius", [0, 5])
+def test_a_long_pair_in_a_narrow_band_takes_little_memory(radius: int) -> None:
+    run = run_python(PEAK, str(radius))
+    assert run.returncode == 0, run.stderr
+    # The ranges of a million rows are 16 MB, y and one row of the lattice 4 MB each.
+    assert int(run.stdout) * 1024 < 40e6
 
 
 @contextmanager

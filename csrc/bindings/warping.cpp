@@ -244,7 +244,9 @@ Rows window_ranges(const py::tuple& window, std::int64_t n, std::int64_t m) {
     const Window parsed = parse_window(window, rows);
     require(n >= 1 && m >= 1 && (parsed.kind != Window::Kind::rows || rows.shape(0) == n), "window: one row per frame");
     std::vector<Range> ranges;
-    row_ranges(parsed, n, m, ranges);
+    Pulse pulse(nullptr);
+    Pacer pacer(pulse);
+    static_cast<void>(row_ranges(parsed, n, m, ranges, pacer));  // nobody stops it
     Rows out({static_cast<py::ssize_t>(n), py::ssize_t{2}});
     std::int64_t* at = out.mutable_data();
     for (const Range& range : ranges) {

@@ -37,6 +37,25 @@ class Pulse {
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// Lets a worker look at the pulse once in a while instead of at every block of rows.
+class Pacer {
+   public:
+    explicit Pacer(Pulse& pulse) : pulse_(pulse) {}
+
+    // work: the vector steps just done. False when the call is to stop.
+    bool proceed(std::int64_t work) {
+        due_ -= work;
+        if (due_ > 0) return true;
+        due_ = kSteps;
+        return pulse_.alive();
+    }
+
+   private:
+    static constexpr std::int64_t kSteps = 1 << 18;  // about 1 ms of vector steps
+    Pulse& pulse_;
+    std::int64_t due_ = kSteps;
+};
+
 // Runs body(worker, task) for every task in [0, tasks), the calling thread being worker 0, until the pulse stops.
 // Returns how many workers took at least one task. The first exception of a body stops all and is thrown again.
 int parallel_for(std::int64_t tasks, int threads, Pulse& pulse, const std::function<void(int, std::int64_t)>& body);

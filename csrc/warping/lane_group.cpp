@@ -11,6 +11,11 @@ std::int64_t round_up(std::int64_t value, std::int64_t step) {
     return (value + step - 1) / step * step;
 }
 
+// Rows of x packed at a time: they are read once, so more of them would only push y out of the cache.
+constexpr std::int64_t kStretchBytes = 1 << 17;
+// Elements of y between two looks at the pulse; a multiple of every width.
+constexpr std::int64_t kStretchElements = 1 << 14;
+
 }  // namespace
 
 template <class T>
@@ -18,7 +23,9 @@ LaneGroup<T>::LaneGroup(const Kernels<T>& kernels, const Options& options, std::
     : kernels_(kernels), options_(options), dim_(dim), local_(local_cost(options.metric, dim)), pacer_(pacer) {
     const auto width = static_cast<std::size_t>(kernels_.width);
     lanes_.resize(width);
-    ranges_.resize(width);
+    shapes_.resize(width);
+    const std::int64_t row_bytes = dim_ * kernels_.width * static_cast<std::int64_t>(sizeof(T));
+    stretch_ = round_up(std::max<std::int64_t>(kStretchBytes / row_bytes, 1), kBlockRows);
     state_.reserve((kBlockRows + 1) * kernels_.width);
     start_.reserve(kBlockRows * kernels_.width);
     stop_.reserve(kBlockRows * kernels_.width);
@@ -29,35 +36,62 @@ std::int64_t LaneGroup<T>::footprint(std::int64_t columns) const {
     return columns * (dim_ + 1) * kernels_.width * static_cast<std::int64_t>(sizeof(T));
 }
 
+// Finds the ranges of a lane's pair: pairs of one shape share them, and those of the group before may still do.
 template <class T>
-void LaneGroup<T>::load(const Pair<T>* pairs, int count) {
+bool LaneGroup<T>::take_shape(const Pair<T>& pair, std::size_t lane) {
+    const std::int64_t n = pair.x.length, m = pair.y.length;
+    std::size_t at = 0;
+    while (at < used_shapes_ && (shapes_[at].n != n || shapes_[at].m != m)) ++at;
+    Shape& shape = shapes_[at];
+    shape_of_[lane] = &shape;
+    if (at < used_shapes_) return true;
+    ++used_shapes_;
+    if (shape.n == n && shape.m == m) return true;
+    shape.n = shape.m = 0;
+    if (!row_ranges(options_.window, n, m, shape.ranges, pacer_)) return false;
+    shape.n = n;
+    shape.m = m;
+    return true;
+}
+
+// Elements [from, from + count) of every lane's series, zero past its end.
+template <class T>
+void LaneGroup<T>::pack(Series<T> Pair<T>::* side, std::int64_t from, std::int64_t count, T* out) const {
+    std::array<const T*, kMostLanes> series{};
+    std::array<std::int64_t, kMostLanes> sizes{};
+    for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+        const Series<T>& whole = lanes_[lane].*side;
+        sizes[lane] = std::max<std::int64_t>(whole.length * dim_ - from, 0);
+        series[lane] = sizes[lane] > 0 ? whole.data + from : whole.data;
+    }
+    kernels_.pack(series.data(), sizes.data(), round_up(count, kernels_.width), out);
+}
+
+template <class T>
+bool LaneGroup<T>::load(const Pair<T>* pairs, int count) {
     const int width = kernels_.width;
     count_ = count;
     rows_ = columns_ = 0;
     same_shape_ = true;
-    std::array<const T*, kMostLanes> x{}, y{};
-    std::array<std::int64_t, kMostLanes> x_sizes{}, y_sizes{};
+    used_shapes_ = 0;
     for (int lane = 0; lane < width; ++lane) {
         const auto at = static_cast<std::size_t>(lane);
         const Pair<T>& pair = pairs[std::min(lane, count - 1)];
-        if (options_.window.kind != Window::Kind::none &&
-            (lanes_[at].x.length != pair.x.length || lanes_[at].y.length != pair.y.length))
-            row_ranges(options_.window, pair.x.length, pair.y.length, ranges_[at]);
+        if (options_.window.kind != Window::Kind::none && !take_shape(pair, at)) return false;
         lanes_[at] = pair;
         same_shape_ = same_shape_ && pair.x.length == pairs[0].x.length && pair.y.length == pairs[0].y.length;
         rows_ = std::max(rows_, pair.x.length);
         columns_ = std::max(columns_, pair.y.length);
-        x[at] = pair.x.data;
-        y[at] = pair.y.data;
-        x_sizes[at] = pair.x.length * dim_;
-        y_sizes[at] = pair.y.length * dim_;
     }
-    const std::int64_t x_padded = round_up(round_up(rows_, kBlockRows) * dim_, width);
-    const std::int64_t y_padded = round_up(columns_ * dim_, width);
-    kernels_.pack(x.data(), x_sizes.data(), x_padded, x_.reserve(x_padded * width));
-    kernels_.pack(y.data(), y_sizes.data(), y_padded, y_.reserve(y_padded * width));
-    T* row = row_.reserve(columns_ * width);
-    std::fill(row, row + columns_ * width, std::numeric_limits<T>::infinity());
+    x_.reserve(round_up(std::min(stretch_, round_up(rows_, kBlockRows)) * dim_, width) * width);
+    const std::int64_t elements = columns_ * dim_;
+    T* y = y_.reserve(round_up(elements, width) * width);
+    for (std::int64_t from = 0; from < elements; from += kStretchElements) {
+        const std::int64_t size = std::min(kStretchElements, elements - from);
+        pack(&Pair<T>::y, from, size, y + from * width);
+        if (!pacer_.proceed(size)) return false;
+    }
+    return fill_paced(row_.reserve(columns_ * width), columns_ * width, std::numeric_limits<T>::infinity(), pacer_);
 }
 
 // The columns of the block of rows that starts at `first`, and its masks.
@@ -76,7 +110,7 @@ void LaneGroup<T>::bound_block(std::int64_t first) {
     LaneInt<T>* stop = stop_.data();
     for (int lane = 0; lane < width; ++lane) {
         const Pair<T>& pair = lanes_[static_cast<std::size_t>(lane)];
-        const std::vector<Range>& ranges = ranges_[static_cast<std::size_t>(lane)];
+        const std::vector<Range>& ranges = shape_of_[static_cast<std::size_t>(lane)]->ranges;
         const bool live = lane < count_ && first < pair.x.length;
         const std::int64_t last = std::min(first + kBlockRows, pair.x.length) - 1;
         if (live && (lane == 0 || !same_shape_)) {
@@ -121,7 +155,11 @@ bool LaneGroup<T>::run_block(std::int64_t first, T* costs) {
     }
     previous_begin_ = bounds_.begin;
 
-    LanePass<T> pass{state, x_.data() + first * dim_ * width, y_.data(), row, dim_, 0, 0, start_.data(), stop_.data()};
+    const std::int64_t in_stretch = first % stretch_;
+    const std::int64_t packed = round_up(std::min(stretch_, rows_ - first), kBlockRows);
+    if (in_stretch == 0) pack(&Pair<T>::x, first * dim_, packed * dim_, x_.data());
+    LanePass<T> pass{state,       x_.data() + in_stretch * dim_ * width, y_.data(), row, dim_, 0, 0, start_.data(),
+                     stop_.data()};
     const auto kernel = static_cast<std::size_t>(local_);
     const auto ends_here = [&](const Pair<T>& pair) { return (pair.x.length - 1) / kBlockRows == first / kBlockRows; };
     for (std::int64_t at = bounds_.begin; at < bounds_.end;) {
@@ -171,7 +209,7 @@ bool LaneGroup<T>::hopeless(std::int64_t first) const {
 
 template <class T>
 bool LaneGroup<T>::run(const Pair<T>* pairs, int count, T* costs) {
-    load(pairs, count);
+    if (!load(pairs, count)) return false;
     std::fill_n(costs, count, std::numeric_limits<T>::infinity());
     previous_begin_ = 0;
     for (std::int64_t first = 0; first < rows_; first += kBlockRows) {

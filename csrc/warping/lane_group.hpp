@@ -1,6 +1,7 @@
 // The engine for many pairs: as many as a vector has lanes, one in each.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -22,11 +23,18 @@ class LaneGroup {
     // costs[l] of pairs[l], for 1 <= count <= width pairs. False when the call was stopped.
     bool run(const Pair<T>* pairs, int count, T* costs);
 
-    // Bytes that a group of this shape walks through for each block of rows.
+    // Bytes that a group holds of so many columns.
     std::int64_t footprint(std::int64_t columns) const;
 
    private:
-    void load(const Pair<T>* pairs, int count);
+    struct Shape {
+        std::int64_t n = 0, m = 0;
+        std::vector<Range> ranges;
+    };
+
+    bool load(const Pair<T>* pairs, int count);
+    bool take_shape(const Pair<T>& pair, std::size_t lane);
+    void pack(Series<T> Pair<T>::* side, std::int64_t from, std::int64_t count, T* out) const;
     void bound_block(std::int64_t first);
     bool run_block(std::int64_t first, T* costs);
     bool hopeless(std::int64_t first) const;
@@ -40,8 +48,11 @@ class LaneGroup {
     int count_ = 0;
     std::int64_t rows_ = 0, columns_ = 0;  // of the longest pair
     std::vector<Pair<T>> lanes_;           // width; the last pair fills the lanes that are left
-    std::vector<std::vector<Range>> ranges_;
+    std::vector<Shape> shapes_;            // width; the first used_shapes_ are those of this group
+    std::size_t used_shapes_ = 0;
+    std::array<const Shape*, kMostLanes> shape_of_{};  // each lane's, where there is a window
     bool same_shape_ = false;
+    std::int64_t stretch_;  // rows of x that are packed at a time
 
     struct Bounds {
         std::int64_t begin, end;              // columns that any live lane needs

@@ -1,6 +1,7 @@
 // The words that both engines and their callers share.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 
@@ -49,23 +50,17 @@ inline Local local_cost(Metric metric, std::int64_t dim) {
     return Local::matrix;
 }
 
-// Lets a worker look at the pulse once in a while instead of at every block of rows.
-class Pacer {
-   public:
-    explicit Pacer(Pulse& pulse) : pulse_(pulse) {}
-
-    // work: the vector steps just done. False when the call is to stop.
-    bool proceed(std::int64_t work) {
-        due_ -= work;
-        if (due_ > 0) return true;
-        due_ = kSteps;
-        return pulse_.alive();
+// Fills fresh memory a stretch at a time: the pages of a long series take longer to touch than an interrupt may wait.
+// False when the call is to stop.
+template <class T>
+[[nodiscard]] bool fill_paced(T* values, std::int64_t count, T value, Pacer& pacer) {
+    constexpr std::int64_t stretch = 1 << 16;
+    for (std::int64_t at = 0; at < count; at += stretch) {
+        const std::int64_t size = std::min(stretch, count - at);
+        std::fill_n(values + at, size, value);
+        if (!pacer.proceed(size)) return false;
     }
-
-   private:
-    static constexpr std::int64_t kSteps = 1 << 18;  // about 1 ms of vector steps
-    Pulse& pulse_;
-    std::int64_t due_ = kSteps;
-};
+    return true;
+}
 
 }  // namespace coalign::warping

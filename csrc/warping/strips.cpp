@@ -47,11 +47,16 @@ bool Strips<T>::load() {
     const int width = kernels_.width;
     offset_ = (kDelay - m_ % kDelay) % kDelay;
     const std::int64_t columns = offset_ + m_;
-    if (options_.window.kind != Window::Kind::none) row_ranges(options_.window, n_, m_, ranges_);
+    if (options_.window.kind != Window::Kind::none && !row_ranges(options_.window, n_, m_, ranges_, pacer_))
+        return false;
     if (local_ != Local::matrix) {
         stride_ = columns / kDelay + 2 * width;
         T* y = y_.reserve(kDelay * dim_ * stride_);
-        std::fill(y, y + kDelay * dim_ * stride_, T(0));
+        // Lanes before and past the columns read zeros.
+        for (T* phase = y; phase < y + kDelay * dim_ * stride_; phase += stride_) {
+            std::fill_n(phase, width, T(0));
+            std::fill(phase + (width - 1) + columns / kDelay, phase + stride_, T(0));
+        }
         // A few frames at a time, dimension by dimension: they stay in cache, and the writes run along each phase.
         constexpr std::int64_t frames = 16 * kDelay;
         for (std::int64_t from = 0; from < columns; from += frames) {
@@ -67,9 +72,8 @@ bool Strips<T>::load() {
     }
     const std::int64_t room = columns + 2 * padding_;
     T* row = row_.reserve(room);
-    std::fill(row, row + room, kInfinity<T>);
     row_at_zero_ = row + padding_;
-    return true;
+    return fill_paced(row, room, kInfinity<T>, pacer_);
 }
 
 template <class T>
@@ -97,9 +101,14 @@ auto Strips<T>::bound(std::int64_t first) const -> Strip {
 }
 
 template <class T>
-void Strips<T>::bound_strips() {
+bool Strips<T>::bound_strips() {
     strips_.clear();
-    for (std::int64_t first = 0; first < n_; first += height()) strips_.push_back(bound(first));
+    strips_.reserve(static_cast<std::size_t>(ceil_div(n_, height())));
+    for (std::int64_t first = 0; first < n_; first += height()) {
+        strips_.push_back(bound(first));
+        if (!pacer_.proceed(height())) return false;
+    }
+    return true;
 }
 
 template <class T>
@@ -258,13 +267,14 @@ StripPass<T> Strips<T>::pass_over(const Strip& strip) {
 template <class T>
 bool Strips<T>::advance(const Strip& strip, bool keep) {
     const auto kernel = static_cast<std::size_t>(local_);
+    // Blocks short enough to answer an interrupt in time. The costs of a matrix come one by one, from as many pages as
+    // there are rows.
+    const std::int64_t stretch = local_ == Local::matrix ? 1 << 9 : (std::int64_t{1} << 14) / dim_ + 1;
     StripPass<T> pass = pass_over(strip);
     T* snapshot = strip.snapshots;
     for (std::int64_t at = strip.begin; at < strip.end;) {
         const std::int64_t since = (at - strip.begin) % kSnapshotBlocks;
-        // A stretch short enough to answer an interrupt in time.
-        std::int64_t end =
-            std::min(strip.end, at + (keep ? kSnapshotBlocks - since : (std::int64_t{1} << 14) / dim_ + 1));
+        std::int64_t end = std::min(strip.end, at + (keep ? kSnapshotBlocks - since : stretch));
         if (keep && since == 0) snapshot = std::copy_n(state_.data(), state_size(), snapshot);
         const bool clear = at >= strip.clear_begin && at < strip.clear_end;
         if (at < strip.clear_begin) end = std::min(end, strip.clear_begin);
@@ -313,7 +323,7 @@ auto Strips<T>::run(const Problem<T>& problem, ReversePath* path) -> Result {
     if (options_.window.kind != Window::Kind::none && !feasible(ranges_, m_))
         return {kInfinity<T>, Status::infeasible, false};
 
-    bound_strips();
+    if (!bound_strips()) return {kInfinity<T>, Status::ok, true};
     if (path != nullptr) plan_checkpoints();
     const bool keep = path != nullptr && group_ == strips_.size();
     if (keep) place_checkpoints(0, strips_.size());

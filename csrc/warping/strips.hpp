@@ -55,7 +55,7 @@ class Strips {
     };
 
     bool load();
-    void bound_strips();
+    bool bound_strips();
     void plan_checkpoints();
     void place_checkpoints(std::size_t first, std::size_t last);
     bool enter_group(std::size_t wanted, std::int64_t column);

@@ -44,6 +44,7 @@ class Worker {
           lanes_(kernels, options, dim, pacer_),
           strips_(kernels, options, dim, pacer_) {}
 
+    Pacer& pacer() { return pacer_; }
     LaneGroup<T>& lanes() { return lanes_; }
     Strips<T>& strips() { return strips_; }
 
@@ -59,23 +60,33 @@ class Worker {
     }
 
     bool prefers_lanes(const Pair<T>* pairs, int count) const {
-        double rows = 0, width = 0, by_strips = 0;
+        double rows = 0, columns = 0, width = 0, by_strips = 0, elements = 0;
         const double height = kBlockRows * kernels_.width;
         for (int p = 0; p < count; ++p) {
             const auto n = static_cast<double>(pairs[p].x.length), m = static_cast<double>(pairs[p].y.length);
             const double wide = window_width(options_.window, n, m);
             const double skew = kDelay * std::min<double>(kernels_.width - 1, n / kBlockRows);
             rows = std::max(rows, n);
+            columns = std::max(columns, m);
+            elements += (n + m) * static_cast<double>(dim_);
             width = std::max(width, wide);
             by_strips += std::ceil(n / height) * kBlockRows * (std::min(m, wide + std::min(n, height)) + skew);
         }
-        const auto bytes = lanes_.footprint(static_cast<std::int64_t>(width));
-        return rows * width < by_strips && bytes <= kLaneFootprint;
+        const double by_lanes = rows * (width + (options_.window.kind == Window::Kind::none ? 0 : kWindowedRow));
+        if (by_lanes >= by_strips || lanes_.footprint(static_cast<std::int64_t>(width)) > kLaneFootprint) return false;
+        const auto held = static_cast<double>(lanes_.footprint(static_cast<std::int64_t>(columns)));
+        return held <= std::max(kLaneMemory, 4 * elements * static_cast<double>(sizeof(T)));
     }
 
    private:
     // Past this the lanes' row buffer and columns leave the second-level cache, while a strip's stay.
     static constexpr std::int64_t kLaneFootprint = 3 << 19;
+    // Lanes without a pair of their own hold as much as the others: a long pair by itself would take sixteen times its
+    // memory. Past this much, a group may hold four times what its pairs do.
+    static constexpr double kLaneMemory = 1 << 22;
+    // What the masks of a row, and packing its frames, cost in cells: with a radius of 5, a thousand rows of one pair
+    // took 45 us by lanes and 33 by strips.
+    static constexpr double kWindowedRow = 10;
 
     const Kernels<T>& kernels_;
     const Options& options_;
@@ -109,15 +120,16 @@ int useful_threads(double work, int threads, double work_per_thread) {
     return static_cast<int>(std::clamp(work / work_per_thread, 1.0, static_cast<double>(std::max(threads, 1))));
 }
 
-// The cost as the caller sees it, and what to say of an infinite one.
+// The cost as the caller sees it, and what to say of an infinite one. A stopped call says nothing.
 template <class T>
 T settle(const Options& options, const Series<T>& x, const Series<T>& y, T cost, Status* status,
-         std::vector<Range>& ranges) {
+         std::vector<Range>& ranges, Pacer& pacer) {
     constexpr T inf = std::numeric_limits<T>::infinity();
     const bool exceeds = static_cast<double>(cost) > options.max_cost;
     if (status != nullptr && *status == Status::ok && !(cost < inf)) {
-        if (options.window.kind != Window::Kind::none) row_ranges(options.window, x.length, y.length, ranges);
-        const bool has_path = options.window.kind == Window::Kind::none || feasible(ranges, y.length);
+        const bool has_path =
+            options.window.kind == Window::Kind::none ||
+            (row_ranges(options.window, x.length, y.length, ranges, pacer) && feasible(ranges, y.length));
         // Infinite costs of cells may leave no path either, which the caller can tell from overflow.
         if (!has_path) *status = Status::infeasible;
         else if (!exceeds || options.metric == Metric::precomputed) *status = Status::precision_limit;
@@ -189,7 +201,7 @@ Run warp_pairs(const Kernels<T>& kernels, const std::vector<Problem<T>>& problem
                 status[at] = result.status;
                 cost[at] = result.cost;
             }
-            cost[at] = settle(options, problem.x, problem.y, cost[at], &status[at], ranges);
+            cost[at] = settle(options, problem.x, problem.y, cost[at], &status[at], ranges, worker.pacer());
         }
         pulse.add_done(static_cast<std::int64_t>(task.end - task.begin));
     });
@@ -245,7 +257,7 @@ Run warp_all_pairs(const Kernels<T>& kernels, const std::vector<Series<T>>& xs, 
             for (std::size_t p = 0; p < held; ++p) {
                 const auto i = static_cast<std::int64_t>(cell[begin + p].first);
                 const auto j = static_cast<std::int64_t>(cell[begin + p].second);
-                const T value = settle<T>(options, pairs[p].x, pairs[p].y, costs[p], nullptr, ranges);
+                const T value = settle<T>(options, pairs[p].x, pairs[p].y, costs[p], nullptr, ranges, worker.pacer());
                 out[i * stride + j] = value;
                 if (symmetric) out[j * stride + i] = value;
             }

@@ -21,30 +21,49 @@ Range slanted_row(std::int64_t i, std::int64_t n, std::int64_t m, std::int64_t r
 
 }  // namespace
 
-void row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out) {
-    out.resize(static_cast<std::size_t>(n));
+bool row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out, Pacer& pacer) {
+    // Rows between two looks at the pulse. The vector grows with them: zeroing the ranges of ten million rows at once
+    // would take 80 ms.
+    constexpr std::int64_t stretch = 1 << 14;
+    if (static_cast<std::int64_t>(out.size()) > n) out.resize(static_cast<std::size_t>(n));
+    out.reserve(static_cast<std::size_t>(n));
     // A wider radius than the lattice changes nothing; the clamp keeps the products below inside 64 bits.
     const std::int64_t radius = std::min(window.radius, n + m);
-    for (std::int64_t i = 0; i < n; ++i) {
-        Range row{0, m};
-        switch (window.kind) {
-            case Window::Kind::none:
-                break;
-            case Window::Kind::band:
-                row = {i - radius - std::max<std::int64_t>(0, n - m),
-                       i + radius + std::max<std::int64_t>(0, m - n) + 1};
-                break;
-            case Window::Kind::slanted:
-                row = slanted_row(i, n, m, radius);
-                break;
-            case Window::Kind::rows:
-                row = {window.rows[2 * i], window.rows[2 * i + 1]};
-                break;
+    std::int64_t start = 0, stop = m;
+    for (std::int64_t from = 0; from < n; from += stretch) {
+        const std::int64_t to = std::min(from + stretch, n);
+        if (static_cast<std::int64_t>(out.size()) < to) out.resize(static_cast<std::size_t>(to));
+        for (std::int64_t i = from; i < to; ++i) {
+            Range row{0, m};
+            switch (window.kind) {
+                case Window::Kind::none:
+                    break;
+                case Window::Kind::band:
+                    row = {i - radius - std::max<std::int64_t>(0, n - m),
+                           i + radius + std::max<std::int64_t>(0, m - n) + 1};
+                    break;
+                case Window::Kind::slanted:
+                    row = slanted_row(i, n, m, radius);
+                    break;
+                case Window::Kind::rows:
+                    row = {window.rows[2 * i], window.rows[2 * i + 1]};
+                    break;
+            }
+            start = std::clamp(row.start, start, m);
+            out[static_cast<std::size_t>(i)] = {start, std::clamp<std::int64_t>(row.stop, 0, m)};
         }
-        out[static_cast<std::size_t>(i)] = {std::max<std::int64_t>(row.start, 0), std::min(row.stop, m)};
+        if (!pacer.proceed(to - from)) return false;
     }
-    for (std::size_t i = 1; i < out.size(); ++i) out[i].start = std::max(out[i].start, out[i - 1].start);
-    for (std::size_t i = out.size() - 1; i > 0; --i) out[i - 1].stop = std::min(out[i - 1].stop, out[i].stop);
+    for (std::int64_t to = n; to > 0; to -= stretch) {
+        const std::int64_t from = std::max<std::int64_t>(to - stretch, 0);
+        for (std::int64_t i = to; i-- > from;) {
+            Range& row = out[static_cast<std::size_t>(i)];
+            stop = std::min(stop, row.stop);
+            row.stop = stop;
+        }
+        if (!pacer.proceed(to - from)) return false;
+    }
+    return true;
 }
 
 bool feasible(const std::vector<Range>& ranges, std::int64_t m) {

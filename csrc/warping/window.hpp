@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/parallel.hpp"
+
 namespace coalign::warping {
 
 struct Window {
@@ -19,7 +21,9 @@ struct Range {
 
 // The window as ranges that never step back from one row to the next. Cells that this trims from a window of
 // kind `rows` are on no path: a path is monotone, so it cannot come back to a column that a row has left.
-void row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out);
+// False when the call was stopped.
+[[nodiscard]] bool row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out,
+                              Pacer& pacer);
 
 // Whether any path runs through the ranges from (0, 0) to (n - 1, m - 1).
 bool feasible(const std::vector<Range>& ranges, std::int64_t m);

@@ -129,6 +129,20 @@ WARPING_DRIVERS = [
         (f"{VALUES}::test_max_cost_of_a_long_pair_and_of_its_prefix", "native:test_warping"),
     ),
     Mutation(
+        "lanes never pack the rows past the first stretch",
+        "csrc/warping/lane_group.cpp",
+        "if (in_stretch == 0) pack(",
+        "if (first == 0) pack(",
+        ("native:test_warping",),
+    ),
+    Mutation(
+        "one pair may take the memory of a whole group",
+        "csrc/warping/warping.cpp",
+        "return held <= std::max(kLaneMemory, 4 * elements * static_cast<double>(sizeof(T)));",
+        "return held >= 0;",
+        (f"{EXECUTION}::test_a_long_pair_in_a_narrow_band_takes_little_memory",),
+    ),
+    Mutation(
         "strips drop their masks where only the last row of a block is clear",
         "csrc/warping/strips.cpp",
         "clear_end = std::min(clear_end, range(top).stop + lane * kDelay);",

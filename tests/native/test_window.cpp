@@ -88,7 +88,9 @@ void compare(const Window& window, std::int64_t n, std::int64_t m) {
                               std::to_string(window.radius) + ", " + std::to_string(n) + " x " + std::to_string(m);
     // A longer result of an earlier call must not show through.
     std::vector<Range> ranges(static_cast<std::size_t>(n) + 3, Range{-7, -7});
-    row_ranges(window, n, m, ranges);
+    coalign::Pulse pulse(nullptr);
+    coalign::Pacer pacer(pulse);
+    check(row_ranges(window, n, m, ranges, pacer), label + ": runs to its end");
     check(ranges.size() == static_cast<std::size_t>(n), label + ": one range a row");
     for (std::size_t i = 0; i < ranges.size(); ++i) {
         check(ranges[i].start >= 0 && ranges[i].stop <= m, label + ": inside the lattice");
