@@ -549,6 +549,43 @@ def test_a_signal_handler_that_raises_nothing_changes_nothing() -> None:
     assert_same_bits(costs, expected)
 
 
+# The end of the interpreter
+
+DAEMON = """
+import sys, threading, time
+import numpy as np
+from coalign import dtw, dtw_cdist
+
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(2, 150_000)).astype(np.float32)
+X = rng.normal(size=(100, 200)).astype(np.float32)
+threads = int(sys.argv[2])
+
+def work():
+    while True:
+        if sys.argv[1] == "one long call":
+            dtw(x, y, threads=threads)
+        elif sys.argv[1] == "short calls":
+            dtw(x[:1000], y[:1000], threads=threads)
+        else:
+            dtw_cdist(X, threads=threads, progress=lambda done, total: sum(range(100_000)))
+
+for _ in range(2):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.1)
+print("ends")
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("work", ["one long call", "short calls", "calls that report"])
+def test_the_interpreter_ends_while_a_daemon_thread_is_inside_a_call(
+    work: str, threads: int
+) -> None:
+    run = run_python(DAEMON, work, str(threads))
+    assert (run.returncode, run.stdout, run.stderr) == (0, "ends\n", "")
+
+
 # The configuration
 
 

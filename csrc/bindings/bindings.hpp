@@ -24,6 +24,18 @@ struct NotFinite : std::exception {
     std::int64_t item, element;
 };
 
+// Gives the GIL back for as long as it lives.
+class WithoutGil {
+   public:
+    WithoutGil() : state_(PyEval_SaveThread()) {}
+    WithoutGil(const WithoutGil&) = delete;
+    WithoutGil& operator=(const WithoutGil&) = delete;
+    ~WithoutGil();
+
+   private:
+    PyThreadState* state_;
+};
+
 // Runs Python's signal handlers, and the progress callback, while native code works without the GIL.
 class PythonMonitor final : public Monitor {
    public:

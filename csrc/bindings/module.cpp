@@ -1,6 +1,8 @@
 #include <pybind11/stl.h>
 
+#include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -8,17 +10,56 @@
 #include "core/isa.hpp"
 
 namespace coalign::bindings {
+namespace {
+
+// Before 3.14, Python ends a thread that takes the GIL while the interpreter exits, by unwinding it: through frames
+// whose destructors need the GIL again. Such a thread stays here instead, as in 3.14, and goes with the process.
+[[noreturn]] void park() {
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+
+bool interpreter_exits() {
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_IsFinalizing() != 0;
+#else
+    return _Py_IsFinalizing() != 0;
+#endif
+}
+
+// `work` takes the GIL. The interpreter may begin to exit between the question and that.
+template <class Work>
+auto park_at_exit(Work&& work) {
+    if (interpreter_exits()) park();
+    try {
+        return work();
+    } catch (const ForcedUnwind&) {
+        park();
+    }
+}
+
+}  // namespace
+
+WithoutGil::~WithoutGil() {
+    park_at_exit([&] { PyEval_RestoreThread(state_); });
+}
 
 bool PythonMonitor::keep_going(std::int64_t done) {
-    const py::gil_scoped_acquire gil;
-    try {
-        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-        if (!progress_.is_none()) progress_(done);
-        return true;
-    } catch (...) {
-        pending_ = std::current_exception();
-        return false;
-    }
+    return park_at_exit([&] {
+        const py::gil_scoped_acquire gil;
+        // Python code may let the GIL go and want it back: parked inside, so that nothing is unwound without it.
+        return park_at_exit([&] {
+            try {
+                if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+                if (!progress_.is_none()) progress_(done);
+                return true;
+            } catch (const ForcedUnwind&) {
+                throw;
+            } catch (...) {
+                pending_ = std::current_exception();
+                return false;
+            }
+        });
+    });
 }
 
 void PythonMonitor::raise_pending() {

@@ -115,7 +115,7 @@ Run watch(py::object progress, Work&& work) {
     PythonMonitor monitor(std::move(progress));
     Run run;
     {
-        const py::gil_scoped_release release;
+        const WithoutGil released;
         Pulse pulse(&monitor);
         run = work(pulse);
     }

@@ -34,6 +34,8 @@ int parallel_for(std::int64_t tasks, int threads, Pulse& pulse, const std::funct
                 took_one = true;
                 body(worker, task);
             }
+        } catch (const ForcedUnwind&) {
+            throw;
         } catch (...) {
             const std::lock_guard lock(mutex);
             if (!failure) failure = std::current_exception();

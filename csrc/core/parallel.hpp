@@ -8,7 +8,19 @@
 #include <functional>
 #include <thread>
 
+#if defined(__GLIBCXX__)
+#include <cxxabi.h>
+#endif
+
 namespace coalign {
+
+// What unwinds a thread that pthread_exit or a cancellation ends. It cannot be swallowed: a `catch (...)` that does
+// not throw it again aborts the process. Elsewhere such a thread ends without unwinding.
+#if defined(__GLIBCXX__)
+using ForcedUnwind = abi::__forced_unwind;
+#else
+struct ForcedUnwind {};
+#endif
 
 // Hears from the calling thread every few tens of milliseconds; returning false stops the call.
 class Monitor {

@@ -394,9 +394,22 @@ SHARED_NATIVE = [
         (f"{PROGRESS}::test_an_exception_in_the_function_stops_the_call_and_comes_out",),
     ),
     Mutation(
+        "a thread is ended inside a call when the interpreter exits",
+        "csrc/bindings/module.cpp",
+        """    if (interpreter_exits()) park();
+    try {
+        return work();
+    } catch (const ForcedUnwind&) {
+        park();
+    }
+""",
+        "    return work();\n",
+        (f"{EXECUTION}::test_the_interpreter_ends_while_a_daemon_thread_is_inside_a_call",),
+    ),
+    Mutation(
         "the GIL is held",
         "csrc/bindings/warping.cpp",
-        "const py::gil_scoped_release release;",
+        "const WithoutGil released;",
         "",
         (f"{EXECUTION}::test_the_gil_is_released",),
     ),
