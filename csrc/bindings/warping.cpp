@@ -34,6 +34,20 @@ Metric parse_metric(const std::string& name) {
 
 using Rows = py::array_t<std::int64_t, py::array::c_style>;
 
+// Of the dtype, and every row and item of it at an address that the dtype allows.
+template <class T>
+bool holds(const py::array& array) {
+    if (!array.dtype().equal(py::dtype::of<T>()) || reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
+        return false;
+    for (py::ssize_t axis = 0; axis < array.ndim(); ++axis)
+        if (array.shape(axis) > 1 && array.strides(axis) % static_cast<py::ssize_t>(sizeof(T)) != 0) return false;
+    return true;
+}
+
+void require_length(std::int64_t length) {
+    require(length >= 1 && length <= kMostFrames, "series: no frame, or too many");
+}
+
 // A window as ("none", 0), ("band", r), ("slanted", r) or ("rows", array); `rows` keeps the array alive.
 Window parse_window(const py::tuple& window, Rows& rows) {
     require(window.size() == 2, "window: a pair");
@@ -41,41 +55,44 @@ Window parse_window(const py::tuple& window, Rows& rows) {
     if (kind == "none") return {};
     if (kind == "rows") {
         rows = window[1].cast<Rows>();
-        require(rows.ndim() == 2 && rows.shape(1) == 2, "window: an (N, 2) array");
+        require(rows.ndim() == 2 && rows.shape(1) == 2 && holds<std::int64_t>(rows), "window: an (N, 2) array");
         return {Window::Kind::rows, 0, rows.data()};
     }
     require(kind == "band" || kind == "slanted", "unknown window");
-    return {kind == "band" ? Window::Kind::band : Window::Kind::slanted, window[1].cast<std::int64_t>(), nullptr};
+    const auto radius = window[1].cast<std::int64_t>();
+    require(radius >= 0, "window: a radius of at least 0");
+    return {kind == "band" ? Window::Kind::band : Window::Kind::slanted, radius, nullptr};
 }
 
 // A padded batch (B, T, D) with lengths, or a list of (T, D) arrays; frames contiguous either way.
-// Items that are the same memory are listed once each: the arrays stay referenced by the caller's argument.
 template <class T>
 std::vector<Series<T>> parse_series(const py::object& items, const std::optional<Rows>& lengths, std::int64_t dim) {
+    require(dim >= 1, "dim: at least 1");
     std::vector<Series<T>> out;
     const auto frames_contiguous = [&](const py::array& array, py::ssize_t axis) {
         const auto size = static_cast<py::ssize_t>(sizeof(T));
-        return array.dtype().equal(py::dtype::of<T>()) && array.shape(axis + 1) == dim &&
-               (dim == 1 || array.strides(axis + 1) == size) &&
+        return holds<T>(array) && array.shape(axis + 1) == dim && (dim == 1 || array.strides(axis + 1) == size) &&
                (array.shape(axis) <= 1 || array.strides(axis) == size * dim);
     };
     if (py::isinstance<py::array>(items)) {
         const auto array = items.cast<py::array>();
         require(array.ndim() == 3 && frames_contiguous(array, 1), "batch: a (B, T, D) array with contiguous frames");
-        require(lengths.has_value() && lengths->ndim() == 1 && lengths->shape(0) == array.shape(0),
+        require(lengths.has_value() && lengths->ndim() == 1 && lengths->shape(0) == array.shape(0) &&
+                    holds<std::int64_t>(*lengths),
                 "batch: one length per item");
         const auto* base = static_cast<const char*>(array.data());
         for (py::ssize_t b = 0; b < array.shape(0); ++b) {
             const std::int64_t length = lengths->data()[b];
-            require(length >= 1 && length <= array.shape(1), "batch: a length out of range");
+            require_length(length);
+            require(length <= array.shape(1), "batch: a length out of range");
             out.push_back({reinterpret_cast<const T*>(base + b * array.strides(0)), length});
         }
         return out;
     }
     for (const py::handle item : items.cast<py::list>()) {
         const auto array = item.cast<py::array>();
-        require(array.ndim() == 2 && array.shape(0) >= 1 && frames_contiguous(array, 0),
-                "batch: (T, D) arrays with contiguous frames");
+        require(array.ndim() == 2 && frames_contiguous(array, 0), "batch: (T, D) arrays with contiguous frames");
+        require_length(array.shape(0));
         out.push_back({static_cast<const T*>(array.data()), array.shape(0)});
     }
     return out;
@@ -138,12 +155,13 @@ py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Ro
     const bool precomputed = call.options.metric == Metric::precomputed;
     if (precomputed) {
         // Matrices (N, M), rows contiguous, cut to the lengths where there are any.
+        require(dim == 1, "dim: 1 for matrices");
         for (const py::handle item : x.cast<py::list>()) {
             const auto matrix = item.cast<py::array>();
-            require(matrix.ndim() == 2 && matrix.dtype().equal(py::dtype::of<T>()) && matrix.shape(0) >= 1 &&
-                        matrix.shape(1) >= 1 && (matrix.shape(1) == 1 || matrix.strides(1) == sizeof(T)) &&
-                        (matrix.shape(0) == 1 || matrix.strides(0) % static_cast<py::ssize_t>(sizeof(T)) == 0),
+            require(matrix.ndim() == 2 && holds<T>(matrix) && (matrix.shape(1) == 1 || matrix.strides(1) == sizeof(T)),
                     "matrices: (N, M) with contiguous rows");
+            require_length(matrix.shape(0));
+            require_length(matrix.shape(1));
             Problem<T> problem;
             problem.matrix = static_cast<const T*>(matrix.data());
             problem.matrix_stride = matrix.strides(0) / static_cast<py::ssize_t>(sizeof(T));
@@ -213,17 +231,19 @@ template <class T>
 py::tuple all_pairs(const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,
                     const std::optional<Rows>& y_lengths, std::int64_t dim, Call& call, double work_per_thread,
                     py::array& out, const py::object& progress) {
+    // Its engines take frames.
+    require(call.options.metric != Metric::precomputed, "metric: one between frames");
     Buffer<T> units[2];
     const bool self = y.is_none();
     std::vector<Series<T>> xs = parse_series<T>(x, x_lengths, dim), ys;
     if (!self) ys = parse_series<T>(y, y_lengths, dim);
     const std::size_t columns = self ? xs.size() : ys.size();
+    require(!xs.empty() && columns > 0, "collections: at least one series each");
     for (const Series<T>& series : xs) call.require_rows(series.length);
     const auto size = static_cast<py::ssize_t>(sizeof(T));
-    require(out.writeable() && out.dtype().equal(py::dtype::of<T>()) && out.ndim() == 2 &&
+    require(out.writeable() && holds<T>(out) && out.ndim() == 2 &&
                 out.shape(0) == static_cast<py::ssize_t>(xs.size()) &&
-                out.shape(1) == static_cast<py::ssize_t>(columns) && (out.shape(1) == 1 || out.strides(1) == size) &&
-                (out.shape(0) == 1 || out.strides(0) % size == 0),
+                out.shape(1) == static_cast<py::ssize_t>(columns) && (out.shape(1) == 1 || out.strides(1) == size),
             "out: an (n, m) array with contiguous rows");
     // A window given row by row is not its own transpose, so nothing can be mirrored.
     const bool symmetric = self && call.options.window.kind != Window::Kind::rows;
@@ -242,7 +262,9 @@ py::tuple all_pairs(const py::object& x, const py::object& y, const std::optiona
 Rows window_ranges(const py::tuple& window, std::int64_t n, std::int64_t m) {
     Rows rows;
     const Window parsed = parse_window(window, rows);
-    require(n >= 1 && m >= 1 && (parsed.kind != Window::Kind::rows || rows.shape(0) == n), "window: one row per frame");
+    require_length(n);
+    require_length(m);
+    require(parsed.kind != Window::Kind::rows || rows.shape(0) == n, "window: one row per frame");
     std::vector<Range> ranges;
     Pulse pulse(nullptr);
     Pacer pacer(pulse);

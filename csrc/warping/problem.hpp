@@ -21,6 +21,9 @@ struct Series {
     std::int64_t length;
 };
 
+// Lanes of float32 count columns, and a little past them, in 32 bits; windows multiply two lengths in 64.
+inline constexpr std::int64_t kMostFrames = std::numeric_limits<std::int32_t>::max() - (std::int64_t{1} << 16);
+
 inline constexpr std::int64_t kCheckpointBytes = std::int64_t{1} << 27;
 
 struct Options {

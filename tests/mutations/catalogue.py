@@ -32,6 +32,7 @@ WINDOWS = "tests/test_warping_windows.py"
 INDEPENDENCE = "tests/test_warping_independence.py"
 ERRORS = "tests/test_warping_errors.py"
 ARRAYS = "tests/test_arrays.py"
+BINDINGS = "tests/test_bindings.py"
 EXECUTION = "tests/test_execution.py"
 PROGRESS = "tests/test_progress.py"
 TORCH = "tests/test_interop_torch.py"
@@ -392,6 +393,27 @@ SHARED_NATIVE = [
         "monitor.raise_pending();",
         "",
         (f"{PROGRESS}::test_an_exception_in_the_function_stops_the_call_and_comes_out",),
+    ),
+    Mutation(
+        "any radius is taken for a window",
+        "csrc/bindings/warping.cpp",
+        'require(radius >= 0, "window: a radius of at least 0");',
+        "",
+        (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
+    ),
+    Mutation(
+        "series longer than lanes can count are taken",
+        "csrc/bindings/warping.cpp",
+        "length >= 1 && length <= kMostFrames",
+        "length >= 1",
+        (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
+    ),
+    Mutation(
+        "data at odd addresses are taken",
+        "csrc/bindings/warping.cpp",
+        "% alignof(T) != 0)",
+        "% alignof(char) != 0)",
+        (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
     ),
     Mutation(
         "a thread is ended inside a call when the interpreter exits",
