@@ -4,7 +4,6 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <vector>
 
 namespace coalign {
@@ -59,8 +58,8 @@ int parallel_for(std::int64_t tasks, int threads, Pulse& pulse, const std::funct
                 --running;
                 one_left.notify_one();
             });
-        } catch (const std::system_error&) {
-            // The process may have no thread left to give; the ones that started, and this one, do the work.
+        } catch (const std::exception&) {
+            // The process may have no thread or memory left to give; the ones that started, and this one, do the work.
             const std::lock_guard lock(mutex);
             --running;
             break;

@@ -4,7 +4,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <functional>
 #include <mutex>
+#include <new>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -17,6 +20,26 @@
 using namespace coalign;
 using namespace coalign::testing;
 using namespace std::chrono_literals;
+
+namespace {
+
+// Allocations that this thread may still make before one fails; any number if negative.
+thread_local int allocations_left = -1;
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+    if (allocations_left == 0) throw std::bad_alloc();
+    if (allocations_left > 0) --allocations_left;
+    if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
 
 namespace {
 
@@ -223,6 +246,31 @@ void nested_from_many_threads() {
     for (const auto& sum : sums) check(sum == expected, "nested calls do all their tasks");
 }
 
+// Whatever of the making of its threads runs out of memory, a call does its tasks or throws, and joins.
+void short_of_memory() {
+    int done_with_fewer = 0;
+    for (int allocations = 0; allocations < 12; ++allocations) {
+        std::vector<std::atomic<int>> times(50);
+        Pulse pulse(nullptr);
+        const std::function<void(int, std::int64_t)> body = [&](int, std::int64_t task) {
+            ++times[static_cast<std::size_t>(task)];
+        };
+        allocations_left = allocations;
+        try {
+            parallel_for(50, 4, pulse, body);
+            if (allocations_left == 0) ++done_with_fewer;
+            allocations_left = -1;
+            check(std::all_of(times.begin(), times.end(), [](const auto& count) { return count == 1; }),
+                  "each task once without memory for every thread");
+        } catch (const std::bad_alloc&) {
+            allocations_left = -1;
+            check(std::all_of(times.begin(), times.end(), [](const auto& count) { return count == 0; }),
+                  "no task without memory for the call");
+        }
+    }
+    check(done_with_fewer > 0, "memory ends at a thread");
+}
+
 void many_short_calls() {
     // Plain memory, written by the workers and read by the caller: a missing join is a race.
     std::vector<int> written(8);
@@ -246,6 +294,7 @@ int main() {
     monitor_stays_on_its_thread();
     paces_the_monitor();
     nested_from_many_threads();
+    short_of_memory();
     many_short_calls();
     return report();
 }
