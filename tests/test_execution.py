@@ -27,7 +27,7 @@ from oracles.compare import assert_same_bits
 rng = np.random.default_rng(23)
 SERIES = rng.normal(size=(120, 80)).astype(np.float32)
 SET_LIST = ", ".join(_execution.available())
-UNKNOWN_SET = rf"instruction set: expected one of {SET_LIST} on this CPU, got 'sse9'"
+UNKNOWN_SET = rf"COALIGN_ISA: expected one of {SET_LIST} on this CPU, got 'sse9'"
 
 NO_FORK = not hasattr(os, "fork")
 NO_PROC = not Path("/proc/self/statm").exists()

@@ -38,8 +38,9 @@ Isa choose_isa(std::string_view wanted) {
         if (name(isa) == wanted) return isa;
         listed += (listed.empty() ? "" : ", ") + std::string(name(isa));
     }
-    throw std::invalid_argument("instruction set: expected one of " + listed + " on this CPU, got '" +
-                                std::string(wanted) + "'");
+    // By the variable's name: it is where a user's wish comes from.
+    throw std::invalid_argument("COALIGN_ISA: expected one of " + listed + " on this CPU, got '" + std::string(wanted) +
+                                "'");
 }
 
 }  // namespace coalign
