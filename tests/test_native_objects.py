@@ -159,3 +159,22 @@ def test_a_wider_vector_is_seen(tmp_path: Path) -> None:
         "namespace coalign::v3 { void add(V* a, const V* b) { *a += *b; } }"
     )
     assert registers(compile_source(tmp_path, source)) == {"y"}
+
+
+@pytest.mark.parametrize(
+    ("compiler", "release"), [("GNU", "11.4.0"), ("Clang", "17.0.6"), ("MSVC", "19.40")]
+)
+def test_a_compiler_that_lacks_what_the_lanes_need_is_refused(
+    compiler: str, release: str, tmp_path: Path
+) -> None:
+    ninja = tool("ninja")
+    command = [
+        *(TOOLS["cmake"] or "cmake", "-S", ROOT, "-B", tmp_path),
+        *(["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja else []),
+        *("-DCMAKE_CXX_COMPILER_ID_RUN=1", "-DCMAKE_CXX_COMPILER_FORCED=1"),
+        *(f"-DCMAKE_CXX_COMPILER_ID={compiler}", f"-DCMAKE_CXX_COMPILER_VERSION={release}"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    said = " ".join(done.stderr.split())
+    assert f"expected GCC 12, clang 18, Apple clang 17 or later, got {compiler} {release}" in said
