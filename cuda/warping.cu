@@ -558,8 +558,9 @@ bool is_read_in_place(const WarpingCall& call, const SeriesArray& side) {
 template <class T>
 void take_room(Arena& arena, const WarpingCall& call, const WarpingPlan& plan, std::int64_t pairs, Call<T>& out) {
     const std::int64_t blocks = (call.y.frames + plan.columns - 1) / plan.columns;
-    // Where one round of the lanes covers the columns, nothing goes through memory.
-    out.edge_column_size = blocks > plan.lanes ? call.x.frames : 0;
+    // Where one round of the lanes covers the columns, nothing goes through memory; else whole tiles are read from it.
+    out.edge_column_size =
+        blocks > plan.lanes ? rounded_up(call.x.frames, MultivariateCosts<T, Metric::sqeuclidean>::kRows) : 0;
     out.edge_column = arena.take<T>(pairs * out.edge_column_size);
     if (call.x_index == nullptr) return;
     out.direction_steps = plan.steps;

@@ -300,6 +300,26 @@ void test_refusals() {
     }
 }
 
+// So many pairs that their columns in memory end where the workspace does, and a last tile of one row.
+template <class T>
+void test_end_of_workspace(std::int64_t dim) {
+    constexpr std::size_t count = 64;
+    Draw draw(6);
+    std::vector<std::vector<T>> xs, ys{draw.series<T>(20, dim, Metric::sqeuclidean)};
+    for (std::size_t p = 0; p < count; ++p) xs.push_back(draw.series<T>(41, dim, Metric::sqeuclidean));
+    const Batch<T> x(xs, dim, 1), y(ys, dim, 1);
+    WarpingCall call;
+    call.dim = dim;
+    call.x = x.view;
+    call.y = y.view;
+    call.max_cost = kNoLimit;
+    const Outcome<T> got = run<T>(call, false, kRoomy, 4, 8, 1);
+    for (std::size_t p = 0; p < count; ++p) {
+        const Case<T> c{41, 20, dim, 0, xs[p], ys[0], {}};
+        check(got.cost[p] == Lattice<T, T>(c, Metric::sqeuclidean, {}, Arithmetic::once).cost(), "end of workspace");
+    }
+}
+
 // Costs that a float cannot hold.
 void test_overflow() {
     const std::vector<std::vector<float>> xs{{1e30f, 0}}, ys{{0, 0}};
@@ -337,6 +357,10 @@ int main() {
     }
     test_refusals<float>();
     test_refusals<double>();
+    for (const std::int64_t dim : {1, 2}) {
+        test_end_of_workspace<float>(dim);
+        test_end_of_workspace<double>(dim);
+    }
     test_overflow();
     return report();
 }
