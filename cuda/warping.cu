@@ -144,42 +144,60 @@ __device__ Status refusal(const Side<T>& side, std::int64_t item, int length, in
     return value != value ? Status::nan : Status::invalid;
 }
 
+// Columns of a block: as many as the registers hold, or few, for short series and narrow windows.
+template <class T>
+constexpr int kWide = sizeof(T) == 4 ? 32 : 16;
+constexpr int kNarrow = 8;
+constexpr int kMultivariateRows = 4;
+// Rows of a univariate tile. Two, for a row's cells to go where those of the row before the last were: with one, each
+// would be moved there. But a tile's directions, two bits each, are one word.
+constexpr int univariate_rows(int columns, bool path) {
+    return path && columns > 16 ? 1 : 2;
+}
+
 // Local costs of a tile, which know the lane's columns and, of the rows, those of the next step.
-template <class T, Metric kMetric, int kBlock>
+template <class T, Metric kMetric, int kTileRows, int kTileColumns>
 class UnivariateCosts {
    public:
-    static constexpr int kRows = 1, kColumns = kBlock;
+    static constexpr int kRows = kTileRows, kColumns = kTileColumns;
+    static constexpr bool kUnivariate = true;
 
     __device__ void begin(const T* x, int n, const T* y, int m, std::int64_t, std::int64_t, int, int first, int tile) {
         x_ = x;
         last_ = n - 1;
 #pragma unroll
         for (int k = 0; k < kColumns; ++k) y_[k] = first + k < m ? __ldg(y + first + k) : kInfinity<T>;
-        next_ = __ldg(x + min(tile, last_));
+        fetch(tile);
     }
     __device__ void step(int tile) {
-        now_ = next_;
-        next_ = __ldg(x_ + min(tile + 1, last_));
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) now_[r] = next_[r];
+        fetch(tile + 1);
     }
-    __device__ T add(int, int k, T best) const {
-        const T difference = now_ - y_[k];
+    __device__ T add(int r, int k, T best) const {
+        const T difference = now_[r] - y_[k];
         if constexpr (kMetric == Metric::sqeuclidean) return fused(difference, difference, best);
         else return best + magnitude(difference);
     }
 
    private:
     static __device__ int min(int a, int b) { return a < b ? a : b; }
+    __device__ void fetch(int tile) {
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) next_[r] = __ldg(x_ + min(tile * kRows + r, last_));
+    }
 
     T y_[kColumns];
-    T now_, next_;
+    T now_[kRows], next_[kRows];
     const T* x_;
     int last_;
 };
 
-template <class T, Metric kMetric>
+template <class T, Metric kMetric, int kTileRows, int kTileColumns>
 class MultivariateCosts {
    public:
-    static constexpr int kRows = 4, kColumns = 8;
+    static constexpr int kRows = kTileRows, kColumns = kTileColumns;
+    static constexpr bool kUnivariate = false;
 
     __device__ void begin(const T* x, int, const T* y, int, std::int64_t x_pitch, std::int64_t y_pitch, int dim,
                           int first, int) {
@@ -358,29 +376,40 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
             // The path begins at the first cell, as if it came from a corner before it.
             if (block == 0 && tile == 0) corner = 0;
             std::uint64_t codes = 0;
+            // Without a branch between them, the rows of a whole tile run beside each other.
+            const auto advance = [&](auto whole) {
+                unsigned inside[kRows];
 #pragma unroll
-            for (int r = 0; r < kRows; ++r) {
-                const int i = tile * kRows + r;
-                if (kRows > 1 && i >= n) break;
-                T diagonal = r == 0 ? corner : left[r > 0 ? r - 1 : 0];
-                T before = left[r];
-                unsigned inside = 0;
-                if constexpr (kWindowed) inside = window_bits(schedule.bounds.row(i), block * kColumns, kColumns);
-#pragma unroll
-                for (int k = 0; k < kColumns; ++k) {
-                    const T up = above[k];
-                    const T best = minimum(diagonal, up, before);
-                    if constexpr (kPath) {
-                        const unsigned code = diagonal == best ? 0 : up == best ? 1 : 2;
-                        codes |= static_cast<std::uint64_t>(code) << (2 * (r * kColumns + k));
-                    }
-                    before = costs.add(r, k, best);
-                    if constexpr (kWindowed) before = (inside >> k & 1u) != 0 ? before : kInfinity<T>;
-                    diagonal = up;
-                    above[k] = before;
+                for (int r = 0; r < kRows; ++r) {
+                    const int i = tile * kRows + r;
+                    inside[r] = kWindowed && (decltype(whole)::value || kRows == 1 || i < n)
+                                    ? window_bits(schedule.bounds.row(i), block * kColumns, kColumns)
+                                    : ~0u;
                 }
-                edge[r] = before;
-            }
+#pragma unroll
+                for (int r = 0; r < kRows; ++r) {
+                    const int i = tile * kRows + r;
+                    if (!decltype(whole)::value && kRows > 1 && i >= n) break;
+                    T diagonal = r == 0 ? corner : left[r > 0 ? r - 1 : 0];
+                    T before = left[r];
+#pragma unroll
+                    for (int k = 0; k < kColumns; ++k) {
+                        const T up = above[k];
+                        const T best = minimum(diagonal, up, before);
+                        if constexpr (kPath) {
+                            const unsigned code = diagonal == best ? 0 : up == best ? 1 : 2;
+                            codes |= static_cast<std::uint64_t>(code) << (2 * (r * kColumns + k));
+                        }
+                        before = costs.add(r, k, best);
+                        if (kWindowed) before = (inside[r] >> k & 1u) != 0 ? before : kInfinity<T>;
+                        diagonal = up;
+                        above[k] = before;
+                    }
+                    edge[r] = before;
+                }
+            };
+            if (Costs::kUnivariate && (tile + 1) * kRows <= n) advance(std::true_type{});
+            else advance(std::false_type{});
             if constexpr (kPath) directions[static_cast<std::int64_t>(step) * lanes + lane] = codes;
             if (!rolling && lane == lanes - 1 && block + 1 < blocks) {
 #pragma unroll
@@ -559,8 +588,7 @@ template <class T>
 void take_room(Arena& arena, const WarpingCall& call, const WarpingPlan& plan, std::int64_t pairs, Call<T>& out) {
     const std::int64_t blocks = (call.y.frames + plan.columns - 1) / plan.columns;
     // Where one round of the lanes covers the columns, nothing goes through memory; else whole tiles are read from it.
-    out.edge_column_size =
-        blocks > plan.lanes ? rounded_up(call.x.frames, MultivariateCosts<T, Metric::sqeuclidean>::kRows) : 0;
+    out.edge_column_size = blocks > plan.lanes ? rounded_up(call.x.frames, kMultivariateRows) : 0;
     out.edge_column = arena.take<T>(pairs * out.edge_column_size);
     if (call.x_index == nullptr) return;
     out.direction_steps = plan.steps;
@@ -600,26 +628,32 @@ Side<T> prepare_side(Arena& arena, const WarpingCall& call, const SeriesArray& s
     return out;
 }
 
-template <class T, class Costs>
+template <class T, class Costs, class PathCosts = Costs>
 void launch_pairs(const Call<T>& call, bool windowed, bool path, cudaStream_t stream) {
     const std::int64_t pairs = call.last - call.first;
     const std::int64_t threads = pairs * call.lanes;
     const Grid grid{static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads};
     if (path) {
-        launch(warp_pairs<T, Costs, true, true>, grid, stream, call);
+        launch(warp_pairs<T, PathCosts, true, true>, grid, stream, call);
         const Grid by_warps{static_cast<unsigned>((pairs * kWarp + kThreads - 1) / kThreads), kThreads};
-        launch(trace_paths<T, Costs::kRows, Costs::kColumns>, by_warps, stream, call);
-    } else if (windowed || Costs::kRows > 1) {
+        launch(trace_paths<T, PathCosts::kRows, PathCosts::kColumns>, by_warps, stream, call);
+    } else if (windowed || !Costs::kUnivariate) {
         launch(warp_pairs<T, Costs, true, false>, grid, stream, call);
-    } else if constexpr (Costs::kRows == 1) {
+    } else if constexpr (Costs::kUnivariate) {
         launch(warp_pairs<T, Costs, false, false>, grid, stream, call);
     }
 }
 
-// Columns of a block: as many as the registers hold, or few, for short series and narrow windows.
-template <class T>
-constexpr int kWide = sizeof(T) == 4 ? 32 : 16;
-constexpr int kNarrow = 8;
+template <class T, Metric kMetric, int kColumns>
+void launch_univariate(const Call<T>& call, bool windowed, bool path, cudaStream_t stream) {
+    launch_pairs<T, UnivariateCosts<T, kMetric, univariate_rows(kColumns, false), kColumns>,
+                 UnivariateCosts<T, kMetric, univariate_rows(kColumns, true), kColumns>>(call, windowed, path, stream);
+}
+
+template <class T, Metric kMetric>
+void launch_multivariate(const Call<T>& call, bool windowed, bool path, cudaStream_t stream) {
+    launch_pairs<T, MultivariateCosts<T, kMetric, kMultivariateRows, kNarrow>>(call, windowed, path, stream);
+}
 
 template <class T>
 void launch_metric(const WarpingCall& host, const Call<T>& call, int columns, cudaStream_t stream) {
@@ -627,23 +661,21 @@ void launch_metric(const WarpingCall& host, const Call<T>& call, int columns, cu
     const bool squares = host.metric == Metric::sqeuclidean;
     if (is_univariate(host)) {
         if (columns == kNarrow) {
-            if (squares)
-                return launch_pairs<T, UnivariateCosts<T, Metric::sqeuclidean, kNarrow>>(call, windowed, path, stream);
-            return launch_pairs<T, UnivariateCosts<T, Metric::cityblock, kNarrow>>(call, windowed, path, stream);
+            if (squares) return launch_univariate<T, Metric::sqeuclidean, kNarrow>(call, windowed, path, stream);
+            return launch_univariate<T, Metric::cityblock, kNarrow>(call, windowed, path, stream);
         }
-        if (squares)
-            return launch_pairs<T, UnivariateCosts<T, Metric::sqeuclidean, kWide<T>>>(call, windowed, path, stream);
-        return launch_pairs<T, UnivariateCosts<T, Metric::cityblock, kWide<T>>>(call, windowed, path, stream);
+        if (squares) return launch_univariate<T, Metric::sqeuclidean, kWide<T>>(call, windowed, path, stream);
+        return launch_univariate<T, Metric::cityblock, kWide<T>>(call, windowed, path, stream);
     }
     switch (host.metric) {
         case Metric::euclidean:
-            return launch_pairs<T, MultivariateCosts<T, Metric::euclidean>>(call, windowed, path, stream);
+            return launch_multivariate<T, Metric::euclidean>(call, windowed, path, stream);
         case Metric::cityblock:
-            return launch_pairs<T, MultivariateCosts<T, Metric::cityblock>>(call, windowed, path, stream);
+            return launch_multivariate<T, Metric::cityblock>(call, windowed, path, stream);
         case Metric::cosine:
-            return launch_pairs<T, MultivariateCosts<T, Metric::cosine>>(call, windowed, path, stream);
+            return launch_multivariate<T, Metric::cosine>(call, windowed, path, stream);
         default:
-            return launch_pairs<T, MultivariateCosts<T, Metric::sqeuclidean>>(call, windowed, path, stream);
+            return launch_multivariate<T, Metric::sqeuclidean>(call, windowed, path, stream);
     }
 }
 
@@ -665,28 +697,33 @@ WarpingPlan plan_warping(const WarpingCall& call, const WarpingLimits& limits) {
     double least = std::numeric_limits<double>::infinity();
     for (const int columns : {kNarrow, kWide<T>}) {
         if (univariate ? limits.columns != 0 && limits.columns != columns : columns != kNarrow) continue;
-        const int rows = univariate ? 1 : MultivariateCosts<T, Metric::sqeuclidean>::kRows;
+        const int rows = univariate ? univariate_rows(columns, call.x_index != nullptr) : kMultivariateRows;
         for (int lanes = 1; lanes <= 32; lanes *= 2) {
             if (limits.lanes != 0 && limits.lanes != lanes) continue;
-            const auto count_steps = [&](Window::Kind window) {
-                const Schedule schedule{{window, n, m, call.radius, call.host_rows}, columns, rows, lanes};
-                bool rolling = true;
-                for (int block = 0; block < schedule.blocks() && rolling; ++block) rolling = schedule.rolls_past(block);
-                return schedule.steps(rolling);
+            const auto schedule_for = [&](Window::Kind window) {
+                return Schedule{{window, n, m, call.radius, call.host_rows}, columns, rows, lanes};
             };
-            const std::int64_t steps = count_steps(call.window);
-            // Instructions of a step, and its chain of additions: a minimum and an addition a column.
-            const double instructions = (5.0 + 2.0 * static_cast<double>(call.dim - 1)) * columns * rows + 40;
-            const double latency = 9.0 * columns * rows + 100;
-            const double warps = static_cast<double>(pairs) * lanes / kWarp;
+            const Schedule schedule = schedule_for(call.window);
+            bool rolling = true;
+            for (int block = 0; block < schedule.blocks() && rolling; ++block) rolling = schedule.rolls_past(block);
+            const std::int64_t steps = schedule.steps(rolling);
+            const bool by_memory = !rolling && schedule.blocks() > lanes;
+            // Instructions of a step (docs/performance.md), and its chain: a minimum and an addition a column, of which
+            // the rows of a univariate tile run beside each other.
+            const double instructions =
+                (3.0 + 2.0 * static_cast<double>(call.dim - 1)) * columns * rows + 60 + (by_memory ? 20 : 0);
+            const double latency = 9.0 * (univariate ? columns + rows - 1 : columns * rows) + 100;
+            // Each group reads frames of its own, and a column: cache lines, of which one comes a cycle.
+            const double lines = static_cast<double>(kWarp) / lanes * rows * (by_memory ? 3 : 1);
+            const double warps = static_cast<double>(pairs) * lanes / kWarp / limits.multiprocessors;
             // Four instructions a cycle on each multiprocessor, unless too few warps are there to hide the chain.
             const double time =
-                static_cast<double>(steps) * std::max(warps * instructions / (4.0 * limits.multiprocessors), latency);
+                static_cast<double>(steps) * std::max(warps * std::max(instructions / 4, lines), latency);
             if (time >= least) continue;
             least = time;
             best.columns = columns;
             best.lanes = lanes;
-            best.steps = known ? steps : count_steps(Window::Kind::none);
+            best.steps = known ? steps : schedule_for(Window::Kind::none).steps(false);
         }
     }
     if (best.steps >= std::numeric_limits<std::int32_t>::max()) throw std::length_error("series too long for a GPU");
