@@ -287,6 +287,19 @@ __device__ inline int warp_maximum(int value) {
     return value;
 }
 
+// Notes of a row's next column, at the bit kCount - 1 - k, whether a neighbour is above the least of the three.
+template <int kCount>
+__device__ inline void note_above(unsigned& bits, int, float neighbour, float least) {
+    // None is negative: the sign of the difference of their bits, shifted in. A comparison would cost an instruction
+    // more, of the units that are busy with minima.
+    const int difference = __float_as_int(least) - __float_as_int(neighbour);
+    bits = __funnelshift_l(static_cast<unsigned>(difference), bits, 1);
+}
+template <int kCount>
+__device__ inline void note_above(unsigned& bits, int k, double neighbour, double least) {
+    if (neighbour != least) bits |= 1u << (kCount - 1 - k);
+}
+
 // The lattice of one pair, computed by a group of lanes: see Schedule. A cell's bits depend on the pair alone: its
 // cost is added to the least of three neighbours, and that is the same in every order.
 template <class T, class Costs, bool kWindowed, bool kPath>
@@ -392,13 +405,14 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
                     if (!decltype(whole)::value && kRows > 1 && i >= n) break;
                     T diagonal = r == 0 ? corner : left[r > 0 ? r - 1 : 0];
                     T before = left[r];
+                    unsigned not_diagonal = 0, not_up = 0;
 #pragma unroll
                     for (int k = 0; k < kColumns; ++k) {
                         const T up = above[k];
                         const T best = minimum(diagonal, up, before);
                         if constexpr (kPath) {
-                            const unsigned code = diagonal == best ? 0 : up == best ? 1 : 2;
-                            codes |= static_cast<std::uint64_t>(code) << (2 * (r * kColumns + k));
+                            note_above<kColumns>(not_diagonal, k, diagonal, best);
+                            note_above<kColumns>(not_up, k, up, best);
                         }
                         before = costs.add(r, k, best);
                         if (kWindowed) before = (inside[r] >> k & 1u) != 0 ? before : kInfinity<T>;
@@ -406,6 +420,7 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
                         above[k] = before;
                     }
                     edge[r] = before;
+                    codes |= (static_cast<std::uint64_t>(not_up) << 32 | not_diagonal) << (r * kColumns);
                 }
             };
             if (Costs::kUnivariate && (tile + 1) * kRows <= n) advance(std::true_type{});
@@ -478,9 +493,10 @@ __global__ void __launch_bounds__(kThreads) trace_paths(const Call<T> call) {
             const int block = j / kColumns, tile = i / kRows;
             const std::int64_t step = tile + shifts[block];
             const std::uint64_t codes = directions[step * call.lanes + (block & (call.lanes - 1))];
-            const auto code = codes >> (2 * (i % kRows * kColumns + j % kColumns)) & 3u;
-            if (code != 2) --i;
-            if (code != 1) --j;
+            const int bit = i % kRows * kColumns + kColumns - 1 - j % kColumns;
+            const bool diagonal = (codes >> bit & 1u) == 0, up = (codes >> (32 + bit) & 1u) == 0;
+            if (diagonal || up) --i;
+            if (diagonal || !up) --j;
         }
     }
     begin = __shfl_sync(kWholeWarp, begin, 0);

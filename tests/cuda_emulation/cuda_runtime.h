@@ -193,6 +193,11 @@ inline int __float_as_int(float value) {
 inline float __int_as_float(int bits) {
     return std::bit_cast<float>(bits);
 }
+// The upper word of two after a shift to the left.
+inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) {
+    shift %= 32;
+    return shift == 0 ? high : high << shift | low >> (32 - shift);
+}
 inline int __vimin3_s32(int a, int b, int c) {
     const int least = a < b ? a : b;
     return least < c ? least : c;
