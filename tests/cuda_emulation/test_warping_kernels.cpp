@@ -119,7 +119,9 @@ constexpr std::int64_t kRoomy = std::int64_t{1} << 30;
 // The row bounds of a window, as the host hands them over.
 std::vector<std::int32_t> trimmed(const Window& window, std::int64_t n, std::int64_t m) {
     std::vector<Range> ranges;
-    row_ranges(window, n, m, ranges);
+    Pulse pulse(nullptr);
+    Pacer pacer(pulse);
+    row_ranges(window, n, m, ranges, pacer);
     std::vector<std::int32_t> out;
     for (const Range& range : ranges) {
         out.push_back(static_cast<std::int32_t>(range.start));
