@@ -121,7 +121,7 @@ std::vector<std::int32_t> trimmed(const Window& window, std::int64_t n, std::int
     std::vector<Range> ranges;
     Pulse pulse(nullptr);
     Pacer pacer(pulse);
-    row_ranges(window, n, m, ranges, pacer);
+    check(row_ranges(window, n, m, ranges, pacer));
     std::vector<std::int32_t> out;
     for (const Range& range : ranges) {
         out.push_back(static_cast<std::int32_t>(range.start));
