@@ -355,6 +355,9 @@ def test_shapes_and_kinds_raise_at_once(gpu: GpuUnderTest) -> None:
     x = gpu.put(np.zeros((2, 3, 1)))
     with pytest.raises(ValueError, match=r"\Ax: expected at least one frame"):
         dtw(gpu.put(np.empty((2, 0, 1))), x)
+    for dtype in ("float32", "int16"):
+        with pytest.raises(ValueError, match=r"\Ax: expected a 1-D .* array, got shape \(\)"):
+            dtw(gpu.put(np.zeros((), dtype)), x)
     with pytest.raises(ValueError, match=r"\Ax and y: expected frames of one dimension"):
         dtw(x, gpu.put(np.zeros((2, 3, 2))))
     with pytest.raises(ValueError, match=r"\Ax and y: expected batches of one size"):
@@ -411,6 +414,17 @@ def test_no_library_to_allocate_with(
     monkeypatch.setattr(_device, "find_spec", lambda name: None)
     message = r"neither CuPy nor a PyTorch with CUDA is installed .* \"coalign\[cuda13\]\"\Z"
     with pytest.raises(DeviceError, match=message):
+        dtw([0.0], [1.0], device="cuda")
+    assert dtw([0.0], [1.0], device="auto").cost == 1
+
+
+@pytest.mark.usefixtures("emulated")
+def test_a_library_that_does_not_import_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Any:
+        raise ImportError("Failed to import CuPy")
+
+    monkeypatch.setattr(_device, "_LIBRARIES", {"cupy": broken})
+    with pytest.raises(DeviceError, match=r"neither CuPy nor a PyTorch with CUDA is installed"):
         dtw([0.0], [1.0], device="cuda")
     assert dtw([0.0], [1.0], device="auto").cost == 1
 

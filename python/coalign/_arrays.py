@@ -81,6 +81,7 @@ def from_gpu(obj: Any, name: str, kinds: str = "fiub") -> tuple[DeviceArray, Kin
         raise DeviceError(f"{name}: lies on a GPU, and {error}") from None
     if array_api_compat.is_torch_array(obj):
         _require_plain(obj, name)
+        _require_memory(obj, name)
         found, owner = library("torch"), obj.resolve_neg()
     else:
         found, owner = _as_cupy(obj, name)
@@ -225,6 +226,19 @@ def _require_plain(tensor: Any, name: str) -> None:
         raise TypeError(
             f"{name}: expected a plain dense tensor, got {type(tensor).__name__} of {tensor.dtype} "
             f"in layout {tensor.layout}"
+        )
+
+
+def _require_memory(tensor: Any, name: str) -> None:
+    """Refuse what stands for a tensor while a function is traced or transformed."""
+    try:
+        has_memory = tensor.data_ptr() != 0 or tensor.numel() == 0
+    except RuntimeError:
+        has_memory = False
+    if not has_memory:
+        raise TypeError(
+            f"{name}: expected a concrete tensor, got a {type(tensor).__name__} without memory; "
+            "call coalign outside the traced or transformed function"
         )
 
 

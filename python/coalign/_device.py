@@ -148,8 +148,9 @@ class _CuPy:
         return host
 
     def contiguous(self, owner: Any, dtype: np.dtype[Any]) -> Any:
+        # Not ascontiguousarray, which gives an array of no axes one.
         with self._memory(owner.shape, dtype), owner.device:
-            return self._cupy.ascontiguousarray(owner, dtype)
+            return owner.astype(dtype, order="C", copy=False)
 
     def stream(self, index: int) -> int:
         with self._cupy.cuda.Device(index):
@@ -193,8 +194,11 @@ class _Torch:
 
     def upload(self, array: HostArray, index: int) -> Any:
         with self._memory(array.shape, array.dtype):
-            # From pinned memory, which the pool keeps until the copy is done.
-            pinned = self._torch.from_numpy(np.ascontiguousarray(array)).pin_memory()
+            # From pinned memory, which the pool keeps until the copy is done. It is filled as an
+            # array: of one that may only be read PyTorch makes a tensor with a warning.
+            dtype = getattr(self._torch, array.dtype.name)
+            pinned = self._torch.empty(array.shape, dtype=dtype, pin_memory=True)
+            pinned.numpy()[...] = array
             return pinned.to(f"cuda:{index}", non_blocking=True)
 
     def download(self, owner: Any) -> HostArray:
@@ -264,7 +268,10 @@ def for_host_arrays() -> Gpu:
     # One that is already imported is the one that the caller uses.
     for name in sorted(_LIBRARIES, key=lambda name: name not in sys.modules):
         if name in sys.modules or find_spec(name) is not None:
-            found = library(name)
+            try:
+                found = library(name)
+            except ImportError:  # installed, but not whole, or for another CUDA
+                continue
             if not isinstance(found, _Torch) or import_module("torch").cuda.is_available():
                 return Gpu(found, found.current_index())
     raise DeviceError(

@@ -75,6 +75,9 @@ def make_cupy(native: Any) -> Any:
         def __array__(self, *arguments: Any, **options: Any) -> Any:
             raise TypeError("Implicit conversion to a NumPy array is not allowed.")
 
+        def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> ndarray:
+            return ndarray(self.memory.astype(dtype, order=order, copy=copy), self.device.id)
+
         def __float__(self) -> float:
             return float(asnumpy(self))
 
@@ -97,9 +100,6 @@ def make_cupy(native: Any) -> Any:
         native.copy(to.data.ptr, host.tobytes(), get_current_stream().ptr)
         return to
 
-    def ascontiguousarray(array: ndarray, dtype: Any = None) -> ndarray:
-        return ndarray(np.ascontiguousarray(array.memory, dtype), array.device.id)
-
     def asnumpy(array: ndarray) -> Any:
         state.downloads += 1
         for stream in state.streams.values():
@@ -116,7 +116,6 @@ def make_cupy(native: Any) -> Any:
 
     cupy.ndarray = ndarray
     cupy.empty, cupy.asarray, cupy.asnumpy = empty, asarray, asnumpy
-    cupy.ascontiguousarray = ascontiguousarray
     cupy.cuda = SimpleNamespace(
         Device=Device,
         get_current_stream=get_current_stream,
