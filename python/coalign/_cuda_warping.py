@@ -194,12 +194,15 @@ def _place_window(
 ) -> _PlacedWindow:
     """Turn what takes a division a row into row bounds, where all pairs share them."""
     kind, value = window
-    one_shape = bool((n == n[0]).all() and (m == m[0]).all())
-    if kind in ("none", "band") or (kind == "slanted" and not one_shape):
+    if kind in ("none", "band") or (kind == "slanted" and not _is_one_shape(n, m)):
         return (kind, int(value)), None, None
     ranges = _core.window_ranges(window=window, n=int(n[0]), m=int(m.max()))
     rows = np.ascontiguousarray(ranges, np.int32)
     return ("rows", 0), gpu.upload(rows), rows
+
+
+def _is_one_shape(n: npt.NDArray[np.int64], m: npt.NDArray[np.int64]) -> bool:
+    return bool((n == n[0]).all() and (m == m[0]).all())
 
 
 def _queue(

@@ -45,7 +45,7 @@ class SeriesBatch:
     dim: int
     kind: Kind
     is_batch: bool
-    item_ndims: Sequence[int]
+    item_ndims: Sequence[int] | npt.NDArray[np.int64]
     device_lengths: DeviceArray | None = None
 
     def __len__(self) -> int:
@@ -114,7 +114,8 @@ def take_series(
             on_device = take_device_lengths(lengths, lengths_name, len(frames), kind)
             lengths = None
         counts = take_lengths(lengths, lengths_name, len(frames), frames.shape[1])
-        ndims = [item_ndim] * len(frames)
+        # A view of one number: a list of a million takes as long as a GPU takes to align as many.
+        ndims = np.broadcast_to(item_ndim, len(frames))
         return SeriesBatch(name, frames, counts, frames.shape[2], kind, True, ndims, on_device)
     if lengths is not None:
         raise ValueError(
