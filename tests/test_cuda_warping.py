@@ -333,6 +333,7 @@ def test_infeasible_and_overflowing_pairs_on_the_device(gpu: GpuUnderTest) -> No
 
 
 def test_matrices_of_a_path_on_the_device(gpu: GpuUnderTest) -> None:
+    pytest.importorskip("scipy")
     x, y = np.array([1.0, 2.0, 4.0]), np.array([1.0, 4.0])
     W_x, W_y = dtw(gpu.put(x), gpu.put(y), path=True).matrices()
     assert ((x @ W_x - y @ W_y) ** 2).sum() == 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -79,12 +81,29 @@ def emulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuUnderTest]:
     native.set_machine()
 
 
-def real_gpu() -> GpuUnderTest:
-    """Return the machine's own GPU, or skip with the reason."""
+def require_gpu(library: str) -> Any:
+    """Return a library of GPU arrays on a machine with a GPU; else skip, or fail if told to."""
     module = _device.native()
     if module is None:
-        pytest.skip("coalign was built without CUDA")
+        _do_without("coalign was built without CUDA")
     count, problem = module.count_devices()
     if count == 0:
-        pytest.skip(problem)
-    return GpuUnderTest("gpu", pytest.importorskip("cupy"))
+        _do_without(problem)
+    try:
+        # What the library has to say of its surroundings is no fault of ours.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module(library)
+    except ImportError as error:
+        _do_without(f"{library} is not installed: {error}")
+
+
+def _do_without(reason: str) -> NoReturn:
+    if os.environ.get("COALIGN_REQUIRE_GPU"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def real_gpu() -> GpuUnderTest:
+    """Return the machine's own GPU, or skip with the reason, or fail where it is required."""
+    return GpuUnderTest("gpu", require_gpu("cupy"))
