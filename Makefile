@@ -12,7 +12,7 @@ CXX_FILES := $(shell find csrc cuda tests/native tests/cuda_emulation -name '*.[
 # Where there is a GPU, kernels for it; else for one architecture, to see that they compile.
 export COALIGN_CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),,90-real)
 
-.PHONY: install test check demo bench mutate format lint native emulation clean
+.PHONY: install test check demo bench gpu mutate format lint native emulation clean
 
 install: $(VENV)/installed
 
@@ -86,6 +86,11 @@ bench: build/bench/ready
 	$(BENCH_PYTHON) -m pip install -q .
 	$(BENCH_PYTHON) -m pytest bench -q --benchmark-json bench/latest.json
 	$(BENCH_PYTHON) bench/report.py bench/latest.json
+
+# On a machine with a GPU, offline: build, test, check, measure. Packages that it lacks come from WHEELS=folder.
+RESULTS ?= bench/results
+gpu:
+	$(PYTHON) bench/gpu.py --results $(RESULTS) $(if $(WHEELS),--wheels $(WHEELS))
 
 clean:
 	rm -rf build dist $(VENV) coalign-demo

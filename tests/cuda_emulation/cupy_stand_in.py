@@ -106,6 +106,13 @@ def make_cupy(native: Any) -> Any:
             stream.synchronize()
         return array.memory.copy()
 
+    def copyto(target: ndarray, source: ndarray) -> None:
+        native.copy(target.data.ptr, source.memory.tobytes(), get_current_stream().ptr)
+
+    class MemoryPool:
+        def free_all_blocks(self) -> None:
+            """Keep all: what is not given out again need not be given back."""
+
     @contextmanager
     def limited(size: int) -> Any:
         state.limit = size
@@ -116,6 +123,8 @@ def make_cupy(native: Any) -> Any:
 
     cupy.ndarray = ndarray
     cupy.empty, cupy.asarray, cupy.asnumpy = empty, asarray, asnumpy
+    cupy.copyto = copyto
+    cupy.get_default_memory_pool = cupy.get_default_pinned_memory_pool = MemoryPool
     cupy.cuda = SimpleNamespace(
         Device=Device,
         get_current_stream=get_current_stream,
