@@ -6,6 +6,9 @@
 
 #include <cstdint>
 #include <exception>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
 
 #include "core/parallel.hpp"
 
@@ -13,7 +16,13 @@ namespace coalign::bindings {
 
 namespace py = pybind11;
 
+void bind_assignment(py::module_& module);
 void bind_warping(py::module_& module);
+
+// Of what only a caller other than ours gets wrong.
+inline void require(bool condition, const char* what) {
+    if (!condition) throw std::invalid_argument(what);
+}
 
 // A value that must be finite and is not: of which argument (0 or 1), which item of it, which element of the item.
 struct NotFinite : std::exception {
@@ -48,5 +57,19 @@ class PythonMonitor final : public Monitor {
     py::object progress_;
     std::exception_ptr pending_;
 };
+
+// Runs `work(pulse)` without the GIL under a monitor; raises what interrupted it.
+template <class Work>
+auto watch(py::object progress, Work&& work) {
+    PythonMonitor monitor(std::move(progress));
+    std::invoke_result_t<Work, Pulse&> run;
+    {
+        const WithoutGil released;
+        Pulse pulse(&monitor);
+        run = work(pulse);
+    }
+    monitor.raise_pending();
+    return run;
+}
 
 }  // namespace coalign::bindings

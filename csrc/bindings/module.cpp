@@ -101,5 +101,6 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     module.def(
         "choose_isa", [](const std::string& wanted) { return std::string(name(choose_isa(wanted))); },
         py::arg("wanted"), "The instruction set that a call would use.");
+    bind_assignment(module);
     bind_warping(module);
 }

@@ -19,10 +19,6 @@ namespace {
 
 using namespace coalign::warping;
 
-void require(bool condition, const char* what) {
-    if (!condition) throw std::invalid_argument(what);
-}
-
 Metric parse_metric(const std::string& name) {
     if (name == "sqeuclidean") return Metric::sqeuclidean;
     if (name == "euclidean") return Metric::euclidean;
@@ -125,20 +121,6 @@ struct Call {
     Options options;
     Isa isa;
 };
-
-// Runs `work(pulse)` without the GIL under a monitor; raises what interrupted it.
-template <class Work>
-Run watch(py::object progress, Work&& work) {
-    PythonMonitor monitor(std::move(progress));
-    Run run;
-    {
-        const WithoutGil released;
-        Pulse pulse(&monitor);
-        run = work(pulse);
-    }
-    monitor.raise_pending();
-    return run;
-}
 
 // What a call used: the instruction set's name, and the number of workers.
 py::tuple used_by(Isa isa, const Run& run) {

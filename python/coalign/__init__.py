@@ -4,15 +4,19 @@ from importlib.metadata import version as _version
 
 from ._config import show_config
 from ._errors import DeviceError, InfeasibleError, Status
+from .assignment import Assignment, assign, linear_sum_assignment
 from .warping import Warping, dtw, dtw_cdist, slanted
 
 __all__ = [
+    "Assignment",
     "DeviceError",
     "InfeasibleError",
     "Status",
     "Warping",
+    "assign",
     "dtw",
     "dtw_cdist",
+    "linear_sum_assignment",
     "show_config",
     "slanted",
 ]

@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 compiler: str
+assignment_work_per_thread: float
 warping_work_per_thread: float
 warping_checkpoint_bytes: int
 
@@ -12,6 +13,29 @@ class NotFiniteError(ValueError): ...
 
 def available_isas() -> list[str]: ...
 def choose_isa(wanted: str) -> str: ...
+def assign(
+    *,
+    dtype: str,
+    cost: npt.NDArray[Any] | list[npt.NDArray[Any]],
+    row_lengths: npt.NDArray[np.int64] | None,
+    col_lengths: npt.NDArray[np.int64] | None,
+    maximize: bool,
+    limit: float | None,
+    start: npt.NDArray[Any] | None,
+    threads: int,
+    isa: str,
+    work_per_thread: float,
+) -> tuple[
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+    npt.NDArray[Any],
+    npt.NDArray[Any],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.int32],
+    tuple[int, int, int] | None,
+    tuple[str, int],
+    tuple[int, int],
+]: ...
 def dtw_pairs(
     *,
     dtype: str,

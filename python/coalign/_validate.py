@@ -22,6 +22,7 @@ from ._arrays import (
     same_kind,
     take_array,
     to_host,
+    to_numpy,
     writable,
 )
 from ._device import DeviceArray
@@ -189,27 +190,99 @@ def require_frames(shape: tuple[int, ...], name: str) -> None:
         raise ValueError(f"{name}: expected at most {_LONGEST} frames, got {frames}")
 
 
-def require_matrix(shape: tuple[int, ...], name: str) -> None:
-    """Check the (rows, columns) of a matrix of precomputed costs."""
+@dataclass(frozen=True, slots=True)
+class MatrixBatch:
+    """One matrix, a padded batch (B, N, M), or a list of (N, M) arrays, and each one's shape."""
+
+    name: str
+    data: Array | list[Array]
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    kind: Kind
+    is_batch: bool
+    is_padded: bool
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The matrices' common dtype."""
+        return self.data.dtype if isinstance(self.data, np.ndarray) else compute_dtype(*self.data)
+
+    def matrix(self, problem: int) -> Array:
+        """View one matrix, cut to its lengths."""
+        return self.data[problem][: self.rows[problem], : self.columns[problem]]
+
+    def place(self, problem: int) -> tuple[str, tuple[int, ...]]:
+        """Return what the user calls the array of a problem, and the index of the problem in it."""
+        if not self.is_batch:
+            return self.name, ()
+        if isinstance(self.data, list):
+            return f"{self.name}[{problem}]", ()
+        return self.name, (problem,)
+
+
+def take_matrices(
+    obj: Any,
+    name: str,
+    row_lengths: tuple[Any, str],
+    column_lengths: tuple[Any, str],
+    *,
+    empty: bool = False,
+) -> MatrixBatch:
+    """Check a matrix, a padded batch or a list of them; with `empty`, axes may have no length."""
+    least = 0 if empty else 1
+    is_list = isinstance(obj, (list, tuple)) and any(is_array(item) for item in obj)
+    if is_list:
+        items, kind = take_list(obj, name)
+        for i, item in enumerate(items):
+            require_ndim(item, f"{name}[{i}]", (2,))
+            _require_matrix(item.shape, f"{name}[{i}]", least)
+        is_padded = False
+    else:
+        array, kind = to_numpy(obj, name)
+        require_ndim(array, name, (2, 3))
+        _require_matrix(array.shape[-2:], name, least)
+        is_padded = array.ndim == 3
+    if not is_padded:
+        for lengths, lengths_name in (row_lengths, column_lengths):
+            if lengths is not None:
+                what = "a list" if is_list else "one matrix"
+                raise ValueError(
+                    f"{lengths_name}: only a padded batch takes lengths, and {name} is {what}"
+                )
+        matrices = items if is_list else [array]
+        shapes = np.array([matrix.shape for matrix in matrices], np.int64).reshape(-1, 2)
+        data = items if is_list else array[np.newaxis]
+        return MatrixBatch(name, data, shapes[:, 0], shapes[:, 1], kind, is_list, False)
+    count, longest, widest = array.shape
+    rows = take_lengths(*row_lengths, count, longest, least=least)
+    columns = take_lengths(*column_lengths, count, widest, least=least)
+    return MatrixBatch(name, array, rows, columns, kind, True, True)
+
+
+def _require_matrix(shape: tuple[int, ...], name: str, least: int) -> None:
+    """Check the (rows, columns) of a matrix."""
     for count, axis in zip(shape, ("row", "column"), strict=True):
-        if count == 0:
+        if count < least:
             raise ValueError(f"{name}: expected at least one {axis}, got shape {shape}")
         if count > _LONGEST:
             raise ValueError(f"{name}: expected at most {_LONGEST} {axis}s, got {count}")
 
 
-def take_lengths(lengths: Any, name: str, count: int, longest: int) -> npt.NDArray[np.int64]:
-    """Check the lengths of a padded batch: `count` integers in [1, longest]."""
+def take_lengths(
+    lengths: Any, name: str, count: int, longest: int, *, least: int = 1
+) -> npt.NDArray[np.int64]:
+    """Check the lengths of a padded batch: `count` integers in [least, longest]."""
     if lengths is None:
         return np.full(count, longest, np.int64)
     values = _take_integers(lengths, name, "integers")
     if values.shape != (count,):
         raise ValueError(f"{name}: expected shape ({count},), got {values.shape}")
-    wrong = np.flatnonzero((values < 1) | (values > longest))
+    wrong = np.flatnonzero((values < least) | (values > longest))
     if wrong.size:
         first = wrong[0]
         raise ValueError(
-            f"{name}: expected lengths from 1 to {longest}, got {values[first]} at index {first}"
+            f"{name}: expected lengths from {least} to {longest}, "
+            f"got {values[first]} at index {first}"
         )
     return values.astype(np.int64)
 

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, _cuda_warping, _execution, _validate
-from ._arrays import Array, Kind, compute_dtype, is_array, lies_on_gpu, to_host, to_numpy
+from ._arrays import Array, Kind, lies_on_gpu, to_host
 from ._cuda_warping import Side
 from ._device import DeviceArray, Gpu
 from ._errors import DeviceError, InfeasibleError, Status
 from ._progress import Progress, reporter
-from ._validate import SeriesBatch
+from ._validate import MatrixBatch, SeriesBatch
 from ._windows import Window, native_window
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine", "precomputed")
@@ -179,45 +179,44 @@ class Matrices:
     """Precomputed local costs, a matrix per problem, cut to its lengths."""
 
     matrices: list[Array]
-    n: npt.NDArray[np.int64]
-    m: npt.NDArray[np.int64]
-    dtype: np.dtype[Any]
-    kind: Kind
-    is_batch: bool
-    is_list: bool
+    batch: MatrixBatch
+
+    @property
+    def n(self) -> npt.NDArray[np.int64]:
+        """Rows of each matrix."""
+        return self.batch.rows
+
+    @property
+    def m(self) -> npt.NDArray[np.int64]:
+        """Columns of each matrix."""
+        return self.batch.columns
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype that costs are computed in."""
+        return self.batch.dtype
+
+    @property
+    def kind(self) -> Kind:
+        """The kind that the results take."""
+        return self.batch.kind
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the results have a batch axis."""
+        return self.batch.is_batch
 
     @classmethod
     def take(cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any) -> Matrices:
         """Check the matrices."""
         if y is not None:
             raise TypeError('y: expected None with metric="precomputed"')
-        is_list = isinstance(x, (list, tuple)) and any(is_array(item) for item in x)
-        if any(lies_on_gpu(item) for item in (x if is_list else [x])):
+        items = x if isinstance(x, (list, tuple)) else [x]
+        if any(lies_on_gpu(item) for item in items):
             raise DeviceError("x: expected precomputed costs in host memory; a GPU takes series")
-        if is_list:
-            items, kind = _validate.take_list(x, "x")
-            for i, item in enumerate(items):
-                _validate.require_ndim(item, f"x[{i}]", (2,))
-                _validate.require_matrix(item.shape, f"x[{i}]")
-        else:
-            array, kind = to_numpy(x, "x")
-            _validate.require_ndim(array, "x", (2, 3))
-            _validate.require_matrix(array.shape[-2:], "x")
-            items = list(array) if array.ndim == 3 else [array]
-        is_batch = is_list or array.ndim == 3
-        if is_list or not is_batch:
-            for lengths, name in ((x_lengths, "x_lengths"), (y_lengths, "y_lengths")):
-                if lengths is not None:
-                    what = "a list" if is_list else "one matrix"
-                    raise ValueError(f"{name}: only a padded batch takes lengths, and x is {what}")
-        else:
-            n = _validate.take_lengths(x_lengths, "x_lengths", len(items), array.shape[1])
-            m = _validate.take_lengths(y_lengths, "y_lengths", len(items), array.shape[2])
-            items = [item[:i, :j] for item, i, j in zip(items, n, m, strict=True)]
-        dtype = compute_dtype(*items) if items else array.dtype
-        matrices = [_with_unit_stride(item, dtype) for item in items]
-        n, m = np.array([matrix.shape for matrix in matrices], np.int64).reshape(-1, 2).T
-        return cls(matrices, n, m, dtype, kind, is_batch, is_list)
+        batch = _validate.take_matrices(x, "x", (x_lengths, "x_lengths"), (y_lengths, "y_lengths"))
+        matrices = [_with_unit_stride(batch.matrix(p), batch.dtype) for p in range(len(batch.rows))]
+        return cls(matrices, batch)
 
     def run(self, options: Options, path: bool) -> Outcome:
         """Compute every problem."""
@@ -271,8 +270,8 @@ class Matrices:
         if wrong.size:
             i, j = wrong[0].tolist()
             found = "NaN" if np.isnan(matrix[i, j]) else "-inf"
-            name = f"x[{problem}]" if self.is_list else "x"
-            index = (problem, i, j) if self.is_batch and not self.is_list else (i, j)
+            name, place = self.batch.place(problem)
+            index = (*place, i, j)
             raise ValueError(f"{name}: {found} at index {index}; expected finite costs or +inf")
 
 

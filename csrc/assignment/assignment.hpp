@@ -1,0 +1,51 @@
+// Batches of assignment problems: oriented, handed out to threads, solved.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "assignment/kernels.hpp"
+#include "core/parallel.hpp"
+
+namespace coalign::assignment {
+
+// Costs of any strides, in elements.
+template <class T>
+struct Costs {
+    const T* data;
+    std::int64_t rows, columns, row_stride, column_stride;
+};
+
+struct Options {
+    bool maximize = false;
+    bool has_limit = false;
+    double limit = 0;
+    int threads = 1;
+    bool warm = false;  // the column duals come with prices to start from
+};
+
+// Where the results of one problem go; `total` is the sum of the pairs' costs.
+template <class T>
+struct Result {
+    std::int64_t *col_of_row, *row_of_col;
+    T *row_dual, *col_dual;
+    double* total;
+    Outcome outcome;
+};
+
+struct Run {
+    bool stopped = false;
+    int workers = 0;
+};
+
+// Columns are counted in 32 bits beside float32 lanes.
+inline constexpr std::int64_t kMostColumns = (std::int64_t{1} << 31) - (1 << 16);
+
+// Below this many costs a thread does not repay its start: 100,000 are about 0.1 ms.
+inline constexpr double kWorkPerThread = 1e5;
+
+template <class T>
+Run assign(const Kernels<T>& kernels, const std::vector<Costs<T>>& problems, const Options& options,
+           double work_per_thread, Pulse& pulse, std::vector<Result<T>>& results, Scans& scans);
+
+}  // namespace coalign::assignment

@@ -1,0 +1,81 @@
+// What the drivers, compiled once, ask of the solver, compiled once per instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "core/isa.hpp"
+#include "core/parallel.hpp"
+#include "core/status.hpp"
+
+namespace coalign::assignment {
+
+// A dense problem: row i is `cost + i * stride`, its columns side by side. Every row is matched, unless a limit lets
+// it go: then rows may be more than columns.
+template <class T>
+struct Problem {
+    const T* cost;
+    std::int64_t rows, columns, stride;
+    bool maximize;
+    bool has_limit;
+    T limit;  // of what a pair may cost; when maximising, its negative
+};
+
+// Out: the column of each row and the row of each column, -1 for none, and the duals; when maximising, of the
+// negated cost.
+template <class T>
+struct Solution {
+    std::int64_t* col_of_row;
+    std::int64_t* row_of_col;
+    T* row_dual;
+    T* col_dual;
+};
+
+// How often the rows of a problem were gone through.
+struct Scans {
+    std::int64_t bids = 0;   // for their two least reduced costs
+    std::int64_t paths = 0;  // for shortest paths
+};
+
+// What went wrong, and for a value that is none, where it is.
+struct Outcome {
+    Status status = Status::ok;
+    std::int64_t row = 0, column = 0;
+    bool stopped = false;
+};
+
+template <class T>
+struct Kernels {
+    Isa isa;
+    // Elements of workspace that a problem needs.
+    std::int64_t (*workspace)(std::int64_t rows, std::int64_t columns);
+    Outcome (*solve)(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
+                     bool warm);
+};
+
+// The solver of one instruction set.
+template <class T>
+const Kernels<T>& kernels_for(Isa isa);
+
+}  // namespace coalign::assignment
+
+namespace coalign {
+#if defined(__x86_64__)
+namespace v2 {
+extern const assignment::Kernels<float> assignment_float32;
+extern const assignment::Kernels<double> assignment_float64;
+}  // namespace v2
+namespace v3 {
+extern const assignment::Kernels<float> assignment_float32;
+extern const assignment::Kernels<double> assignment_float64;
+}  // namespace v3
+namespace v4 {
+extern const assignment::Kernels<float> assignment_float32;
+extern const assignment::Kernels<double> assignment_float64;
+}  // namespace v4
+#else
+namespace neon {
+extern const assignment::Kernels<float> assignment_float32;
+extern const assignment::Kernels<double> assignment_float64;
+}  // namespace neon
+#endif
+}  // namespace coalign

@@ -1,0 +1,165 @@
+// Passes over one row of costs, in lanes. All of them see c_ij, or when maximising -c_ij, and subtract v_j.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "core/lanes.hpp"
+
+namespace coalign::COALIGN_SET {
+
+template <class T>
+inline constexpr T kInfinity = std::numeric_limits<T>::infinity();
+template <class T>
+using Index = typename LaneTypes<T>::Int;
+
+// Columns of a problem, rounded up to whole vectors.
+template <class T>
+[[gnu::always_inline]] inline std::int64_t padded(std::int64_t columns) {
+    return (columns + kWidth<T> - 1) / kWidth<T> * kWidth<T>;
+}
+
+// A vector of costs from column k on; past the last column they are infinite.
+template <class T, bool kNegate>
+[[gnu::always_inline]] inline Vec<T> costs_at(const T* row, std::int64_t k, std::int64_t columns) {
+    Vec<T> c;
+    if (k + kWidth<T> <= columns) [[likely]] {
+        c = load(row + k);
+    } else {
+        T part[kWidth<T>];
+        for (int lane = 0; lane < kWidth<T>; ++lane)
+            part[lane] = k + lane < columns ? row[k + lane] : (kNegate ? -kInfinity<T> : kInfinity<T>);
+        c = load(part);
+    }
+    return kNegate ? -c : c;
+}
+
+template <class T>
+[[gnu::always_inline]] inline IntVec<T> first_indices() {
+    IntVec<T> j{};
+    for (int lane = 0; lane < kWidth<T>; ++lane) j[lane] = static_cast<Index<T>>(lane);
+    return j;
+}
+
+template <class T>
+[[gnu::always_inline]] inline Vec<T> maximum(Vec<T> a, Vec<T> b) {
+    return -minimum(-a, -b);
+}
+
+template <class T>
+struct TwoMinima {
+    T least, second;
+    std::int64_t column;
+};
+
+// The two least of c_j - v_j, and the first column of the least.
+template <class T, bool kNegate>
+inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
+    Vec<T> least = infinity<T>(), second = infinity<T>();
+    IntVec<T> at{}, j = first_indices<T>();
+    for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
+        const Vec<T> x = costs_at<T, kNegate>(row, k, columns) - load(v + k);
+        second = minimum(second, maximum<T>(least, x));
+        at = x < least ? j : at;
+        least = minimum(least, x);
+        j += static_cast<Index<T>>(kWidth<T>);
+    }
+    TwoMinima<T> out{kInfinity<T>, kInfinity<T>, 0};
+    for (int lane = 0; lane < kWidth<T>; ++lane) {
+        if (least[lane] < out.least || (least[lane] == out.least && at[lane] < out.column)) {
+            out.second = out.least;
+            out.least = least[lane];
+            out.column = at[lane];
+        } else if (least[lane] < out.second) {
+            out.second = least[lane];
+        }
+    }
+    for (int lane = 0; lane < kWidth<T>; ++lane)
+        if (second[lane] < out.second) out.second = second[lane];
+    return out;
+}
+
+// A free column whose c_j - v_j is `value`, or -1.
+template <class T, bool kNegate>
+inline std::int64_t free_column_at(const T* row, const T* v, std::int64_t columns, T value,
+                                   const std::int64_t* row_of_col) {
+    for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
+        const auto equal = costs_at<T, kNegate>(row, k, columns) - load(v + k) == splat(value);
+        if (!any(equal)) continue;
+        for (std::int64_t j = k; j < columns && j < k + kWidth<T>; ++j)
+            if (equal[j - k] && row_of_col[j] < 0) return j;
+    }
+    return -1;
+}
+
+// The distances of one search: d_j, and the row before column j; w_j is v_j, or -inf once j has been scanned.
+template <class T>
+struct Search {
+    T *d, *w;
+    Index<T>* before;
+};
+
+template <class T>
+struct Nearest {
+    T distance;
+    std::int64_t column;
+    bool tied;
+};
+
+// d_j = min(d_j, max(c_j - w_j - offset, reached)), and the nearest column that has not been scanned.
+template <class T, bool kNegate, bool kFirst>
+inline Nearest<T> relax(const T* row, std::int64_t columns, const Search<T>& search, T offset, T reached,
+                        Index<T> from) {
+    Vec<T> least = infinity<T>();
+    IntVec<T> at{}, j = first_indices<T>(), tied{};
+    for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
+        Vec<T> x = costs_at<T, kNegate>(row, k, columns) - load(search.w + k) - splat(offset);
+        Vec<T> d;
+        if constexpr (kFirst) {
+            d = x;
+            store(search.d + k, d);
+        } else {
+            x = maximum<T>(x, splat(reached));
+            d = load(search.d + k);
+            const auto nearer = x < d;
+            if (any(nearer)) {
+                d = minimum(d, x);
+                store(search.d + k, d);
+                IntVec<T> before = load_int<T>(search.before + k);
+                before = nearer ? IntVec<T>{} + from : before;
+                std::memcpy(search.before + k, &before, sizeof before);
+            }
+        }
+        const auto less = d < least;
+        tied = (tied & ~less) | (d == least);
+        at = less ? j : at;
+        least = minimum(least, d);
+        j += static_cast<Index<T>>(kWidth<T>);
+    }
+    Nearest<T> out{kInfinity<T>, 0, false};
+    for (int lane = 0; lane < kWidth<T>; ++lane) {
+        if (least[lane] < out.distance) out = {least[lane], at[lane], tied[lane] != 0};
+        else if (least[lane] == out.distance) out.tied = true;
+    }
+    return out;
+}
+
+// mean over some rows of the finite spread of c_j - v_j: a scale that neither shifts nor units change.
+template <class T, bool kNegate>
+inline T spread(const T* row, const T* v, std::int64_t columns) {
+    Vec<T> low = infinity<T>(), high = -infinity<T>();
+    for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
+        const Vec<T> x = costs_at<T, kNegate>(row, k, columns) - load(v + k);
+        low = minimum(low, x);
+        high = maximum<T>(high, select(x < infinity<T>(), x, low));
+    }
+    T least = kInfinity<T>, most = -kInfinity<T>;
+    for (int lane = 0; lane < kWidth<T>; ++lane) {
+        if (low[lane] < least) least = low[lane];
+        if (high[lane] < kInfinity<T> && high[lane] > most) most = high[lane];
+    }
+    return most > least ? most - least : T(0);
+}
+
+}  // namespace coalign::COALIGN_SET

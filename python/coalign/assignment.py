@@ -1,0 +1,335 @@
+"""Assignment: the cheapest one-to-one matching of two sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _validate
+from ._arrays import Array, to_host
+from ._assignment import Options, Outcome, solve
+from ._errors import InfeasibleError, Status
+from ._validate import MatrixBatch
+
+__all__ = ["Assignment", "assign", "linear_sum_assignment"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assignment:
+    r"""Cheapest matchings of the rows and columns of one or more cost matrices, with their proofs.
+
+    The duals prove the optimum: :math:`u_i + v_j \le c_{ij}` everywhere, with equality on pairs, so
+    that no matching costs less than :math:`\sum u + \sum v`; when maximising, :math:`\ge`, and none
+    is worth more. Of the longer side the duals are :math:`\le 0`, and 0 where unmatched. With
+    `max_cost` L, :math:`u_i \le L` and :math:`v_j \le 0`, unmatched rows have :math:`u_i = L`
+    and unmatched columns :math:`v_j = 0`.
+
+    Attributes
+    ----------
+    col_of_row : int64 array of shape (N,), (B, N), or list of (N,) arrays
+        The column of each row, -1 for none.
+    row_of_col : int64 array of shape (M,), (B, M), or list of (M,) arrays
+        The row of each column, -1 for none.
+    total : float64 scalar, or array of shape (B,)
+        Sum of the costs of the pairs.
+    row_dual, col_dual : arrays like `col_of_row` and `row_of_col`, of the dtype of the cost
+        The duals u and v.
+    status : int32 scalar, or array of shape (B,)
+        A `Status` for each problem.
+    maximize : bool
+        Whether the greatest total was asked for.
+    max_cost : float or None
+        What a pair had to cost less than (when maximising, be worth more than).
+    """
+
+    col_of_row: Any
+    row_of_col: Any
+    total: Any
+    row_dual: Any
+    col_dual: Any
+    status: Any
+    maximize: bool
+    max_cost: float | None
+
+    def check(self) -> Assignment:
+        """Return self if every status is OK; else raise for the first that is not.
+
+        Returns
+        -------
+        Assignment
+            This object.
+
+        Raises
+        ------
+        InfeasibleError
+            The forbidden pairs leave no matching of the whole shorter side.
+        """
+        for problem, status in enumerate(np.atleast_1d(to_host(self.status))):
+            if status == Status.INFEASIBLE:
+                raise InfeasibleError(f"problem {problem}: no matching")
+        return self
+
+    def pairs(self) -> Any:
+        """Return the matched (row, column) pairs, in the order of the rows.
+
+        Returns
+        -------
+        int64 array of shape (K, 2), or list of B such arrays
+
+        Examples
+        --------
+        >>> import coalign
+        >>> coalign.assign([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0]]).pairs().tolist()
+        [[0, 1], [1, 0]]
+        """
+        if self._is_batch():
+            return [_pairs(columns) for columns in self.col_of_row]
+        return _pairs(self.col_of_row)
+
+    def gap(self, cost: Any) -> Any:
+        """Return how far the total may be from the optimum: a proof that needs no trust.
+
+        The duals are made feasible for `cost` first, so that the bound they give holds whatever
+        they are; the gap is 0 but for rounding.
+
+        Parameters
+        ----------
+        cost : array of shape (N, M), (B, N, M), or list of (N, M) arrays
+            The cost that was solved.
+
+        Returns
+        -------
+        float64 scalar, or array of shape (B,)
+            Total minus bound (when maximising, bound minus total), with `max_cost` of the sum over
+            pairs of cost - max_cost.
+
+        Examples
+        --------
+        >>> import coalign
+        >>> cost = [[4.0, 1.0, 3.0], [2.0, 0.0, 5.0]]
+        >>> float(coalign.assign(cost).gap(cost))
+        0.0
+        """
+        batch = _validate.take_matrices(
+            cost, "cost", (None, "row_lengths"), (None, "col_lengths"), empty=True
+        )
+        if batch.is_batch != self._is_batch() or len(batch.rows) != np.size(to_host(self.status)):
+            raise ValueError("cost: expected the shape that was solved")
+        single = [self.col_of_row], [self.col_dual], [self.row_dual]
+        parts = (self.col_of_row, self.col_dual, self.row_dual) if self._is_batch() else single
+        gaps = [
+            self._gap(batch.matrix(p), *(to_host(part) for part in of_problem))
+            for p, of_problem in enumerate(zip(*parts, strict=True))
+        ]
+        return np.array(gaps) if self._is_batch() else np.float64(gaps[0])
+
+    def _gap(self, cost: Array, col_of_row: Array, col_dual: Array, row_dual: Array) -> float:
+        """Bound one problem by its columns' duals, or its rows' where columns are the fewer."""
+        if cost.shape != (len(col_of_row), len(col_dual)):
+            raise ValueError("cost: expected the shape that was solved")
+        sign = -1.0 if self.maximize else 1.0
+        rows = np.flatnonzero(col_of_row >= 0)
+        values = sign * cost[rows, col_of_row[rows]].astype(np.float64)
+        if self.max_cost is None:
+            tall = cost.shape[0] > cost.shape[1]
+            prices = sign * np.asarray(row_dual if tall else col_dual, np.float64)
+            if cost.shape[0] != cost.shape[1]:
+                prices = np.minimum(prices, 0)
+            others = _least_reduced_costs(cost.T if tall else cost, prices, sign)
+            return float(values.sum() - others.sum() - prices.sum())
+        limit = sign * self.max_cost
+        if np.isinf(limit):
+            limit = max(np.max(sign * np.asarray(row_dual, np.float64), initial=0.0), 0.0)
+        prices = np.minimum(sign * np.asarray(col_dual, np.float64), 0)
+        others = np.minimum(_least_reduced_costs(cost, prices, sign), limit)
+        return float((values - limit).sum() - (others - limit).sum() - prices.sum())
+
+    def _is_batch(self) -> bool:
+        return np.ndim(to_host(self.status)) > 0
+
+
+def _pairs(col_of_row: Any) -> Any:
+    columns = to_host(col_of_row)
+    rows = np.flatnonzero(columns >= 0)
+    return np.stack([rows, columns[rows]], axis=1)
+
+
+def _least_reduced_costs(cost: Array, prices: Array, sign: float) -> npt.NDArray[np.float64]:
+    """Return the least of sign * cost - prices of each row."""
+    # Row by row: the matrix of them all may not fit beside the cost.
+    least = ((sign * row.astype(np.float64) - prices).min(initial=np.inf) for row in cost)
+    return np.fromiter(least, np.float64, len(cost))
+
+
+def assign(
+    cost: Any,
+    *,
+    maximize: bool = False,
+    max_cost: float | None = None,
+    row_lengths: Any = None,
+    col_lengths: Any = None,
+    warm_start: Assignment | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+) -> Assignment:
+    r"""Match the rows of a cost matrix with its columns, one to one, at the least total cost.
+
+    Minimises :math:`\sum c_{ij}` over the matchings of min(N, M) pairs; with `max_cost` L,
+    :math:`\sum (c_{ij} - L)` over all matchings, so that a pair is made only where it costs less
+    than L. The result is exact, and `Assignment.gap` proves it.
+
+    Parameters
+    ----------
+    cost : array of shape (N, M), (B, N, M), or list of (N, M) arrays
+        Costs of one problem, a padded batch, or a ragged batch; N and M in any ratio, nothing is
+        padded. +inf forbids a pair (-inf when maximising).
+    maximize : bool
+        Find the greatest total instead.
+    max_cost : float, optional
+        Pairs cost less than it (when maximising, are worth more). inf (-inf when maximising) makes
+        as many pairs as the forbidden ones allow, then the cheapest.
+    row_lengths, col_lengths : int array of shape (B,), optional
+        Rows and columns of each problem of a padded batch; what lies past them is never read.
+    warm_start : Assignment, optional
+        An earlier result for costs of the same shape, whose prices the search starts from: much
+        faster where little has changed. Used where N = M, without `max_cost`.
+    threads : int, optional
+        At most this many; None takes the CPUs this process may use, or COALIGN_NUM_THREADS.
+    device : {None, "cpu", "auto"}
+        Where to compute.
+
+    Returns
+    -------
+    Assignment
+        Matchings, totals and duals, of the input's kind; computed in float32 for float16, bfloat16
+        and float32 (with an infinite `max_cost` in float64), else in float64.
+
+    Raises
+    ------
+    ValueError
+        A shape, length or option is wrong, or a cost is NaN or infinite the wrong way.
+    TypeError
+        A dtype or kind of array is wrong, or a tensor requires grad.
+    InfeasibleError
+        The forbidden pairs leave no matching of the whole shorter side.
+    DeviceError
+        The device cannot be used.
+
+    See Also
+    --------
+    linear_sum_assignment : SciPy's signature.
+
+    References
+    ----------
+    R. Jonker, A. Volgenant: A shortest augmenting path algorithm for dense and sparse linear
+    assignment problems. Computing 38 (1987).
+    D. P. Bertsekas: The auction algorithm: a distributed relaxation method for the assignment
+    problem. Annals of Operations Research 14 (1988).
+
+    Examples
+    --------
+    >>> import coalign
+    >>> found = coalign.assign([[8.0, 25.0, 50.0], [50.0, 35.0, 75.0], [22.0, 48.0, 150.0]])
+    >>> float(found.total), found.col_of_row.tolist()
+    (107.0, [1, 2, 0])
+    >>> coalign.assign([[1.0, 9.0], [9.0, 8.0]], max_cost=5.0).col_of_row.tolist()
+    [0, -1]
+    """
+    options = Options.take(maximize, max_cost, threads, device)
+    batch = _validate.take_matrices(
+        cost, "cost", (row_lengths, "row_lengths"), (col_lengths, "col_lengths"), empty=True
+    )
+    outcome = solve(batch, options, _prices(warm_start, batch, options))
+    return _as_result(outcome, batch, options)
+
+
+def linear_sum_assignment(
+    cost_matrix: Any, maximize: bool = False
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Solve the linear sum assignment problem, as `scipy.optimize.linear_sum_assignment` does.
+
+    Parameters
+    ----------
+    cost_matrix : array of shape (N, M)
+        Costs; +inf forbids a pair (-inf when maximising).
+    maximize : bool
+        Find the greatest total instead.
+
+    Returns
+    -------
+    rows, cols : int64 arrays of shape (min(N, M),)
+        The pairs, by ascending row. The total is SciPy's; among equal ones the pairs may differ.
+
+    Raises
+    ------
+    ValueError
+        The matrix is not 2-D, or holds NaN or an infinity that forbids nothing, or no matching
+        avoids the forbidden pairs.
+
+    See Also
+    --------
+    assign : batches, limits and proofs.
+
+    Examples
+    --------
+    >>> import coalign
+    >>> rows, cols = coalign.linear_sum_assignment([[4, 1, 3], [2, 0, 5], [3, 2, 2]])
+    >>> rows.tolist(), cols.tolist()
+    ([0, 1, 2], [1, 0, 2])
+    """
+    matrix = np.asarray(cost_matrix)
+    if matrix.ndim != 2:
+        raise ValueError(f"expected a matrix (2-D array), got a {matrix.shape!r} array")
+    if matrix.dtype.kind not in "fiub":
+        raise ValueError(f"expected a matrix containing numerical entries, got {matrix.dtype}")
+    try:
+        pairs = assign(matrix, maximize=bool(maximize)).pairs()
+    except InfeasibleError:
+        raise ValueError("cost matrix is infeasible") from None
+    except ValueError:
+        raise ValueError("matrix contains invalid numeric entries") from None
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _prices(earlier: Assignment | None, batch: MatrixBatch, options: Options) -> Array | None:
+    """Return the prices that a warm start begins with, or None for a cold one."""
+    if earlier is None:
+        return None
+    if not isinstance(earlier, Assignment):
+        raise TypeError(f"warm_start: expected an Assignment, got {type(earlier).__name__}")
+    parts = earlier.col_dual if isinstance(earlier.col_dual, list) else [earlier.col_dual]
+    prices = np.concatenate([to_host(part).reshape(-1) for part in parts])
+    room = batch.data.shape[-1] if isinstance(batch.data, np.ndarray) else 0
+    wanted = room * len(batch.rows) if room else int(batch.columns.sum())
+    if earlier.maximize != options.maximize or prices.size != wanted:
+        raise ValueError("warm_start: expected an assignment of the same shape and direction")
+    square = (batch.rows == batch.columns).all()
+    return prices if square and options.max_cost is None else None
+
+
+def _as_result(outcome: Outcome, batch: MatrixBatch, options: Options) -> Assignment:
+    """Give an outcome the kind and the batch axis of the input."""
+    wrap = batch.kind.wrap
+
+    def by_problem(values: Array, counts: npt.NDArray[np.int64]) -> Any:
+        if not isinstance(batch.data, np.ndarray):
+            return [wrap(part.copy()) for part in np.split(values, np.cumsum(counts)[:-1])]
+        values = values.reshape(len(counts), -1) if len(counts) else values.reshape(0, 0)
+        return wrap(values) if batch.is_batch else wrap(values[0])
+
+    def each(values: Array) -> Any:
+        return wrap(values) if batch.is_batch else wrap(values[0])
+
+    return Assignment(
+        by_problem(outcome.col_of_row, batch.rows),
+        by_problem(outcome.row_of_col, batch.columns),
+        each(outcome.total),
+        by_problem(outcome.row_dual, batch.rows),
+        by_problem(outcome.col_dual, batch.columns),
+        each(outcome.status),
+        options.maximize,
+        options.max_cost,
+    )
