@@ -82,7 +82,7 @@ class Assignment:
         Examples
         --------
         >>> import coalign
-        >>> coalign.assign([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0]]).pairs().tolist()
+        >>> coalign.assign([[4.0, 1.0, 3.0], [2.0, 0.5, 5.0]]).pairs().tolist()
         [[0, 1], [1, 0]]
         """
         if self._is_batch():
@@ -105,6 +105,11 @@ class Assignment:
         float64 scalar, or array of shape (B,)
             Total minus bound (when maximising, bound minus total), with `max_cost` of the sum over
             pairs of cost - max_cost.
+
+        Raises
+        ------
+        ValueError
+            The cost has not the shape that was solved.
 
         Examples
         --------
@@ -234,7 +239,7 @@ def assign(
     >>> import coalign
     >>> found = coalign.assign([[8.0, 25.0, 50.0], [50.0, 35.0, 75.0], [22.0, 48.0, 150.0]])
     >>> float(found.total), found.col_of_row.tolist()
-    (107.0, [1, 2, 0])
+    (107.0, [2, 1, 0])
     >>> coalign.assign([[1.0, 9.0], [9.0, 8.0]], max_cost=5.0).col_of_row.tolist()
     [0, -1]
     """
