@@ -41,18 +41,14 @@ class Dense {
             v_[j] = warm && j < p_.columns ? out_.col_dual[j] : T(0);
         clear();
         const bool square = p_.rows == p_.columns && !p_.has_limit;
-        const Outcome bad = check();
-        if (bad.status != Status::ok || bad.stopped) return bad;
-        if (warm && square) {
-            if (!take_tight_columns()) return stopped();
-        } else {
-            if (warm) std::memset(v_, 0, static_cast<std::size_t>(p_.columns) * sizeof(T));
-            if (square ? !reduce_columns() : !take_tight_columns()) return stopped();
-        }
+        if (warm && !square) std::memset(v_, 0, static_cast<std::size_t>(p_.columns) * sizeof(T));
+        // The first of these sees every cost, and stops at one that is none.
+        const Outcome first = square && !warm ? reduce_columns() : take_tight_columns<true>();
+        if (first.status != Status::ok || first.stopped) return first;
         if (!reduce_rows()) return stopped();
         // Where a few passes leave many rows, the paths would be long: mutual preferences need prices first.
         if (square && free_rows() * kHardShare > p_.rows && p_.rows >= kFewRows) {
-            if (!scale_prices() || !take_tight_columns() || !reduce_rows()) return stopped();
+            if (!scale_prices() || take_tight_columns<false>().stopped || !reduce_rows()) return stopped();
         }
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             if (out_.col_of_row[i] != kFree) continue;
@@ -90,25 +86,19 @@ class Dense {
         out_.row_of_col[j] = i;
     }
 
-    // NaN, or the infinity that forbids nothing.
-    Outcome check() {
-        for (std::int64_t i = 0; i < p_.rows; ++i) {
-            IntVec<T> bad{};
-            for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>)
-                bad |= ~(costs_at<T, kNegate>(row(i), k, p_.columns) > -infinity<T>());
-            if (!pacer_.proceed(vectors())) return stopped();
-            if (!any(bad)) continue;
-            for (std::int64_t j = 0; j < p_.columns; ++j) {
-                if (at(i, j) != at(i, j)) return {Status::nan, i, j, false};
-                if (at(i, j) == -kInfinity<T>) return {Status::invalid, i, j, false};
-            }
+    // The row's first cost that is NaN, or the infinity that forbids nothing.
+    Outcome refuse(std::int64_t i) const {
+        for (std::int64_t j = 0; j < p_.columns; ++j) {
+            if (at(i, j) != at(i, j)) return {Status::nan, i, j, false};
+            if (at(i, j) == -kInfinity<T>) return {Status::invalid, i, j, false};
         }
         return {};
     }
 
+    template <bool kCheck = false>
     TwoMinima<T> bid(std::int64_t i) {
         ++scans_.bids;
-        TwoMinima<T> found = two_minima<T, kNegate>(row(i), v_, p_.columns);
+        TwoMinima<T> found = two_minima<T, kNegate, kCheck>(row(i), v_, p_.columns);
         // The row's own way out, at the limit.
         if (p_.has_limit && p_.limit < found.second) found.second = p_.limit;
         return found;
@@ -116,15 +106,17 @@ class Dense {
 
     // Jonker and Volgenant's column reduction and reduction transfer, row by row: striding down columns would miss the
     // cache at every step.
-    bool reduce_columns() {
+    Outcome reduce_columns() {
         Index<T>* const least_row = search_.before;
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
             store(v_ + k, infinity<T>());
             std::memset(least_row + k, 0, kVectorBytes);
         }
         for (std::int64_t i = 0; i < p_.rows; ++i) {
+            IntVec<T> bad{};
             for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
                 const Vec<T> c = costs_at<T, kNegate>(row(i), k, p_.columns), least = load(v_ + k);
+                bad |= ~(c > -infinity<T>());
                 const auto less = c < least;
                 if (!any(less)) continue;
                 store(v_ + k, minimum(least, c));
@@ -132,7 +124,9 @@ class Dense {
                 rows = less ? IntVec<T>{} + static_cast<Index<T>>(i) : rows;
                 std::memcpy(least_row + k, &rows, sizeof rows);
             }
-            if (!pacer_.proceed(vectors())) return false;
+            if (any(bad)) [[unlikely]]
+                return refuse(i);
+            if (!pacer_.proceed(vectors())) return stopped();
         }
         // A column that no row may take has no price.
         for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j)
@@ -150,23 +144,26 @@ class Dense {
             const TwoMinima<T> found = bid(i);
             const T slack = found.second - found.least;
             if (found.column == j && slack > 0 && slack < kInfinity<T>) v_[j] -= slack;
-            if (!pacer_.proceed(vectors())) return false;
+            if (!pacer_.proceed(vectors())) return stopped();
         }
-        return true;
+        return {};
     }
 
     // Every row takes the column of its least reduced cost, if that is free.
-    bool take_tight_columns() {
+    template <bool kCheck>
+    Outcome take_tight_columns() {
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             if (out_.col_of_row[i] != kFree) continue;
-            const TwoMinima<T> found = bid(i);
+            const TwoMinima<T> found = bid<kCheck>(i);
+            if (kCheck && found.bad) [[unlikely]]
+                return refuse(i);
             if (reject_if_dear(i, found.least)) continue;
             std::int64_t j = found.column;
             if (out_.row_of_col[j] >= 0 && found.least == found.second) j = free_at(i, found.least);
             if (j >= 0 && found.least < kInfinity<T> && out_.row_of_col[j] < 0) match(i, j);
-            if (!pacer_.proceed(vectors())) return false;
+            if (!pacer_.proceed(vectors())) return stopped();
         }
-        return true;
+        return {};
     }
 
     std::int64_t free_at(std::int64_t i, T value) {

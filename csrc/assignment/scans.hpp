@@ -51,21 +51,24 @@ template <class T>
 struct TwoMinima {
     T least, second;
     std::int64_t column;
+    bool bad;
 };
 
-// The two least of c_j - v_j, and the first column of the least.
-template <class T, bool kNegate>
+// The two least of c_j - v_j, and the first column of the least. With kCheck also whether a cost is NaN, or -inf.
+template <class T, bool kNegate, bool kCheck = false>
 inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
     Vec<T> least = infinity<T>(), second = infinity<T>();
-    IntVec<T> at{}, j = first_indices<T>();
+    IntVec<T> at{}, j = first_indices<T>(), bad{};
     for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
-        const Vec<T> x = costs_at<T, kNegate>(row, k, columns) - load(v + k);
+        const Vec<T> c = costs_at<T, kNegate>(row, k, columns);
+        if constexpr (kCheck) bad |= ~(c > -infinity<T>());
+        const Vec<T> x = c - load(v + k);
         second = minimum(second, maximum<T>(least, x));
         at = x < least ? j : at;
         least = minimum(least, x);
         j += static_cast<Index<T>>(kWidth<T>);
     }
-    TwoMinima<T> out{kInfinity<T>, kInfinity<T>, 0};
+    TwoMinima<T> out{kInfinity<T>, kInfinity<T>, 0, kCheck && any(bad)};
     for (int lane = 0; lane < kWidth<T>; ++lane) {
         if (least[lane] < out.least || (least[lane] == out.least && at[lane] < out.column)) {
             out.second = out.least;
