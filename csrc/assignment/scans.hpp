@@ -23,15 +23,10 @@ template <class T>
 // A vector of costs from column k on; past the last column they are infinite.
 template <class T, bool kNegate>
 [[gnu::always_inline]] inline Vec<T> costs_at(const T* row, std::int64_t k, std::int64_t columns) {
-    Vec<T> c;
-    if (k + kWidth<T> <= columns) [[likely]] {
-        c = load(row + k);
-    } else {
-        T part[kWidth<T>];
-        for (int lane = 0; lane < kWidth<T>; ++lane)
-            part[lane] = k + lane < columns ? row[k + lane] : (kNegate ? -kInfinity<T> : kInfinity<T>);
-        c = load(part);
-    }
+    const std::int64_t left = columns - k;
+    const Vec<T> c = left >= kWidth<T>
+                         ? load(row + k)
+                         : load_first(row + k, static_cast<int>(left), kNegate ? -kInfinity<T> : kInfinity<T>);
     return kNegate ? -c : c;
 }
 

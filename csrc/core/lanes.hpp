@@ -91,6 +91,35 @@ template <class T>
     return Vec<T>{} + value;
 }
 
+// The first `count` of a vector's elements, 0 to all of them, and `fill` behind them; no more memory is read.
+#if defined(__AVX512F__)
+[[gnu::always_inline]] inline Float32Lanes load_first(const float* p, int count, float fill) {
+    return _mm512_mask_loadu_ps(splat(fill), static_cast<__mmask16>((1u << count) - 1), p);
+}
+[[gnu::always_inline]] inline Float64Lanes load_first(const double* p, int count, double fill) {
+    return _mm512_mask_loadu_pd(splat(fill), static_cast<__mmask8>((1u << count) - 1), p);
+}
+#elif defined(__AVX2__)
+[[gnu::always_inline]] inline Float32Lanes load_first(const float* p, int count, float fill) {
+    const Int32Lanes mask = Int32Lanes{0, 1, 2, 3, 4, 5, 6, 7} < count;
+    const Float32Lanes v = _mm256_maskload_ps(p, reinterpret_cast<__m256i>(mask));
+    return mask ? v : splat(fill);
+}
+[[gnu::always_inline]] inline Float64Lanes load_first(const double* p, int count, double fill) {
+    const Int64Lanes mask = Int64Lanes{0, 1, 2, 3} < count;
+    const Float64Lanes v = _mm256_maskload_pd(p, reinterpret_cast<__m256i>(mask));
+    return mask ? v : splat(fill);
+}
+#else
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_first(const T* p, int count, T fill) {
+    Vec<T> v = splat(fill);
+    for (int lane = 0; lane < kWidth<T>; ++lane)
+        if (lane < count) v[lane] = p[lane];
+    return v;
+}
+#endif
+
 template <class T>
 [[gnu::always_inline]] inline Vec<T> infinity() {
     return splat<T>(std::numeric_limits<T>::infinity());

@@ -21,6 +21,7 @@ constexpr testing::LaneOperations<T> kTable{
         for (int lane = 0; lane < kWidth<T>; ++lane) to[lane] = v[lane];
     },
     [](T value, T* out) { store(out, splat(value)); },
+    [](const T* from, int count, T fill, T* out) { store(out, load_first(from, count, fill)); },
     [](T* out) { store(out, infinity<T>()); },
     [](const typename LaneTypes<T>::Int* mask, const T* a, const T* b, T* out) {
         store(out, select(load_int<T>(mask), load(a), load(b)));

@@ -25,6 +25,7 @@ struct LaneOperations {
     void (*copy)(const T* from, T* to);
     void (*copy_int)(const Int* from, Int* to);
     void (*splat)(T value, T* out);
+    void (*load_first)(const T* from, int count, T fill, T* out);
     void (*infinity)(T* out);
     void (*select)(const Int* mask, const T* a, const T* b, T* out);
     void (*absolute)(const T* v, T* out);

@@ -148,6 +148,12 @@ class Lanes {
         const std::vector<T> v = draws(width_);
         const T entering = draw_finite();
         std::vector<T> out(width_);
+        for (std::size_t count = 0; count <= width_; ++count) {
+            // Memory of exactly so many elements: a sanitizer sees what is read past it.
+            const std::vector<T> first(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(count));
+            on_.load_first(first.data(), static_cast<int>(count), entering, out.data());
+            expect(out, "load_first", [&](std::size_t lane) { return lane < count ? v[lane] : entering; });
+        }
         on_.shift_down(v.data(), entering, out.data());
         expect(out, "shift_down", [&](std::size_t lane) { return lane + 1 < width_ ? v[lane + 1] : entering; });
 
