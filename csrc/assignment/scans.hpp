@@ -42,6 +42,12 @@ template <class T>
     return -minimum(-a, -b);
 }
 
+// The least column among the lanes of a mask, in every lane.
+template <class T>
+[[gnu::always_inline]] inline IntVec<T> first_column(IntVec<T> mask, IntVec<T> at) {
+    return least_int_lane<T>(mask ? at : IntVec<T>{} + std::numeric_limits<Index<T>>::max());
+}
+
 template <class T>
 struct TwoMinima {
     T least, second;
@@ -63,19 +69,11 @@ inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
         least = minimum(least, x);
         j += static_cast<Index<T>>(kWidth<T>);
     }
-    TwoMinima<T> out{kInfinity<T>, kInfinity<T>, 0, kCheck && any(bad)};
-    for (int lane = 0; lane < kWidth<T>; ++lane) {
-        if (least[lane] < out.least || (least[lane] == out.least && at[lane] < out.column)) {
-            out.second = out.least;
-            out.least = least[lane];
-            out.column = at[lane];
-        } else if (least[lane] < out.second) {
-            out.second = least[lane];
-        }
-    }
-    for (int lane = 0; lane < kWidth<T>; ++lane)
-        if (second[lane] < out.second) out.second = second[lane];
-    return out;
+    const Vec<T> best = least_lane<T>(least);
+    const IntVec<T> column = first_column<T>(least == best, at);
+    // The best lane's second is its own; every other lane's is its least.
+    const Vec<T> others = least_lane<T>(select(at == column, second, least));
+    return {best[0], others[0], column[0], kCheck && any(bad)};
 }
 
 // A free column whose c_j - v_j is `value`, or -1.
@@ -135,12 +133,9 @@ inline Nearest<T> relax(const T* row, std::int64_t columns, const Search<T>& sea
         least = minimum(least, d);
         j += static_cast<Index<T>>(kWidth<T>);
     }
-    Nearest<T> out{kInfinity<T>, 0, false};
-    for (int lane = 0; lane < kWidth<T>; ++lane) {
-        if (least[lane] < out.distance) out = {least[lane], at[lane], tied[lane] != 0};
-        else if (least[lane] == out.distance) out.tied = true;
-    }
-    return out;
+    const Vec<T> nearest = least_lane<T>(least);
+    const IntVec<T> equal = least == nearest, column = first_column<T>(equal, at);
+    return {nearest[0], column[0], any(equal & (tied | (at != column)))};
 }
 
 // mean over some rows of the finite spread of c_j - v_j: a scale that neither shifts nor units change.

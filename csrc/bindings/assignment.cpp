@@ -16,21 +16,18 @@ using namespace coalign::assignment;
 
 using Indices = py::array_t<std::int64_t, py::array::c_style>;
 
-// One matrix of a batch: (rows, columns) at an address, strides in bytes.
+// Whether an array's elements can be read where they lie.
 template <class T>
-Costs<T> parse_matrix(const py::array& array, py::ssize_t axis, py::ssize_t item, std::int64_t rows,
-                      std::int64_t columns) {
+void require_elements(const py::array& array) {
     const auto size = static_cast<py::ssize_t>(sizeof(T));
     require(array.dtype().equal(py::dtype::of<T>()) && reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) == 0,
             "cost: of the dtype, and aligned");
     for (py::ssize_t a = 0; a < array.ndim(); ++a)
         require(array.shape(a) <= 1 || array.strides(a) % size == 0, "cost: strides of whole elements");
-    require(rows >= 0 && rows <= array.shape(axis) && columns >= 0 && columns <= array.shape(axis + 1) &&
-                std::max(rows, columns) <= kMostColumns,
-            "cost: lengths out of range");
-    const auto* base = static_cast<const char*>(array.data()) + (axis == 1 ? item * array.strides(0) : 0);
-    return {reinterpret_cast<const T*>(base), rows, columns, array.strides(axis) / size,
-            array.strides(axis + 1) / size};
+}
+
+void require_size(std::int64_t size, py::ssize_t room) {
+    require(size >= 0 && size <= room && size <= kMostColumns, "cost: a length out of range");
 }
 
 // A (B, N, M) array cut to lengths, or a list of (N, M) arrays.
@@ -38,22 +35,34 @@ template <class T>
 std::vector<Costs<T>> parse_batch(const py::object& cost, const std::optional<Indices>& rows,
                                   const std::optional<Indices>& columns) {
     std::vector<Costs<T>> out;
+    const auto size = static_cast<py::ssize_t>(sizeof(T));
     if (py::isinstance<py::array>(cost)) {
         const auto array = cost.cast<py::array>();
         require(array.ndim() == 3, "cost: a (B, N, M) array");
+        require_elements<T>(array);
         for (const auto* lengths : {&rows, &columns})
             require(!lengths->has_value() || ((*lengths)->ndim() == 1 && (*lengths)->shape(0) == array.shape(0)),
                     "lengths: one per problem");
         out.reserve(static_cast<std::size_t>(array.shape(0)));
-        for (py::ssize_t p = 0; p < array.shape(0); ++p)
-            out.push_back(parse_matrix<T>(array, 1, p, rows ? rows->data()[p] : array.shape(1),
-                                          columns ? columns->data()[p] : array.shape(2)));
+        const auto* base = static_cast<const char*>(array.data());
+        const py::ssize_t next = array.strides(0), row_stride = array.strides(1) / size,
+                          column_stride = array.strides(2) / size;
+        for (py::ssize_t p = 0; p < array.shape(0); ++p) {
+            const std::int64_t n = rows ? rows->data()[p] : array.shape(1);
+            const std::int64_t m = columns ? columns->data()[p] : array.shape(2);
+            require_size(n, array.shape(1));
+            require_size(m, array.shape(2));
+            out.push_back({reinterpret_cast<const T*>(base + p * next), n, m, row_stride, column_stride});
+        }
         return out;
     }
     for (const py::handle item : cost.cast<py::list>()) {
         const auto array = item.cast<py::array>();
         require(array.ndim() == 2, "cost: (N, M) arrays");
-        out.push_back(parse_matrix<T>(array, 0, 0, array.shape(0), array.shape(1)));
+        require_elements<T>(array);
+        for (const py::ssize_t axis : {0, 1}) require_size(array.shape(axis), array.shape(axis));
+        out.push_back({static_cast<const T*>(array.data()), array.shape(0), array.shape(1), array.strides(0) / size,
+                       array.strides(1) / size});
     }
     return out;
 }

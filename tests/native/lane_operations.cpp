@@ -30,6 +30,11 @@ constexpr testing::LaneOperations<T> kTable{
     [](const T* a, const T* b, T* out) { store(out, minimum(load(a), load(b))); },
     [](const T* a, const T* b, const T* c, T* out) { store(out, fused(load(a), load(b), load(c))); },
     [](const T* v, T* out) { store(out, square_root(load(v))); },
+    [](const T* v, T* out) { store(out, least_lane<T>(load(v))); },
+    [](const typename LaneTypes<T>::Int* v, typename LaneTypes<T>::Int* out) {
+        const IntVec<T> least = least_int_lane<T>(load_int<T>(v));
+        for (int lane = 0; lane < kWidth<T>; ++lane) out[lane] = least[lane];
+    },
     [](const T* v, T entering, T* out) { store(out, shift_down<T>(load(v), entering)); },
     [](const T* square, T* out) {
         Vec<T> rows[kWidth<T>];

@@ -32,6 +32,8 @@ struct LaneOperations {
     void (*minimum)(const T* a, const T* b, T* out);
     void (*fused)(const T* a, const T* b, const T* c, T* out);
     void (*square_root)(const T* v, T* out);
+    void (*least_lane)(const T* v, T* out);
+    void (*least_int_lane)(const Int* v, Int* out);
     void (*shift_down)(const T* v, T entering, T* out);
     void (*transpose)(const T* square, T* out);  // [row][lane]
 };

@@ -1,4 +1,5 @@
 // core/lanes.hpp of every instruction set that this CPU runs, against loops over scalars.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -148,6 +149,19 @@ class Lanes {
         const std::vector<T> v = draws(width_);
         const T entering = draw_finite();
         std::vector<T> out(width_);
+        std::vector<T> finite(width_);
+        for (T& value : finite) value = draw_finite();
+        on_.least_lane(finite.data(), out.data());
+        const T least_value = *std::min_element(finite.begin(), finite.end());
+        check(std::all_of(out.begin(), out.end(), [&](T value) { return value == least_value; }),
+              label_ + "least_lane");
+        using Int = typename LaneOperations<T>::Int;
+        std::vector<Int> integers(width_), least(width_);
+        for (Int& value : integers) value = static_cast<Int>(static_cast<std::int64_t>(random_()));
+        on_.least_int_lane(integers.data(), least.data());
+        const Int wanted_least = *std::min_element(integers.begin(), integers.end());
+        check(std::all_of(least.begin(), least.end(), [&](Int value) { return value == wanted_least; }),
+              label_ + "least_int_lane");
         for (std::size_t count = 0; count <= width_; ++count) {
             // Memory of exactly so many elements: a sanitizer sees what is read past it.
             const std::vector<T> first(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(count));
