@@ -1,6 +1,7 @@
 // Passes over one row of costs, in lanes. All of them see c_ij, or when maximising -c_ij, and subtract v_j.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -37,15 +38,15 @@ template <class T>
     return j;
 }
 
+// The least column among the lanes whose bits are set, of which there is at least one.
 template <class T>
-[[gnu::always_inline]] inline Vec<T> maximum(Vec<T> a, Vec<T> b) {
-    return -minimum(-a, -b);
-}
-
-// The least column among the lanes of a mask, in every lane.
-template <class T>
-[[gnu::always_inline]] inline IntVec<T> first_column(IntVec<T> mask, IntVec<T> at) {
-    return least_int_lane<T>(mask ? at : IntVec<T>{} + std::numeric_limits<Index<T>>::max());
+[[gnu::always_inline]] inline std::int64_t first_column(unsigned set, IntVec<T> at) {
+    std::int64_t column = at[std::countr_zero(set)];
+    while ((set &= set - 1) != 0) {
+        const std::int64_t other = at[std::countr_zero(set)];
+        if (other < column) column = other;
+    }
+    return column;
 }
 
 template <class T>
@@ -64,16 +65,14 @@ inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
         const Vec<T> c = costs_at<T, kNegate>(row, k, columns);
         if constexpr (kCheck) bad |= ~(c > -infinity<T>());
         const Vec<T> x = c - load(v + k);
-        second = minimum(second, maximum<T>(least, x));
+        second = minimum(second, maximum(least, x));
         at = x < least ? j : at;
         least = minimum(least, x);
         j += static_cast<Index<T>>(kWidth<T>);
     }
-    const Vec<T> best = least_lane<T>(least);
-    const IntVec<T> column = first_column<T>(least == best, at);
-    // The best lane's second is its own; every other lane's is its least.
-    const Vec<T> others = least_lane<T>(select(at == column, second, least));
-    return {best[0], others[0], column[0], kCheck && any(bad)};
+    Vec<T> best = least;
+    two_least_lanes<T>(best, second);
+    return {best[0], second[0], first_column<T>(bits(least == best), at), kCheck && any(bad)};
 }
 
 // A free column whose c_j - v_j is `value`, or -1.
@@ -116,7 +115,7 @@ inline Nearest<T> relax(const T* row, std::int64_t columns, const Search<T>& sea
             d = x;
             store(search.d + k, d);
         } else {
-            x = maximum<T>(x, splat(reached));
+            x = maximum(x, splat(reached));
             d = load(search.d + k);
             const auto nearer = x < d;
             if (any(nearer)) {
@@ -134,8 +133,9 @@ inline Nearest<T> relax(const T* row, std::int64_t columns, const Search<T>& sea
         j += static_cast<Index<T>>(kWidth<T>);
     }
     const Vec<T> nearest = least_lane<T>(least);
-    const IntVec<T> equal = least == nearest, column = first_column<T>(equal, at);
-    return {nearest[0], column[0], any(equal & (tied | (at != column)))};
+    const unsigned equal = bits(least == nearest);
+    const bool several = (equal & (equal - 1)) != 0 || (equal & bits(tied)) != 0;
+    return {nearest[0], first_column<T>(equal, at), several};
 }
 
 // mean over some rows of the finite spread of c_j - v_j: a scale that neither shifts nor units change.
@@ -145,7 +145,7 @@ inline T spread(const T* row, const T* v, std::int64_t columns) {
     for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
         const Vec<T> x = costs_at<T, kNegate>(row, k, columns) - load(v + k);
         low = minimum(low, x);
-        high = maximum<T>(high, select(x < infinity<T>(), x, low));
+        high = maximum(high, select(x < infinity<T>(), x, low));
     }
     T least = kInfinity<T>, most = -kInfinity<T>;
     for (int lane = 0; lane < kWidth<T>; ++lane) {

@@ -154,6 +154,33 @@ template <class M>
 #endif
 }
 
+// Bit l: lane l of a mask is set.
+[[gnu::always_inline]] inline unsigned bits(Int32Lanes mask) {
+#if defined(__AVX512F__)
+    const auto words = reinterpret_cast<__m512i>(mask);
+    return _mm512_test_epi32_mask(words, words);
+#elif defined(__AVX2__)
+    return static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(mask)));
+#elif defined(__x86_64__)
+    return static_cast<unsigned>(_mm_movemask_ps(reinterpret_cast<__m128>(mask)));
+#else
+    const Int32Lanes set = mask & Int32Lanes{1, 2, 4, 8};
+    return static_cast<unsigned>(set[0] | set[1] | set[2] | set[3]);
+#endif
+}
+[[gnu::always_inline]] inline unsigned bits(Int64Lanes mask) {
+#if defined(__AVX512F__)
+    const auto words = reinterpret_cast<__m512i>(mask);
+    return _mm512_test_epi64_mask(words, words);
+#elif defined(__AVX2__)
+    return static_cast<unsigned>(_mm256_movemask_pd(reinterpret_cast<__m256d>(mask)));
+#elif defined(__x86_64__)
+    return static_cast<unsigned>(_mm_movemask_pd(reinterpret_cast<__m128d>(mask)));
+#else
+    return static_cast<unsigned>((mask[0] & 1) | (mask[1] & 2));
+#endif
+}
+
 // minimum and fused multiply-add: GCC turns `a < b ? a : b` on vectors into a compare and a blend, twice the
 // work of the instruction, and a * b + c must not be contracted by chance (-ffp-contract=off).
 #if defined(__AVX512F__)
@@ -251,13 +278,24 @@ template <class T, int kStep = kWidth<T> / 2>
         return least_lane<T, kStep / 2>(minimum(v, partners<kStep>(v, lanes)));
     }
 }
+
+[[gnu::always_inline]] inline Float32Lanes maximum(Float32Lanes a, Float32Lanes b) {
+    return -minimum(-a, -b);
+}
+[[gnu::always_inline]] inline Float64Lanes maximum(Float64Lanes a, Float64Lanes b) {
+    return -minimum(-a, -b);
+}
+
+// The least of `least` and `second` over all lanes, and the least of the rest, where no lane's second is below its
+// least: in one tree.
 template <class T, int kStep = kWidth<T> / 2>
-[[gnu::always_inline]] inline IntVec<T> least_int_lane(IntVec<T> v) {
-    if constexpr (kStep == 0) {
-        return v;
-    } else {
-        const IntVec<T> other = partners<kStep>(v, std::make_integer_sequence<int, kWidth<T>>{});
-        return least_int_lane<T, kStep / 2>(v < other ? v : other);
+[[gnu::always_inline]] inline void two_least_lanes(Vec<T>& least, Vec<T>& second) {
+    if constexpr (kStep > 0) {
+        constexpr auto lanes = std::make_integer_sequence<int, kWidth<T>>{};
+        const Vec<T> other = partners<kStep>(least, lanes);
+        second = minimum(minimum(second, partners<kStep>(second, lanes)), maximum(least, other));
+        least = minimum(least, other);
+        two_least_lanes<T, kStep / 2>(least, second);
     }
 }
 

@@ -31,10 +31,14 @@ constexpr testing::LaneOperations<T> kTable{
     [](const T* a, const T* b, const T* c, T* out) { store(out, fused(load(a), load(b), load(c))); },
     [](const T* v, T* out) { store(out, square_root(load(v))); },
     [](const T* v, T* out) { store(out, least_lane<T>(load(v))); },
-    [](const typename LaneTypes<T>::Int* v, typename LaneTypes<T>::Int* out) {
-        const IntVec<T> least = least_int_lane<T>(load_int<T>(v));
-        for (int lane = 0; lane < kWidth<T>; ++lane) out[lane] = least[lane];
+    [](const T* least, const T* second, T* out) {
+        Vec<T> a = load(least), b = load(second);
+        two_least_lanes<T>(a, b);
+        out[0] = a[0];
+        out[1] = b[0];
     },
+    [](const typename LaneTypes<T>::Int* mask) { return bits(load_int<T>(mask)); },
+    [](const T* a, const T* b, T* out) { store(out, maximum(load(a), load(b))); },
     [](const T* v, T entering, T* out) { store(out, shift_down<T>(load(v), entering)); },
     [](const T* square, T* out) {
         Vec<T> rows[kWidth<T>];

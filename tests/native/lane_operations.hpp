@@ -33,7 +33,9 @@ struct LaneOperations {
     void (*fused)(const T* a, const T* b, const T* c, T* out);
     void (*square_root)(const T* v, T* out);
     void (*least_lane)(const T* v, T* out);
-    void (*least_int_lane)(const Int* v, Int* out);
+    void (*two_least_lanes)(const T* least, const T* second, T* out);  // the two
+    unsigned (*bits)(const Int* mask);
+    void (*maximum)(const T* a, const T* b, T* out);
     void (*shift_down)(const T* v, T entering, T* out);
     void (*transpose)(const T* square, T* out);  // [row][lane]
 };

@@ -155,13 +155,24 @@ class Lanes {
         const T least_value = *std::min_element(finite.begin(), finite.end());
         check(std::all_of(out.begin(), out.end(), [&](T value) { return value == least_value; }),
               label_ + "least_lane");
-        using Int = typename LaneOperations<T>::Int;
-        std::vector<Int> integers(width_), least(width_);
-        for (Int& value : integers) value = static_cast<Int>(static_cast<std::int64_t>(random_()));
-        on_.least_int_lane(integers.data(), least.data());
-        const Int wanted_least = *std::min_element(integers.begin(), integers.end());
-        check(std::all_of(least.begin(), least.end(), [&](Int value) { return value == wanted_least; }),
-              label_ + "least_int_lane");
+        // Each lane's least, and a second that is not below it.
+        std::vector<T> second(width_), all = finite;
+        for (std::size_t lane = 0; lane < width_; ++lane) {
+            second[lane] = std::max(finite[lane], draw_finite());
+            all.push_back(second[lane]);
+        }
+        on_.two_least_lanes(finite.data(), second.data(), out.data());
+        std::sort(all.begin(), all.end());
+        check(out[0] == all[0] && out[1] == all[1], label_ + "two_least_lanes");
+        on_.maximum(finite.data(), second.data(), out.data());
+        check(out == second, label_ + "maximum");
+        std::vector<typename LaneOperations<T>::Int> mask(width_);
+        unsigned wanted_bits = 0;
+        for (std::size_t lane = 0; lane < width_; ++lane) {
+            mask[lane] = random_() % 2 == 0 ? 0 : -1;
+            wanted_bits |= mask[lane] != 0 ? 1u << lane : 0u;
+        }
+        check(on_.bits(mask.data()) == wanted_bits, label_ + "bits");
         for (std::size_t count = 0; count <= width_; ++count) {
             // Memory of exactly so many elements: a sanitizer sees what is read past it.
             const std::vector<T> first(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(count));
