@@ -1,0 +1,171 @@
+// The solver for problems whose columns fit a few vectors: prices, distances and marks stay in registers, sets of
+// columns are bits, and a step of a search is one row from the cache. Shortest augmenting paths alone: on so few
+// rows no other stage repays its scans.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <utility>
+
+#include "assignment/kernels.hpp"
+#include "assignment/scans.hpp"
+
+namespace coalign::COALIGN_SET {
+
+template <class T, bool kNegate, int kVectors>
+class Tiny {
+   public:
+    static constexpr int kRoom = kVectors * kWidth<T>;
+    static_assert(kRoom <= 64);
+
+    Tiny(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, assignment::Scans& scans)
+        : p_(problem), out_(solution), scans_(scans) {}
+
+    // Rows are no more than columns, and columns no more than kRoom.
+    assignment::Outcome solve() {
+        free_ = p_.columns == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << p_.columns) - 1;
+        for (std::int64_t i = 0; i < p_.rows; ++i) out_.col_of_row[i] = -1;
+        for (Vec<T>& v : v_) v = Vec<T>{};
+        const assignment::Outcome bad = p_.rows == p_.columns ? reduce_columns() : check();
+        if (bad.status != Status::ok) return bad;
+        for (std::int64_t i = 0; i < p_.rows; ++i)
+            if (out_.col_of_row[i] < 0 && !augment(i)) return {Status::infeasible, i, 0, false};
+        T v[kRoom];
+        for (int n = 0; n < kVectors; ++n) store(v + n * kWidth<T>, v_[n]);
+        for (std::int64_t j = 0; j < p_.columns; ++j) {
+            out_.col_dual[j] = v[j];
+            out_.row_of_col[j] = (free_ >> j & 1) != 0 ? -1 : row_of_col_[j];
+        }
+        for (std::int64_t i = 0; i < p_.rows; ++i) {
+            const std::int64_t j = out_.col_of_row[i];
+            out_.row_dual[i] = at(i, j) - v[j];
+        }
+        return {};
+    }
+
+   private:
+    const T* row(std::int64_t i) const { return p_.cost + i * p_.stride; }
+    T at(std::int64_t i, std::int64_t j) const { return kNegate ? -row(i)[j] : row(i)[j]; }
+    Vec<T> costs(std::int64_t i, int n) const {
+        const std::int64_t left = p_.columns - n * kWidth<T>;
+        // The last vectors of a row may hold none of its columns.
+        return costs_at<T, kNegate>(row(i) + (left > 0 ? n * kWidth<T> : 0), 0, left > 0 ? left : 0);
+    }
+    static std::uint64_t joined(const IntVec<T> (&masks)[kVectors]) {
+        std::uint64_t set = 0;
+        for (int n = 0; n < kVectors; ++n) set |= static_cast<std::uint64_t>(bits(masks[n])) << (n * kWidth<T>);
+        return set;
+    }
+    void match(std::int64_t i, std::int64_t j) {
+        out_.col_of_row[i] = j;
+        row_of_col_[j] = i;
+        free_ &= ~(std::uint64_t{1} << j);
+    }
+
+    assignment::Outcome refuse(std::int64_t i) const {
+        for (std::int64_t j = 0; j < p_.columns; ++j) {
+            if (at(i, j) != at(i, j)) return {Status::nan, i, j, false};
+            if (at(i, j) == -kInfinity<T>) return {Status::invalid, i, j, false};
+        }
+        return {};
+    }
+
+    assignment::Outcome check() const {
+        for (std::int64_t i = 0; i < p_.rows; ++i) {
+            IntVec<T> bad{};
+            for (int n = 0; n < kVectors; ++n) bad |= ~(costs(i, n) > -infinity<T>());
+            if (any(bad)) return refuse(i);
+        }
+        return {};
+    }
+
+    // Every column's price is its least cost, and it goes to the row that has it, if that is free.
+    assignment::Outcome reduce_columns() {
+        IntVec<T> least_row[kVectors]{};
+        for (Vec<T>& v : v_) v = infinity<T>();
+        for (std::int64_t i = 0; i < p_.rows; ++i) {
+            IntVec<T> bad{};
+            for (int n = 0; n < kVectors; ++n) {
+                const Vec<T> c = costs(i, n);
+                bad |= ~(c > -infinity<T>());
+                least_row[n] = c < v_[n] ? IntVec<T>{} + static_cast<Index<T>>(i) : least_row[n];
+                v_[n] = minimum(v_[n], c);
+            }
+            if (any(bad)) return refuse(i);
+        }
+        IntVec<T> priced[kVectors];
+        for (int n = 0; n < kVectors; ++n) {
+            priced[n] = v_[n] < infinity<T>();
+            v_[n] = select(priced[n], v_[n], Vec<T>{});
+        }
+        Index<T> rows[kRoom];
+        for (int n = 0; n < kVectors; ++n) __builtin_memcpy(rows + n * kWidth<T>, &least_row[n], kVectorBytes);
+        for (std::uint64_t left = joined(priced) & free_; left != 0; left &= left - 1) {
+            const int j = std::countr_zero(left);
+            if (out_.col_of_row[rows[j]] < 0) match(rows[j], j);
+        }
+        return {};
+    }
+
+    // Dijkstra from a free row; false when no free column can be reached.
+    bool augment(std::int64_t first) {
+        Vec<T> d[kVectors], reached[kVectors]{};
+        IntVec<T> before[kVectors], scanned[kVectors]{};
+        ++scans_.paths;
+        for (int n = 0; n < kVectors; ++n) {
+            d[n] = costs(first, n) - v_[n];
+            before[n] = IntVec<T>{} + static_cast<Index<T>>(first);
+        }
+        T distance;
+        int sink;
+        while (true) {
+            Vec<T> least = select(scanned[0], infinity<T>(), d[0]);
+            for (int n = 1; n < kVectors; ++n) least = minimum(least, select(scanned[n], infinity<T>(), d[n]));
+            least = least_lane<T>(least);
+            distance = least[0];
+            if (!(distance < kInfinity<T>)) return false;
+            IntVec<T> nearest[kVectors];
+            for (int n = 0; n < kVectors; ++n) nearest[n] = (d[n] == least) & ~scanned[n];
+            const std::uint64_t near = joined(nearest);
+            // A free column, if one is as near as any.
+            if ((near & free_) != 0) {
+                sink = std::countr_zero(near & free_);
+                break;
+            }
+            const int j = std::countr_zero(near);
+            const std::int64_t i = row_of_col_[j];
+            ++scans_.paths;
+            const T price = v_[j / kWidth<T>][j % kWidth<T>];
+            const Vec<T> offset = splat(at(i, j) - price - distance);
+            for (int n = 0; n < kVectors; ++n) {
+                const auto here = first_indices<T>() + static_cast<Index<T>>(n * kWidth<T>) == static_cast<Index<T>>(j);
+                reached[n] = select(here, least, reached[n]);
+                scanned[n] |= here;
+                const Vec<T> x = maximum(costs(i, n) - v_[n] - offset, least);
+                const IntVec<T> nearer = (x < d[n]) & ~scanned[n];
+                before[n] = nearer ? IntVec<T>{} + static_cast<Index<T>>(i) : before[n];
+                d[n] = select(nearer, x, d[n]);
+            }
+        }
+        Index<T> rows[kRoom];
+        for (int n = 0; n < kVectors; ++n) {
+            v_[n] = select(scanned[n], v_[n] + (reached[n] - splat(distance)), v_[n]);
+            __builtin_memcpy(rows + n * kWidth<T>, &before[n], kVectorBytes);
+        }
+        for (std::int64_t j = sink;;) {
+            const std::int64_t i = rows[j], next = out_.col_of_row[i];
+            match(i, j);
+            if (i == first) return true;
+            j = next;
+        }
+    }
+
+    const assignment::Problem<T>& p_;
+    const assignment::Solution<T>& out_;
+    assignment::Scans& scans_;
+    Vec<T> v_[kVectors];
+    std::int64_t row_of_col_[kRoom];
+    std::uint64_t free_ = 0;
+};
+
+}  // namespace coalign::COALIGN_SET
