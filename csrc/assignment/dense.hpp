@@ -114,16 +114,16 @@ class Dense {
         }
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             IntVec<T> bad{};
-            for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
-                const Vec<T> c = costs_at<T, kNegate>(row(i), k, p_.columns), least = load(v_ + k);
+            for_each_vector<T, kNegate>(row(i), p_.columns, [&](std::int64_t k, Vec<T> c) [[gnu::always_inline]] {
+                const Vec<T> least = load(v_ + k);
                 bad |= ~(c > -infinity<T>());
                 const auto less = c < least;
-                if (!any(less)) continue;
+                if (!any(less)) return;
                 store(v_ + k, minimum(least, c));
                 IntVec<T> rows = load_int<T>(least_row + k);
                 rows = less ? IntVec<T>{} + static_cast<Index<T>>(i) : rows;
                 std::memcpy(least_row + k, &rows, sizeof rows);
-            }
+            });
             if (any(bad)) [[unlikely]]
                 return refuse(i);
             if (!pacer_.proceed(vectors())) return stopped();

@@ -31,6 +31,17 @@ template <class T, bool kNegate>
     return kNegate ? -c : c;
 }
 
+// Calls body(k, costs from column k on) for every vector of a row.
+template <class T, bool kNegate, class Body>
+[[gnu::always_inline]] inline void for_each_vector(const T* row, std::int64_t columns, Body&& body) {
+    std::int64_t k = 0;
+    for (; k + kWidth<T> <= columns; k += kWidth<T>) {
+        const Vec<T> c = load(row + k);
+        body(k, kNegate ? -c : c);
+    }
+    if (k < columns) body(k, costs_at<T, kNegate>(row, k, columns));
+}
+
 template <class T>
 [[gnu::always_inline]] inline IntVec<T> first_indices() {
     IntVec<T> j{};
@@ -61,15 +72,14 @@ template <class T, bool kNegate, bool kCheck = false>
 inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
     Vec<T> least = infinity<T>(), second = infinity<T>();
     IntVec<T> at{}, j = first_indices<T>(), bad{};
-    for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
-        const Vec<T> c = costs_at<T, kNegate>(row, k, columns);
+    for_each_vector<T, kNegate>(row, columns, [&](std::int64_t k, Vec<T> c) [[gnu::always_inline]] {
         if constexpr (kCheck) bad |= ~(c > -infinity<T>());
         const Vec<T> x = c - load(v + k);
         second = minimum(second, maximum(least, x));
         at = x < least ? j : at;
         least = minimum(least, x);
         j += static_cast<Index<T>>(kWidth<T>);
-    }
+    });
     Vec<T> best = least;
     two_least_lanes<T>(best, second);
     return {best[0], second[0], first_column<T>(bits(least == best), at), kCheck && any(bad)};
@@ -108,8 +118,8 @@ inline Nearest<T> relax(const T* row, std::int64_t columns, const Search<T>& sea
                         Index<T> from) {
     Vec<T> least = infinity<T>();
     IntVec<T> at{}, j = first_indices<T>(), tied{};
-    for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
-        Vec<T> x = costs_at<T, kNegate>(row, k, columns) - load(search.w + k) - splat(offset);
+    for_each_vector<T, kNegate>(row, columns, [&](std::int64_t k, Vec<T> c) [[gnu::always_inline]] {
+        Vec<T> x = c - load(search.w + k) - splat(offset);
         Vec<T> d;
         if constexpr (kFirst) {
             d = x;
@@ -131,7 +141,7 @@ inline Nearest<T> relax(const T* row, std::int64_t columns, const Search<T>& sea
         at = less ? j : at;
         least = minimum(least, d);
         j += static_cast<Index<T>>(kWidth<T>);
-    }
+    });
     const Vec<T> nearest = least_lane<T>(least);
     const unsigned equal = bits(least == nearest);
     const bool several = (equal & (equal - 1)) != 0 || (equal & bits(tied)) != 0;

@@ -181,7 +181,7 @@ template <class M>
 #endif
 }
 
-// minimum and fused multiply-add: GCC turns `a < b ? a : b` on vectors into a compare and a blend, twice the
+// Minimum, maximum and fused multiply-add: GCC turns `a < b ? a : b` on vectors into a compare and a blend, twice the
 // work of the instruction, and a * b + c must not be contracted by chance (-ffp-contract=off).
 #if defined(__AVX512F__)
 [[gnu::always_inline]] inline Float32Lanes minimum(Float32Lanes a, Float32Lanes b) {
@@ -189,6 +189,12 @@ template <class M>
 }
 [[gnu::always_inline]] inline Float64Lanes minimum(Float64Lanes a, Float64Lanes b) {
     return _mm512_min_pd(a, b);
+}
+[[gnu::always_inline]] inline Float32Lanes maximum(Float32Lanes a, Float32Lanes b) {
+    return _mm512_max_ps(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes maximum(Float64Lanes a, Float64Lanes b) {
+    return _mm512_max_pd(a, b);
 }
 [[gnu::always_inline]] inline Float32Lanes fused(Float32Lanes a, Float32Lanes b, Float32Lanes c) {
     return _mm512_fmadd_ps(a, b, c);
@@ -209,6 +215,12 @@ template <class M>
 [[gnu::always_inline]] inline Float64Lanes minimum(Float64Lanes a, Float64Lanes b) {
     return _mm256_min_pd(a, b);
 }
+[[gnu::always_inline]] inline Float32Lanes maximum(Float32Lanes a, Float32Lanes b) {
+    return _mm256_max_ps(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes maximum(Float64Lanes a, Float64Lanes b) {
+    return _mm256_max_pd(a, b);
+}
 [[gnu::always_inline]] inline Float32Lanes fused(Float32Lanes a, Float32Lanes b, Float32Lanes c) {
     return _mm256_fmadd_ps(a, b, c);
 }
@@ -227,6 +239,12 @@ template <class M>
 }
 [[gnu::always_inline]] inline Float64Lanes minimum(Float64Lanes a, Float64Lanes b) {
     return _mm_min_pd(a, b);
+}
+[[gnu::always_inline]] inline Float32Lanes maximum(Float32Lanes a, Float32Lanes b) {
+    return _mm_max_ps(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes maximum(Float64Lanes a, Float64Lanes b) {
+    return _mm_max_pd(a, b);
 }
 // x86-64-v2 has no fused form; the two roundings stay within the tolerance between instruction sets.
 [[gnu::always_inline]] inline Float32Lanes fused(Float32Lanes a, Float32Lanes b, Float32Lanes c) {
@@ -247,6 +265,12 @@ template <class M>
 }
 [[gnu::always_inline]] inline Float64Lanes minimum(Float64Lanes a, Float64Lanes b) {
     return vminq_f64(a, b);
+}
+[[gnu::always_inline]] inline Float32Lanes maximum(Float32Lanes a, Float32Lanes b) {
+    return vmaxq_f32(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes maximum(Float64Lanes a, Float64Lanes b) {
+    return vmaxq_f64(a, b);
 }
 [[gnu::always_inline]] inline Float32Lanes fused(Float32Lanes a, Float32Lanes b, Float32Lanes c) {
     return vfmaq_f32(c, a, b);
@@ -277,13 +301,6 @@ template <class T, int kStep = kWidth<T> / 2>
         constexpr auto lanes = std::make_integer_sequence<int, kWidth<T>>{};
         return least_lane<T, kStep / 2>(minimum(v, partners<kStep>(v, lanes)));
     }
-}
-
-[[gnu::always_inline]] inline Float32Lanes maximum(Float32Lanes a, Float32Lanes b) {
-    return -minimum(-a, -b);
-}
-[[gnu::always_inline]] inline Float64Lanes maximum(Float64Lanes a, Float64Lanes b) {
-    return -minimum(-a, -b);
 }
 
 // The least of `least` and `second` over all lanes, and the least of the rest, where no lane's second is below its
