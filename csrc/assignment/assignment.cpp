@@ -10,19 +10,18 @@
 namespace coalign::assignment {
 namespace {
 
-constexpr std::int64_t kTile = 32;
-
-// The costs with their axes exchanged, copied by tiles, each of which stays in the cache.
+// The costs of any strides as rows side by side.
 template <class T>
-bool copy_by_rows(const Costs<T>& costs, T* out, Pacer& pacer) {
-    for (std::int64_t i = 0; i < costs.rows; i += kTile) {
-        for (std::int64_t j = 0; j < costs.columns; j += kTile) {
-            const std::int64_t rows = std::min(i + kTile, costs.rows), columns = std::min(j + kTile, costs.columns);
-            for (std::int64_t r = i; r < rows; ++r)
-                for (std::int64_t c = j; c < columns; ++c)
-                    out[r * costs.columns + c] = costs.data[r * costs.row_stride + c * costs.column_stride];
-        }
-        if (!pacer.proceed(costs.columns * kTile)) return false;
+bool copy_by_rows(const Kernels<T>& kernels, const Costs<T>& costs, T* out, Pacer& pacer) {
+    if (costs.row_stride == 1) {
+        // Their columns lie side by side: a transposition.
+        kernels.transpose(costs.data, costs.columns, costs.rows, costs.column_stride, out);
+        return pacer.proceed(costs.rows * costs.columns / 16);
+    }
+    for (std::int64_t i = 0; i < costs.rows; ++i) {
+        for (std::int64_t j = 0; j < costs.columns; ++j)
+            out[i * costs.columns + j] = costs.data[i * costs.row_stride + j * costs.column_stride];
+        if (!pacer.proceed(costs.columns)) return false;
     }
     return true;
 }
@@ -44,7 +43,7 @@ class Worker {
         Costs<T> costs = flips ? transposed(given) : given;
         if (costs.column_stride != 1 && costs.columns > 1) {
             T* const copy = copy_.reserve(costs.rows * costs.columns);
-            if (!copy_by_rows(costs, copy, pacer_)) return false;
+            if (!copy_by_rows(kernels_, costs, copy, pacer_)) return false;
             costs = {copy, costs.rows, costs.columns, costs.columns, 1};
         }
         const Solution<T> solution{

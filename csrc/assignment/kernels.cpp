@@ -7,6 +7,27 @@
 namespace coalign::COALIGN_SET {
 namespace {
 
+// By squares of a vector's width, in registers; the edges one by one.
+template <class T>
+void transpose_matrix(const T* in, std::int64_t rows, std::int64_t columns, std::int64_t stride, T* out) {
+    constexpr std::int64_t size = kWidth<T>;
+    const auto one_by_one = [&](std::int64_t i, std::int64_t i_end, std::int64_t j, std::int64_t j_end) {
+        for (std::int64_t r = i; r < i_end; ++r)
+            for (std::int64_t c = j; c < j_end; ++c) out[c * rows + r] = in[r * stride + c];
+    };
+    const std::int64_t whole_rows = rows / size * size, whole_columns = columns / size * size;
+    for (std::int64_t i = 0; i < whole_rows; i += size) {
+        for (std::int64_t j = 0; j < whole_columns; j += size) {
+            Vec<T> square[kWidth<T>];
+            for (int r = 0; r < kWidth<T>; ++r) square[r] = load(in + (i + r) * stride + j);
+            transpose<T>(square);
+            for (int c = 0; c < kWidth<T>; ++c) store(out + (j + c) * rows + i, square[c]);
+        }
+        one_by_one(i, i + size, whole_columns, columns);
+    }
+    one_by_one(whole_rows, rows, 0, columns);
+}
+
 template <class T, bool kNegate>
 Outcome solve_directed(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
                        bool warm) {
@@ -29,7 +50,9 @@ Outcome solve(const Problem<T>& problem, const Solution<T>& solution, T* workspa
 
 }  // namespace
 
-const assignment::Kernels<float> assignment_float32{Isa::COALIGN_SET, Dense<float, false>::workspace, solve<float>};
-const assignment::Kernels<double> assignment_float64{Isa::COALIGN_SET, Dense<double, false>::workspace, solve<double>};
+const assignment::Kernels<float> assignment_float32{Isa::COALIGN_SET, transpose_matrix<float>,
+                                                    Dense<float, false>::workspace, solve<float>};
+const assignment::Kernels<double> assignment_float64{Isa::COALIGN_SET, transpose_matrix<double>,
+                                                     Dense<double, false>::workspace, solve<double>};
 
 }  // namespace coalign::COALIGN_SET

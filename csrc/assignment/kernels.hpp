@@ -46,6 +46,8 @@ struct Outcome {
 template <class T>
 struct Kernels {
     Isa isa;
+    // out (columns, rows) = in (rows, columns), whose rows are `stride` apart.
+    void (*transpose)(const T* in, std::int64_t rows, std::int64_t columns, std::int64_t stride, T* out);
     // Elements of workspace that a problem needs.
     std::int64_t (*workspace)(std::int64_t rows, std::int64_t columns);
     Outcome (*solve)(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
