@@ -1,10 +1,5 @@
 """Dynamic time warping: coalign beside its peers, on one thread, with every answer checked.
 
-Each case is a group, and each contender of a group solves the same instances: round k has the data
-of seed k, made and converted to the contender's layout outside the timing. Before it is timed, a
-contender solves a small instance of the same kind, which compiles what it compiles at first use and
-tells how many rounds it gets.
-
 What the peers return, and the options that make them compute the same lattice cells as window=r:
 
 - aeon: the sum of squared differences, as coalign. ``window`` is a fraction of the shorter series
@@ -20,10 +15,7 @@ What the peers return, and the options that make them compute the same lattice c
 from __future__ import annotations
 
 import itertools
-import os
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,102 +23,31 @@ import pytest
 from numpy.typing import NDArray
 
 import coalign
+import contest
 import instances
+from contest import SHORT, Case, Contender, coalign_name, ours
 
 # Peers warn while they are imported and compiled; what we time is not the place to judge it.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-SUITE = "warping"
-
 # Against a peer that sums in float64, relative. float64: coalign's own promise, which peers keep as
 # well, since all of them add the same terms. float32: the promise at T = 10,000.
 TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
-SHORT = {"float64": "f64", "float32": "f32"}
-
-# A peer slower than this gets one round; others share the budget.
-SINGLE_ROUND_SECONDS = 2.0
-BUDGET_SECONDS = 2.0
-ROUNDS = (5, 20)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A family of instances, one per seed, and the window they are solved under.
+class Problem(contest.Problem):
+    """A collection or a pair of series, and the radius of the band they are warped in."""
 
-    Attributes
-    ----------
-    make : callable
-        ``make(seed, **size)`` gives an instance: a collection, or a pair of series.
-    full, small : tuple of (str, int)
-        The size that is timed, and one for compiling and for the estimate of the time.
-    window : int or None
-        Radius of the band.
-    """
-
-    make: Callable[..., Any]
-    full: tuple[tuple[str, int], ...]
-    small: tuple[tuple[str, int], ...]
     window: int | None = None
 
-    def instance(self, seed: int, *, small: bool = False) -> Any:
-        """Make the instance of one round."""
-        return self.make(seed, **dict(self.small if small else self.full))
 
-
-@dataclass(frozen=True)
-class Contender:
-    """One way to solve a problem.
-
-    Attributes
-    ----------
-    name : str
-        Unique within the group.
-    dtype : {"float32", "float64"}
-        What the series are given as.
-    prepare : callable
-        Converts an instance to the contender's layout; not timed.
-    solve : callable
-        The timed call.
-    costs : callable
-        Turns its result into sums of squared differences; not timed.
-    isa : str or None
-        The instruction set that coalign is held to; None for a peer.
-    threads : int
-        How many threads it may use.
-    verify : callable or None
-        ``verify(prepared, result)`` asserts what else the result holds; not timed.
-    """
-
-    name: str
-    dtype: str
-    prepare: Callable[[Any], Any]
-    solve: Callable[[Any], Any]
-    costs: Callable[[Any], NDArray[np.float64]]
-    isa: str | None = None
-    threads: int = 1
-    verify: Callable[[Any, Any], None] | None = None
-
-    @property
-    def peer(self) -> bool:
-        """Tell whether this is somebody else's library."""
-        return self.isa is None
-
-
-@dataclass(frozen=True)
-class Case:
-    """A benchmark group."""
-
-    name: str
-    problem: Problem
-    contenders: tuple[Contender, ...] = field(repr=False)
-
-
-def plain(result: Any) -> NDArray[np.float64]:
+def plain(prepared: Any, result: Any) -> NDArray[np.float64]:
     """Take the result as costs."""
     return np.asarray(result, dtype=np.float64)
 
 
-def squared(result: Any) -> NDArray[np.float64]:
+def squared(prepared: Any, result: Any) -> NDArray[np.float64]:
     """Undo a peer's square root."""
     return np.asarray(result, dtype=np.float64) ** 2
 
@@ -162,18 +83,6 @@ def cells(problem: Problem, instance: Any) -> int:
 # --- coalign -------------------------------------------------------------------------------------
 
 
-def timed_instruction_sets() -> tuple[str, ...]:
-    """Give the sets worth a row: the portable baseline only where the CPU has nothing better."""
-    available = tuple(coalign._execution.available())
-    return tuple(isa for isa in available if isa != "v2") or available
-
-
-def coalign_name(dtype: str, isa: str, threads: int) -> str:
-    """Name a contender of ours."""
-    suffix = "" if threads == 1 else f"-{threads}threads"
-    return f"coalign-{SHORT[dtype]}-{isa}{suffix}"
-
-
 def coalign_cdist(window: int | None, dtype: str, isa: str, threads: int = 1) -> Contender:
     """Solve a collection with ``coalign.dtw_cdist``."""
     return Contender(
@@ -190,11 +99,11 @@ def coalign_cdist(window: int | None, dtype: str, isa: str, threads: int = 1) ->
 def coalign_pair(dtype: str, isa: str, *, path: bool) -> Contender:
     """Solve one pair with ``coalign.dtw``."""
     return Contender(
-        name=coalign_name(dtype, isa, 1),
+        name=coalign_name(dtype, isa),
         dtype=dtype,
         prepare=lambda instance: as_dtype(instance, dtype),
         solve=lambda xy: coalign.dtw(*xy, path=path, threads=1),
-        costs=lambda warping: plain(warping.cost),
+        costs=lambda xy, warping: plain(xy, warping.cost),
         isa=isa,
         verify=(lambda xy, warping: check_path(xy, warping, TOLERANCE[dtype])) if path else None,
     )
@@ -253,7 +162,7 @@ def aeon_path() -> Contender:
         "float64",
         lambda instance: as_dtype(instance, "float64"),
         solve,
-        lambda result: plain(result[1]),
+        lambda xy, result: plain(xy, result[1]),
     )
 
 
@@ -313,11 +222,6 @@ def tslearn_cdist(window: int | None) -> Contender:
 
 
 # --- cases ---------------------------------------------------------------------------------------
-
-
-def ours(make: Callable[[str, str], Contender]) -> tuple[Contender, ...]:
-    """Give coalign in both dtypes with every instruction set worth timing."""
-    return tuple(make(dtype, isa) for isa in timed_instruction_sets() for dtype in TOLERANCE)
 
 
 def all_pairs(window: int | None, *more_peers: Contender) -> tuple[Contender, ...]:
@@ -395,33 +299,16 @@ CASES = (
 
 # --- answers -------------------------------------------------------------------------------------
 
-# Costs of seed 0 in float64, by problem: from the first peer that solved it, and from coalign.
-_peers_answer: dict[Problem, NDArray[np.float64]] = {}
-_our_answer: dict[Problem, NDArray[np.float64]] = {}
 
-
-def solve_once(problem: Problem, contender: Contender) -> Any:
-    """Solve the instance of seed 0."""
-    return contender.solve(contender.prepare(problem.instance(0)))
-
-
-def expected_costs(problem: Problem, contender: Contender) -> NDArray[np.float64]:
-    """Give somebody else's answer for seed 0: a peer's for coalign, coalign's for a peer."""
+def judge(problem: Problem, peer: bool) -> Contender:
+    """Give the contender that others are held to."""
     one_pair = problem.make is instances.pair
-    if contender.peer:
-        if problem not in _our_answer:
-            isa = coalign._execution.selected()
-            judge = (
-                coalign_pair("float64", isa, path=False)
-                if one_pair
-                else coalign_cdist(problem.window, "float64", isa)
-            )
-            _our_answer[problem] = judge.costs(solve_once(problem, judge))
-        return _our_answer[problem]
-    if problem not in _peers_answer:
-        judge = aeon_pair() if one_pair else aeon_cdist(problem.window)
-        _peers_answer[problem] = judge.costs(solve_once(problem, judge))
-    return _peers_answer[problem]
+    if peer:
+        return aeon_pair() if one_pair else aeon_cdist(problem.window)
+    isa = coalign._execution.selected()
+    if one_pair:
+        return coalign_pair("float64", isa, path=False)
+    return coalign_cdist(problem.window, "float64", isa)
 
 
 def check_path(xy: tuple[NDArray[Any], NDArray[Any]], warping: Any, rtol: float) -> None:
@@ -439,73 +326,9 @@ def check_path(xy: tuple[NDArray[Any], NDArray[Any]], warping: Any, rtol: float)
 
 # --- the benchmark -------------------------------------------------------------------------------
 
-
-def rounds_for(problem: Problem, contender: Contender) -> int:
-    """Compile on a small instance, time a second one, and give the rounds the full size gets."""
-    contender.solve(contender.prepare(problem.instance(0, small=True)))
-    small = problem.instance(1, small=True)
-    prepared = contender.prepare(small)
-    start = time.perf_counter()
-    contender.solve(prepared)
-    elapsed = time.perf_counter() - start
-    estimate = elapsed * cells(problem, problem.instance(0)) / cells(problem, small)
-    if contender.peer and estimate > SINGLE_ROUND_SECONDS:
-        return 1
-    fewest, most = ROUNDS
-    return min(most, max(fewest, int(BUDGET_SECONDS / estimate)))
+SUITE = contest.Suite("warping", CASES, cells, judge, TOLERANCE)
 
 
-@pytest.mark.parametrize(
-    ("case", "contender"),
-    [
-        pytest.param(case, contender, id=f"{case.name}-{contender.name}")
-        for case in CASES
-        for contender in case.contenders
-    ],
-)
+@pytest.mark.parametrize(("case", "contender"), SUITE.parameters())
 def test_warping(case: Case, contender: Contender, benchmark: Any) -> None:
-    """Time one contender on fresh data each round, and compare its answer with another's."""
-    problem = case.problem
-    if contender.threads > len(os.sched_getaffinity(0)):
-        pytest.skip("needs as many CPUs as threads")
-
-    benchmark.group = case.name
-    benchmark.extra_info.update(
-        suite=SUITE,
-        case=case.name,
-        contender=contender.name,
-        peer=contender.peer,
-        dtype=contender.dtype,
-        isa=contender.isa,
-        threads=contender.threads,
-        cells=cells(problem, problem.instance(0)),
-    )
-
-    def timed_answer() -> Any:
-        rounds = rounds_for(problem, contender)
-        # One full-size call outside the timing warms the caches and gives the answer; a slow
-        # peer's single timed round, whose seed is 0 as well, serves instead.
-        result = None if rounds == 1 else solve_once(problem, contender)
-        seeds = itertools.count()
-        timed = benchmark.pedantic(
-            contender.solve,
-            setup=lambda: ((contender.prepare(problem.instance(next(seeds))),), {}),
-            rounds=rounds,
-        )
-        return timed if result is None else result
-
-    if contender.isa is None:
-        result = timed_answer()
-    else:
-        with coalign._execution.forced(contender.isa):
-            assert coalign._execution.selected() == contender.isa
-            result = timed_answer()
-            if contender.verify is not None:
-                contender.verify(contender.prepare(problem.instance(0)), result)
-
-    costs = contender.costs(result)
-    if contender.peer and contender.dtype == "float64":
-        _peers_answer.setdefault(problem, costs)
-    np.testing.assert_allclose(
-        costs, expected_costs(problem, contender), rtol=TOLERANCE[contender.dtype], atol=0
-    )
+    SUITE.compete(case, contender, benchmark)
