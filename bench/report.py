@@ -4,6 +4,8 @@ One direction: the JSON of pytest-benchmark is cut down to a *record*, small eno
 free of anything that names a host; everything else is made from the record. Wherever a run is
 read, either kind of file will do.
 
+A record holds the benchmarks of one suite, and is compared with its own floors.
+
     python bench/report.py run.json                                    # full table, with floors
     python bench/report.py run.json --summary bench/results/warping.json
     python bench/report.py bench/results/warping.json --readme README.md
@@ -24,7 +26,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 SCHEMA = 1
 
@@ -33,9 +35,6 @@ SCHEMA = 1
 TOLERATED_LOSS = 0.15
 ROUNDING_SLACK = 1e-9
 
-# Floors against peers are set for AVX-512. AVX2 has half the lanes, at a clock that is often
-# higher; the other sets have no floor.
-ISA_SHARE = {"v4": 1.0, "v3": 0.55}
 ISA_NAMES = {"v2": "SSE4", "v3": "AVX2", "v4": "AVX-512"}
 
 SHORT = {"float64": "f64", "float32": "f32"}
@@ -59,13 +58,13 @@ class Benchmark:
     peer : bool
         Whether this is somebody else's library.
     dtype : {"float32", "float64"}
-        What the series were given as.
+        What the data were given as.
     isa : str or None
         Instruction set that coalign was held to; None for a peer.
     threads : int
         Threads it could use.
     cells : int
-        Lattice cells of the problem.
+        Lattice cells of the problem, or entries of its cost matrices.
     median : float
         Seconds, over the rounds.
     rounds : int
@@ -84,7 +83,7 @@ class Benchmark:
 
     @property
     def rate(self) -> float:
-        """Lattice cells per second."""
+        """Cells per second."""
         return self.cells / self.median
 
 
@@ -218,23 +217,57 @@ def load(path: Path) -> Record:
 
 @dataclass(frozen=True)
 class PeerFloor:
-    """At least ``minimum`` times as fast as the fastest of ``peers``, in the same case."""
+    """At least ``minimum`` times as fast as the fastest of ``peers``, in the same case.
+
+    Holds for what ran with ``threads``.
+    """
 
     minimum: float
     peers: tuple[str, ...]
+    threads: int = 1
 
 
 @dataclass(frozen=True)
 class OwnFloor:
     """At least ``minimum`` times the speed of our own benchmark of ``case`` with ``threads``.
 
-    ``per_cell`` compares cells per second instead of calls per second.
+    ``per_cell`` compares cells per second instead of calls per second. ``dtype`` is that of the
+    other benchmark, None for the same.
     """
 
     minimum: float
     case: str
     threads: int = 1
     per_cell: bool = False
+    dtype: str | None = None
+
+    def against(self, case: str) -> str:
+        """Say what a benchmark of ``case`` is compared with."""
+        if self.dtype is not None:
+            return f"{self.case}, {self.dtype}"
+        if self.case == case:
+            return "one thread"
+        return f"{self.case}{' per cell' if self.per_cell else ''}"
+
+
+Floor: TypeAlias = PeerFloor | OwnFloor
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What a suite is held to, by case and dtype.
+
+    Attributes
+    ----------
+    isa_share : dict of str to float
+        Floors against peers are set for AVX-512. This is the share of them that holds for each
+        instruction set; the others have no floor.
+    by_case : dict of (str, str) to tuple of PeerFloor or OwnFloor
+        All of them have to be met.
+    """
+
+    isa_share: dict[str, float]
+    by_case: dict[tuple[str, str], tuple[Floor, ...]]
 
 
 UNIFORM = "all pairs 100x512"
@@ -250,33 +283,106 @@ TWO_THREADS = "all pairs 100x512, two threads"
 # Multivariate: aeon in the layout of its own loaders; the full table shows the other layout too.
 AEON = ("aeon-f64", "aeon-f32")
 
-FLOORS: dict[tuple[str, str], PeerFloor | OwnFloor] = {
-    (UNIFORM, "float32"): PeerFloor(50, AEON),
-    (UNIFORM, "float64"): PeerFloor(22, AEON),
-    (BAND, "float32"): PeerFloor(30, (*AEON, "dtaidistance-f64")),
-    (BAND, "float64"): PeerFloor(14, (*AEON, "dtaidistance-f64")),
-    (RAGGED, "float32"): OwnFloor(0.75, UNIFORM, per_cell=True),
-    (RAGGED, "float64"): OwnFloor(0.75, UNIFORM, per_cell=True),
-    (PAIR, "float32"): PeerFloor(25, AEON),
-    (PAIR, "float64"): PeerFloor(11, AEON),
-    (PATH, "float32"): OwnFloor(0.5, PAIR),
-    (PATH, "float64"): OwnFloor(0.5, PAIR),
-    (THREE, "float32"): PeerFloor(15, AEON),
-    (SIXTY_FOUR, "float32"): PeerFloor(60, AEON),
-    (TWO_THREADS, "float32"): OwnFloor(1.8, TWO_THREADS),
-    (TWO_THREADS, "float64"): OwnFloor(1.8, TWO_THREADS),
+WARPING = Floors(
+    # AVX2 has half the lanes, at a clock that is often higher.
+    {"v4": 1.0, "v3": 0.55},
+    {
+        (UNIFORM, "float32"): (PeerFloor(50, AEON),),
+        (UNIFORM, "float64"): (PeerFloor(22, AEON),),
+        (BAND, "float32"): (PeerFloor(30, (*AEON, "dtaidistance-f64")),),
+        (BAND, "float64"): (PeerFloor(14, (*AEON, "dtaidistance-f64")),),
+        (RAGGED, "float32"): (OwnFloor(0.75, UNIFORM, per_cell=True),),
+        (RAGGED, "float64"): (OwnFloor(0.75, UNIFORM, per_cell=True),),
+        (PAIR, "float32"): (PeerFloor(25, AEON),),
+        (PAIR, "float64"): (PeerFloor(11, AEON),),
+        (PATH, "float32"): (OwnFloor(0.5, PAIR),),
+        (PATH, "float64"): (OwnFloor(0.5, PAIR),),
+        (THREE, "float32"): (PeerFloor(15, AEON),),
+        (SIXTY_FOUR, "float32"): (PeerFloor(60, AEON),),
+        (TWO_THREADS, "float32"): (OwnFloor(1.8, TWO_THREADS),),
+        (TWO_THREADS, "float64"): (OwnFloor(1.8, TWO_THREADS),),
+    },
+)
+
+SCIPY = ("scipy-f64",)
+SCIPY_LOOP = ("scipy-f32",)
+LAPX = ("lapjv-f64",)
+UNIFORM_COSTS = "uniform 1000x1000"
+CHANGED = "1 % of rows changed 2000x2000"
+# Of the squares, at 1000 and at 4000.
+SQUARES = {
+    "uniform": (6, 5),
+    "geometric": (6, 6),
+    "low rank": (40, 75),
+    "integers": (3, 1.5),
 }
+DETR = {100: (12,), 300: (15, 5), 600: (15,)}
+
+ASSIGNMENT = Floors(
+    # Where the costs come from memory, half the lanes lose less than half the speed.
+    {"v4": 1.0, "v3": 0.7},
+    {
+        **{
+            (f"{family} {n}x{n}", "float64"): (
+                PeerFloor(minimum, SCIPY),
+                *((PeerFloor(1.2, LAPX),) if family == "integers" else ()),
+            )
+            for family, minima in SQUARES.items()
+            for n, minimum in zip((1000, 4000), minima, strict=True)
+        },
+        **{
+            (case, "float32"): (OwnFloor(1.5, case, dtype="float64"),)
+            for case in (f"{family} 4000x4000" for family in SQUARES)
+        },
+        ("Machol-Wien 1000x1000", "float64"): (PeerFloor(5, SCIPY),),
+        ("a + b + U 1000x1000", "float64"): (PeerFloor(5, SCIPY),),
+        # The spread of the costs is what matters, not their size.
+        ("uniform + 1000 1000x1000", "float64"): (OwnFloor(1 / 1.2, UNIFORM_COSTS),),
+        **{
+            (f"208 problems 300x{columns}, two threads", "float32"): tuple(
+                PeerFloor(minimum, peers, threads=2)
+                for minimum, peers in zip(
+                    minima, (SCIPY_LOOP, ("lapjvx_batch-2threads-f32",)), strict=False
+                )
+            )
+            for columns, minima in DETR.items()
+        },
+        ("10,000 problems 8x8", "float32"): (PeerFloor(12, SCIPY_LOOP),),
+        ("5000 problems 20x40", "float32"): (PeerFloor(10, SCIPY_LOOP),),
+        ("64 problems 100x20", "float32"): (PeerFloor(5, SCIPY_LOOP),),
+        ("2000x2500 with a limit", "float64"): (PeerFloor(100, LAPX),),
+        (f"{CHANGED}, warm start", "float64"): (OwnFloor(5, CHANGED),),
+        (f"{CHANGED}, warm start", "float32"): (OwnFloor(5, CHANGED),),
+    },
+)
+
+FLOORS = {"warping": WARPING, "assignment": ASSIGNMENT}
+
+
+def floors_of(record: Record, benchmark: Benchmark) -> tuple[Floor, ...]:
+    """Give what a benchmark of ours is held to."""
+    suite = FLOORS.get(record.suite)
+    if benchmark.peer or suite is None:
+        return ()
+    return suite.by_case.get((benchmark.case, benchmark.dtype), ())
+
+
+def own_floor(record: Record, benchmark: Benchmark) -> OwnFloor | None:
+    """Give the floor that compares a benchmark with another of ours."""
+    own = (floor for floor in floors_of(record, benchmark) if isinstance(floor, OwnFloor))
+    return next(own, None)
 
 
 def fastest_peer(
     record: Record, benchmark: Benchmark, among: tuple[str, ...] | None = None
 ) -> Benchmark | None:
-    """Give the fastest peer of the same case that delivers at least the same precision."""
+    """Give the fastest peer of the same case with no less precision and no more threads."""
     peers = [
         other
         for other in record.benchmarks
         if other.peer
         and other.case == benchmark.case
+        and other.threads <= benchmark.threads
         and (among is None or other.contender in among)
         and (benchmark.dtype == "float32" or other.dtype == "float64")
     ]
@@ -302,7 +408,12 @@ class Verdict:
 
 def is_own_reference(benchmark: Benchmark, floor: OwnFloor) -> bool:
     """Tell whether the benchmark is what the floor compares others with."""
-    return (benchmark.case, benchmark.threads) == (floor.case, floor.threads)
+    dtype = floor.dtype or benchmark.dtype
+    return (benchmark.case, benchmark.threads, benchmark.dtype) == (
+        floor.case,
+        floor.threads,
+        dtype,
+    )
 
 
 def own_reference(record: Record, benchmark: Benchmark, floor: OwnFloor) -> Benchmark | None:
@@ -315,7 +426,7 @@ def own_reference(record: Record, benchmark: Benchmark, floor: OwnFloor) -> Benc
             for other in record.benchmarks
             if not other.peer
             and (other.case, other.threads) == (floor.case, floor.threads)
-            and (other.dtype, other.isa) == (benchmark.dtype, benchmark.isa)
+            and (other.dtype, other.isa) == (floor.dtype or benchmark.dtype, benchmark.isa)
         ),
         None,
     )
@@ -326,14 +437,17 @@ def quotient(benchmark: Benchmark, other: Benchmark, *, per_cell: bool = False) 
     return benchmark.rate / other.rate if per_cell else other.median / benchmark.median
 
 
-def verdict(record: Record, benchmark: Benchmark) -> Verdict | None:
-    """Hold a benchmark to its floor; None where it has none."""
-    floor = FLOORS.get((benchmark.case, benchmark.dtype))
-    if benchmark.peer or floor is None:
-        return None
+def verdicts(record: Record, benchmark: Benchmark) -> list[Verdict]:
+    """Hold a benchmark to its floors; empty where it has none."""
+    held = (hold(record, benchmark, floor) for floor in floors_of(record, benchmark))
+    return [verdict for verdict in held if verdict is not None]
+
+
+def hold(record: Record, benchmark: Benchmark, floor: Floor) -> Verdict | None:
+    """Hold a benchmark to one floor; None where that does not speak of it."""
     if isinstance(floor, PeerFloor):
-        share = ISA_SHARE.get(benchmark.isa or "")
-        if share is None:
+        share = FLOORS[record.suite].isa_share.get(benchmark.isa or "")
+        if share is None or benchmark.threads != floor.threads:
             return None
         peer = fastest_peer(record, benchmark, floor.peers)
         return Verdict(
@@ -344,13 +458,9 @@ def verdict(record: Record, benchmark: Benchmark) -> Verdict | None:
     if is_own_reference(benchmark, floor):
         return None
     other = own_reference(record, benchmark, floor)
-    if floor.case == benchmark.case:
-        against = "one thread"
-    else:
-        against = f"{floor.case}{' per cell' if floor.per_cell else ''}"
     return Verdict(
         minimum=floor.minimum,
-        against=against,
+        against=floor.against(benchmark.case),
         measured=quotient(benchmark, other, per_cell=floor.per_cell) if other else None,
     )
 
@@ -394,6 +504,9 @@ def caption(record: Record) -> str:
     )
 
 
+MET = {True: "yes", False: "**no**", None: "not measured"}
+
+
 def full_table(record: Record) -> str:
     """Give every benchmark, with its ratio to the fastest peer and its floor."""
     header = (
@@ -411,7 +524,7 @@ def full_table(record: Record) -> str:
     for case, benchmarks in record.cases().items():
         for benchmark in sorted(benchmarks, key=lambda b: b.peer):
             peer = None if benchmark.peer else fastest_peer(record, benchmark)
-            held = verdict(record, benchmark)
+            held = verdicts(record, benchmark)
             rows.append(
                 (
                     case,
@@ -422,9 +535,9 @@ def full_table(record: Record) -> str:
                     f"{format_number(quotient(benchmark, peer))} ({peer.contender})"
                     if peer
                     else "",
-                    f"≥ {format_number(held.minimum)} × {held.against}" if held else "",
-                    format_number(held.measured) if held and held.measured is not None else "",
-                    {True: "yes", False: "**no**", None: "not measured"}[held.met] if held else "",
+                    "; ".join(f"≥ {format_number(v.minimum)} × {v.against}" for v in held),
+                    "; ".join(format_number(v.measured) for v in held if v.measured is not None),
+                    "; ".join(MET[v.met] for v in held),
                 )
             )
     return markdown(header, rows, left=2) + "\n" + caption(record)
@@ -434,7 +547,7 @@ def best_rows(record: Record) -> Iterator[tuple[Benchmark, Benchmark, str]]:
     """Give what a user of this machine gets, what it is compared with, and the comparison's name.
 
     That is, of each case, coalign with the instruction set it selects by itself, against the
-    fastest peer; and where a case has no peer, against one thread.
+    fastest peer; and where a case has no peer, against what of our own its floor speaks of.
     """
     for benchmark in record.benchmarks:
         if benchmark.peer or benchmark.isa != record.machine["isa"]:
@@ -443,11 +556,11 @@ def best_rows(record: Record) -> Iterator[tuple[Benchmark, Benchmark, str]]:
         if peer is not None:
             yield benchmark, peer, peer.contender.rsplit("-", 1)[0]
             continue
-        floor = FLOORS.get((benchmark.case, benchmark.dtype))
-        if isinstance(floor, OwnFloor):
+        floor = own_floor(record, benchmark)
+        if floor is not None:
             other = own_reference(record, benchmark, floor)
             if other is not None:
-                yield benchmark, other, "coalign, one thread"
+                yield benchmark, other, f"coalign, {floor.against(benchmark.case)}"
 
 
 def short_table(record: Record) -> str:
@@ -516,8 +629,8 @@ def figures(
         peer = fastest_peer(reference, benchmark)
         if peer is not None:
             yield benchmark, record.find(peer.case, peer.contender), peer.contender, False
-        floor = FLOORS.get((benchmark.case, benchmark.dtype))
-        if isinstance(floor, OwnFloor):
+        floor = own_floor(record, benchmark)
+        if floor is not None:
             chosen = own_reference(reference, benchmark, floor)
             if chosen is not None:
                 other = record.find(chosen.case, chosen.contender)

@@ -109,7 +109,28 @@ def summarise(report: ModuleType, tmp_path: Path, entries: list[dict[str, Any]],
 def verdict_of(report: ModuleType, record: Any, case: str, contender: str) -> Any:
     benchmark = record.find(case, contender)
     assert benchmark is not None
-    return report.verdict(record, benchmark)
+    held = report.verdicts(record, benchmark)
+    assert len(held) <= 1
+    return held[0] if held else None
+
+
+def assignment_run(report: ModuleType, entries: list[tuple[str, str, float, int]]) -> Any:
+    """Give a record of assignments from cases, contenders, medians and threads."""
+    return report.record_from_raw(
+        raw_run(
+            [
+                entry(
+                    case,
+                    contender,
+                    median,
+                    isa=contender.split("-")[2] if contender.startswith("coalign") else None,
+                    threads=threads,
+                    suite="assignment",
+                )
+                for case, contender, median, threads in entries
+            ]
+        )
+    )
 
 
 def test_record_holds_ratios_to_the_fastest_peer(report: ModuleType, tmp_path: Path) -> None:
@@ -174,6 +195,91 @@ def test_floor_of_the_band_counts_both_peers_but_not_tslearn(report: ModuleType)
     assert held.measured == pytest.approx(15.0)
     benchmark = record.find(BAND, "coalign-f64-v4")
     assert report.fastest_peer(record, benchmark).contender == "tslearn-f64"
+
+
+def test_floors_are_those_of_the_suite(report: ModuleType) -> None:
+    record = report.record_from_raw(
+        raw_run(
+            [{**e, "extra_info": {**e["extra_info"], "suite": "other"}} for e in uniform_entries()]
+        )
+    )
+    assert verdict_of(report, record, UNIFORM, "coalign-f32-v4") is None
+    # The README's table needs none.
+    assert "| all pairs 100x512 | float32 | 100 ms |" in report.short_table(record)
+
+
+def test_every_floor_of_a_case_is_held(report: ModuleType) -> None:
+    record = assignment_run(
+        report,
+        [
+            ("integers 1000x1000", "scipy-f64", 2.8, 1),
+            ("integers 1000x1000", "lapjv-f64", 1.3, 1),
+            ("integers 1000x1000", "coalign-f64-v4", 1.0, 1),
+            ("integers 1000x1000", "coalign-f64-v3", 1.0, 1),
+        ],
+    )
+    v4, v3 = (
+        report.verdicts(record, record.find("integers 1000x1000", name))
+        for name in ("coalign-f64-v4", "coalign-f64-v3")
+    )
+    assert [(v.minimum, v.against, v.met) for v in v4] == [
+        (3, "scipy-f64", False),
+        (1.2, "lapjv-f64", True),
+    ]
+    assert [v.minimum for v in v3] == pytest.approx([2.1, 0.84])
+    assert "| ≥ 3.00 × scipy-f64; ≥ 1.20 × lapjv-f64 | 2.80; 1.30 | **no**; yes |" in (
+        report.full_table(record)
+    )
+
+
+@pytest.mark.parametrize(("median", "met"), [(0.66, True), (0.67, False)])
+def test_floor_of_float32_is_against_our_float64(
+    report: ModuleType, median: float, met: bool
+) -> None:
+    case = "uniform 4000x4000"
+    record = assignment_run(
+        report, [(case, "coalign-f64-v4", 1.0, 1), (case, "coalign-f32-v4", median, 1)]
+    )
+    held = verdict_of(report, record, case, "coalign-f32-v4")
+    assert (held.against, held.met) == ("uniform 4000x4000, float64", met)
+    assert held.measured == pytest.approx(1 / median)
+
+
+def test_floor_with_threads_speaks_of_those_only(report: ModuleType) -> None:
+    case = "208 problems 300x100, two threads"
+    record = assignment_run(
+        report,
+        [
+            (case, "scipy-f32", 12.0, 1),
+            (case, "lapjvh_batch-2threads-f32", 2.0, 2),
+            (case, "coalign-f32-v4", 1.9, 1),
+            (case, "coalign-f32-v4-2threads", 1.0, 2),
+        ],
+    )
+    assert verdict_of(report, record, case, "coalign-f32-v4") is None
+    assert verdict_of(report, record, case, "coalign-f32-v4-2threads").met is True
+    # One thread of ours is not compared with two of somebody else's.
+    one = report.fastest_peer(record, record.find(case, "coalign-f32-v4"))
+    two = report.fastest_peer(record, record.find(case, "coalign-f32-v4-2threads"))
+    assert (one.contender, two.contender) == ("scipy-f32", "lapjvh_batch-2threads-f32")
+
+
+def test_readme_row_of_a_warm_start_is_against_the_cold_one(report: ModuleType) -> None:
+    cold, warm = "1 % of rows changed 2000x2000", "1 % of rows changed 2000x2000, warm start"
+    record = assignment_run(
+        report, [(cold, "coalign-f64-v4", 1.0, 1), (warm, "coalign-f64-v4", 0.1, 1)]
+    )
+    assert f"| 100 ms | 10.0 | coalign, {cold} | 1.00 s | 10.0 |" in report.short_table(record)
+    assert verdict_of(report, record, warm, "coalign-f64-v4").met is True
+
+
+@pytest.mark.parametrize("suite", ["warping", "assignment"])
+def test_every_floor_speaks_of_a_case_of_its_suite(report: ModuleType, suite: str) -> None:
+    cases = (REPORT.parent / f"test_bench_{suite}.py").read_text(encoding="utf-8")
+    named = {case for case, _ in report.FLOORS[suite].by_case}
+    # Cases named by a loop over shapes are spelt in pieces there.
+    missing = [case for case in named if f'"{case}"' not in cases and "208 problems" not in case]
+    assert missing == []
 
 
 @pytest.mark.parametrize(("median", "met"), [(0.53, True), (0.54, False)])
