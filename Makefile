@@ -82,10 +82,14 @@ build/bench/ready: bench/requirements.txt bench/requirements-nodeps.txt
 	$(BENCH_PYTHON) -m pip install -q --no-deps -r bench/requirements-nodeps.txt
 	touch $@
 
+# One of them: make bench SUITES=assignment
+SUITES ?= warping assignment
 bench: build/bench/ready
 	$(BENCH_PYTHON) -m pip install -q .
-	$(BENCH_PYTHON) -m pytest bench -q --benchmark-json bench/latest.json
-	$(BENCH_PYTHON) bench/report.py bench/latest.json
+	for suite in $(SUITES); do \
+	  $(BENCH_PYTHON) -m pytest bench/test_bench_$$suite.py -q --benchmark-json bench/latest-$$suite.json && \
+	  $(BENCH_PYTHON) bench/report.py bench/latest-$$suite.json || exit 1; \
+	done
 
 # On a machine with a GPU, offline: build, test, check, measure. Packages that it lacks come from WHEELS=folder.
 RESULTS ?= bench/results

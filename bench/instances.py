@@ -1,8 +1,8 @@
 """The data that the benchmarks time: formulas and a seed, nothing downloaded.
 
 Every function takes a seed first; the same seed gives the same numbers. Values are float64 but
-already rounded to float32, so that contenders of either dtype see the same numbers and their
-answers can be compared.
+already rounded to float32, unless the function says otherwise, so that contenders of either dtype
+see the same numbers and their answers can be compared.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ Array: TypeAlias = NDArray[np.float64]
 
 # The first word of each seed sequence: two functions with the same seed must not share their noise.
 _RANDOM_WALKS, _WHITE_NOISE, _RAGGED, _PAIR, _MULTIVARIATE, _ORDER = range(6)
+_UNIFORM, _GEOMETRIC, _LOW_RANK, _INTEGERS, _OFFSETS, _CHANGES = range(6, 12)
 
 
 def _steps(stream: int, seed: int, shape: tuple[int, ...]) -> Array:
@@ -24,6 +25,9 @@ def _steps(stream: int, seed: int, shape: tuple[int, ...]) -> Array:
 
 def _round_to_float32(values: Array) -> Array:
     return values.astype(np.float32).astype(np.float64)
+
+
+# --- series --------------------------------------------------------------------------------------
 
 
 def random_walks(seed: int, n: int = 100, length: int = 512) -> Array:
@@ -73,3 +77,91 @@ def multivariate(seed: int, n: int = 100, length: int = 256, dimensions: int = 3
     x_k(t, d) = sum over s <= t of e_k(s, d), with e independent standard normal.
     """
     return _round_to_float32(_steps(_MULTIVARIATE, seed, (n, length, dimensions)).cumsum(axis=1))
+
+
+# --- costs of assignments ------------------------------------------------------------------------
+
+
+def uniform(seed: int, rows: int = 1000, columns: int = 1000) -> Array:
+    """Give independent costs.
+
+    c_ij ~ U(0, 1).
+    """
+    return uniform_batch(seed, 1, rows, columns)[0]
+
+
+def uniform_batch(seed: int, problems: int = 208, rows: int = 300, columns: int = 300) -> Array:
+    """Give a batch of independent costs, shape (problems, rows, columns).
+
+    c_bij ~ U(0, 1).
+    """
+    random = np.random.default_rng((_UNIFORM, seed))
+    return random.random((problems, rows, columns), np.float32).astype(np.float64)
+
+
+def uniform_far_from_zero(seed: int, rows: int = 1000, columns: int = 1000) -> Array:
+    """Give independent costs with a large common part, not rounded to float32.
+
+    c_ij ~ 1000 + U(0, 1). Rounded there would be 16,384 values left, and many ties.
+    """
+    random = np.random.default_rng((_UNIFORM, seed))
+    return 1000 + random.random((rows, columns))
+
+
+def geometric(seed: int, n: int = 1000) -> Array:
+    """Give the distances between two sets of points in the unit square.
+
+    c_ij = |p_i - q_j|, with p, q ~ U(0, 1)^2.
+    """
+    p, q = np.random.default_rng((_GEOMETRIC, seed)).random((2, 2, n, 1))
+    return _round_to_float32(np.hypot(*(p - np.swapaxes(q, 1, 2))))
+
+
+def low_rank(seed: int, n: int = 1000, rank: int = 4) -> Array:
+    """Give products of few factors.
+
+    c_ij = sum over k < rank of a_ik b_jk, with a, b ~ U(0, 1).
+    """
+    a, b = np.random.default_rng((_LOW_RANK, seed)).random((2, n, rank))
+    return _round_to_float32(a @ b.T)
+
+
+def integers(seed: int, n: int = 1000) -> Array:
+    """Give costs with many ties.
+
+    c_ij uniform over 0 .. 99.
+    """
+    return np.random.default_rng((_INTEGERS, seed)).integers(0, 100, (n, n)).astype(np.float64)
+
+
+def machol_wien(seed: int, n: int = 1000) -> Array:
+    """Give Machol and Wien's costs, the same for every seed.
+
+    c_ij = i j for i, j = 1 .. n.
+    """
+    factors = np.arange(1.0, n + 1)
+    return np.outer(factors, factors)
+
+
+def offsets(seed: int, n: int = 1000) -> Array:
+    """Give costs of which every assignment pays nearly the same.
+
+    c_ij = a_i + b_j + e_ij, with a, b ~ U(0, 100) and e ~ U(0, 1).
+    """
+    random = np.random.default_rng((_OFFSETS, seed))
+    a, b = 100 * random.random((2, n))
+    return _round_to_float32(a[:, None] + b + random.random((n, n)))
+
+
+def changed(seed: int, n: int = 2000, percent: int = 1) -> tuple[Array, Array]:
+    """Give costs before and after some rows were drawn anew.
+
+    c_ij ~ U(0, 1); after, a random n percent / 100 rows are drawn again.
+    """
+    random = np.random.default_rng((_CHANGES, seed))
+    before = uniform(seed, n, n)
+    after = before.copy()
+    count = n * percent // 100
+    drawn = random.random((count, n), np.float32)
+    after[random.choice(n, count, replace=False)] = drawn
+    return before, after
