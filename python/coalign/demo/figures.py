@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INK = "#1f2933"
-_PATH = "#d1495b"
+_PATH = _WRONG = "#d1495b"
+_RIGHT = "#2e8b57"
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -111,4 +112,32 @@ def confusions(panels: Sequence[tuple[str, npt.NDArray[np.int64]]]) -> bytes:
             yticks=range(counts.shape[0]),
         )
         axes.set_title(title, fontsize=11, color=_INK)
+    return _png(figure)
+
+
+def matches(
+    panels: Sequence[tuple[str, npt.NDArray[Any], npt.NDArray[np.bool_] | None]],
+) -> bytes:
+    """Draw rows of images, framed by whether they are right.
+
+    Parameters
+    ----------
+    panels : sequence of (str, array, array or None)
+        Titles, images (n, 8, 8), and for each image whether it is right; None draws no frames.
+
+    Returns
+    -------
+    bytes
+        The picture as a PNG file.
+    """
+    columns = len(panels[0][1])
+    figure = _figure(1.3 * columns, 1.45 * len(panels))
+    grid = figure.subplots(len(panels), columns, squeeze=False)
+    for row, (title, images, right) in zip(grid, panels, strict=True):
+        for k, (axes, image) in enumerate(zip(row, images, strict=True)):
+            axes.imshow(image, cmap="gray_r", vmin=0, vmax=16)
+            axes.set(xticks=[], yticks=[])
+            if right is not None:
+                axes.spines[:].set(color=_RIGHT if right[k] else _WRONG, linewidth=3)
+        row[0].set_title(title, fontsize=10, color=_INK, loc="left")
     return _png(figure)
