@@ -333,6 +333,8 @@ class Dense {
             }
             if (out_.col_of_row[i] >= 0) {
                 out_.row_dual[i] = at(i, j) - v_[j];
+                // Rounding may lift it over the limit, where it would prove nothing.
+                if (p_.has_limit && p_.limit < out_.row_dual[i]) out_.row_dual[i] = p_.limit;
             } else {
                 out_.row_dual[i] = p_.limit;
                 out_.col_of_row[i] = kFree;

@@ -150,7 +150,9 @@ class Assignment:
             limit = max(np.max(sign * np.asarray(row_dual, np.float64), initial=0.0), 0.0)
         prices = np.minimum(sign * np.asarray(col_dual, np.float64), 0)
         others = np.minimum(_least_reduced_costs(cost, prices, sign), limit)
-        return float((values - limit).sum() - (others - limit).sum() - prices.sum())
+        # Of a matched row the limit cancels: subtracted, a large one would swallow the costs.
+        free = np.delete(others, rows)
+        return float((values - others[rows]).sum() + (limit - free).sum() - prices.sum())
 
     def _is_batch(self) -> bool:
         return np.ndim(to_host(self.status)) > 0
