@@ -53,6 +53,8 @@ sys.meta_path.insert(0, Watch())
 import coalign
 coalign.dtw([0.0, 1.0], [0.0])
 coalign.dtw_cdist([[0.0, 1.0]])
+coalign.assign([[0.0, 1.0]], max_cost=float("inf")).gap([[0.0, 1.0]])
+coalign.linear_sum_assignment([[0.0, 1.0]])
 coalign.show_config("dicts")
 assert "coalign" in Watch.asked and "numpy" in Watch.asked
 print(sorted(Watch.asked & set({OPTIONAL})))
@@ -79,7 +81,7 @@ def modules() -> list[ModuleType]:
     """The package and its Python modules."""
     names = [info.name for info in pkgutil.iter_modules(coalign.__path__)]
     wanted = [name for name in names if name not in ("__main__", "_core", "_cuda", "demo")]
-    assert {"warping", "_config", "_validate"} <= set(wanted)
+    assert {"assignment", "warping", "_config", "_validate"} <= set(wanted)
     return [coalign, *(importlib.import_module(f"coalign.{name}") for name in wanted)]
 
 
@@ -93,7 +95,11 @@ def test_public_names_are_all_there_is() -> None:
     assert coalign.__all__ == sorted(coalign.__all__)
     assert len(set(coalign.__all__)) == len(coalign.__all__)
     submodules = {name for name, value in vars(coalign).items() if inspect.ismodule(value)}
-    assert {name for name in submodules if not name.startswith("_")} <= {"warping", "demo"}
+    assert {name for name in submodules if not name.startswith("_")} <= {
+        "assignment",
+        "warping",
+        "demo",
+    }
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
@@ -133,6 +139,7 @@ def public(kind: Callable[[Any], bool]) -> list[Any]:
 
 
 INSTANCES = {
+    "Assignment": lambda: coalign.assign([[0.0]]),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),
     "slanted": lambda: coalign.slanted(3),
 }
@@ -157,6 +164,9 @@ def test_results_are_frozen_and_have_slots(name: str) -> None:
 
 
 def test_results_are_compared_by_identity_and_windows_by_value() -> None:
+    found = coalign.assign([[0.0]])
+    assert found == found
+    assert found != coalign.assign([[0.0]])
     warping = coalign.dtw([0.0], [1.0])
     assert warping == warping
     assert warping != coalign.dtw([0.0], [1.0])
@@ -305,7 +315,7 @@ def described(section: str) -> list[str]:
 
 
 def test_there_is_much_to_document() -> None:
-    assert {"dtw", "dtw_cdist", "Warping", "Warping.check", "Warping.matrices"} <= set(documented())
+    assert {"assign", "Assignment.gap", "dtw", "Warping", "Warping.check"} <= set(documented())
 
 
 @pytest.mark.parametrize("name", documented())
@@ -350,13 +360,27 @@ def test_every_field_of_a_result_is_described_in_order(name: str) -> None:
     assert described(found.get("Attributes") or found["Parameters"]) == fields
 
 
-@pytest.mark.parametrize("name", ["dtw", "dtw_cdist", "slanted", "Warping.matrices", "show_config"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "assign",
+        "linear_sum_assignment",
+        "Assignment.pairs",
+        "Assignment.gap",
+        "dtw",
+        "dtw_cdist",
+        "slanted",
+        "Warping.matrices",
+        "show_config",
+    ],
+)
 def test_examples_are_given(name: str) -> None:
     assert ">>> " in sections(documented()[name])["Examples"]
 
 
 def test_a_method_names_its_source() -> None:
-    assert re.search(r"\(\d{4}\)", sections(coalign.dtw)["References"])
+    for function in (coalign.assign, coalign.dtw):
+        assert re.search(r"\(\d{4}\)", sections(function)["References"])
 
 
 def test_examples_run() -> None:
