@@ -275,6 +275,8 @@ def linear_sum_assignment(
     ValueError
         The matrix is not 2-D, or holds NaN or an infinity that forbids nothing, or no matching
         avoids the forbidden pairs.
+    TypeError
+        The matrix holds no real numbers.
 
     See Also
     --------
@@ -289,9 +291,7 @@ def linear_sum_assignment(
     """
     matrix = np.asarray(cost_matrix)
     if matrix.ndim != 2:
-        raise ValueError(f"expected a matrix (2-D array), got a {matrix.shape!r} array")
-    if matrix.dtype.kind not in "fiub":
-        raise ValueError(f"expected a matrix containing numerical entries, got {matrix.dtype}")
+        raise ValueError(f"expected a matrix (2-D array), got a {matrix.ndim} array")
     try:
         pairs = assign(matrix, maximize=bool(maximize)).pairs()
     except InfeasibleError:
@@ -307,35 +307,45 @@ def _prices(earlier: Assignment | None, batch: MatrixBatch, options: Options) ->
         return None
     if not isinstance(earlier, Assignment):
         raise TypeError(f"warm_start: expected an Assignment, got {type(earlier).__name__}")
-    parts = earlier.col_dual if isinstance(earlier.col_dual, list) else [earlier.col_dual]
-    prices = np.concatenate([to_host(part).reshape(-1) for part in parts])
-    room = batch.data.shape[-1] if isinstance(batch.data, np.ndarray) else 0
-    wanted = room * len(batch.rows) if room else int(batch.columns.sum())
-    if earlier.maximize != options.maximize or prices.size != wanted:
+    sides = [
+        [to_host(part) for part in (side if isinstance(side, list) else [side])]
+        for side in (earlier.row_dual, earlier.col_dual)
+    ]
+    shapes = [[part.shape for part in side] for side in sides]
+    if earlier.maximize != options.maximize or shapes != _dual_shapes(batch):
         raise ValueError("warm_start: expected an assignment of the same shape and direction")
+    prices = np.concatenate([part.reshape(-1) for part in sides[1]])
     square = (batch.rows == batch.columns).all()
     return prices if square and options.max_cost is None else None
+
+
+def _dual_shapes(batch: MatrixBatch) -> list[list[tuple[int, ...]]]:
+    """Return the shapes that the duals of a batch have: of its rows, and of its columns."""
+    if isinstance(batch.data, list):
+        return [[(int(count),) for count in side] for side in (batch.rows, batch.columns)]
+    lead = batch.data.shape[:1] if batch.is_batch else ()
+    return [[(*lead, room)] for room in batch.data.shape[1:]]
 
 
 def _as_result(outcome: Outcome, batch: MatrixBatch, options: Options) -> Assignment:
     """Give an outcome the kind and the batch axis of the input."""
     wrap = batch.kind.wrap
 
-    def by_problem(values: Array, counts: npt.NDArray[np.int64]) -> Any:
+    def by_problem(values: Array, counts: npt.NDArray[np.int64], axis: int) -> Any:
         if not isinstance(batch.data, np.ndarray):
             return [wrap(part.copy()) for part in np.split(values, np.cumsum(counts)[:-1])]
-        values = values.reshape(len(counts), -1) if len(counts) else values.reshape(0, 0)
+        values = values.reshape(len(counts), batch.data.shape[axis])
         return wrap(values) if batch.is_batch else wrap(values[0])
 
     def each(values: Array) -> Any:
         return wrap(values) if batch.is_batch else wrap(values[0])
 
     return Assignment(
-        by_problem(outcome.col_of_row, batch.rows),
-        by_problem(outcome.row_of_col, batch.columns),
+        by_problem(outcome.col_of_row, batch.rows, 1),
+        by_problem(outcome.row_of_col, batch.columns, 2),
         each(outcome.total),
-        by_problem(outcome.row_dual, batch.rows),
-        by_problem(outcome.col_dual, batch.columns),
+        by_problem(outcome.row_dual, batch.rows, 1),
+        by_problem(outcome.col_dual, batch.columns, 2),
         each(outcome.status),
         options.maximize,
         options.max_cost,
