@@ -64,3 +64,23 @@ def assert_same_bits(actual: Any, expected: Any, what: str = "") -> None:
         f"{what}: {wrong.size} of {ours.size} differ, the first at {wrong[0]}: "
         f"{actual.reshape(-1)[wrong[0]]!r} for {expected.reshape(-1)[wrong[0]]!r}"
     )
+
+
+#: What the library promises of a matching's total, relative to the sum of |cost| over its pairs:
+#: the solver compares sums of a few costs and duals, and takes one of two matchings for the better
+#: only where these roundings hide which is.
+PROMISED_TOTAL = {"float64": 1e-12, "float32": 1e-6}
+
+
+def total_tolerance(dtype: Any, paired: Any) -> float:
+    """Absolute error of the total over pairs of these costs, against the optimum."""
+    return PROMISED_TOTAL[np.dtype(dtype).name] * float(np.abs(np.asarray(paired, float)).sum())
+
+
+def dual_tolerance(dtype: Any, n: int, m: int) -> float:
+    """Error of one inequality of the duals, relative to the costs and duals around it.
+
+    A dual is changed once by each of at most n + m paths, by sums of two roundings each, whose
+    signs vary: 8 sqrt(n + m) of them are 4 standard deviations.
+    """
+    return 8 * float(np.sqrt(n + m + 1)) * float(np.finfo(dtype).eps)

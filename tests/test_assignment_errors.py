@@ -1,0 +1,567 @@
+"""Bad input to `assign` and `linear_sum_assignment`: refused in words, or solved right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.optimize import linear_sum_assignment as scipy_assignment
+
+from coalign import (
+    DeviceError,
+    InfeasibleError,
+    Status,
+    assign,
+    linear_sum_assignment,
+)
+from oracles.compare import assert_same_bits
+
+Array = npt.NDArray[Any]
+Call = Callable[[], Any]
+
+rng = np.random.default_rng(30)
+COST = rng.uniform(size=(4, 5))
+BATCH = rng.uniform(size=(3, 4, 5))
+SQUARE = rng.uniform(size=(4, 4))
+
+
+@contextmanager
+def refused(error: type[Exception], message: str) -> Iterator[None]:
+    """The block raises exactly this error with exactly these words."""
+    with pytest.raises(error) as caught:
+        yield
+    assert caught.type is error
+    assert str(caught.value) == message
+
+
+def put(array: Array, index: tuple[int, ...], value: float) -> Array:
+    """A copy with one element replaced."""
+    changed = array.copy()
+    changed[index] = value
+    return changed
+
+
+def table(*rows: tuple[str, Call, type[Exception], str]) -> Any:
+    """Parametrise a test over calls that are to be refused."""
+    cases = [pytest.param(call, error, message, id=name) for name, call, error, message in rows]
+    return pytest.mark.parametrize(("call", "error", "message"), cases)
+
+
+# Values
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("limit", [None, 0.5, math.inf])
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_value_that_is_no_cost_is_named_with_its_index(
+    value: float, maximize: bool, limit: float | None, dtype: str, threads: int
+) -> None:
+    # The infinity that forbids nothing.
+    value = value if maximize or math.isnan(value) else -value
+    options: dict[str, Any] = {"maximize": maximize, "threads": threads}
+    if limit is not None:
+        options["max_cost"] = -limit if maximize and math.isinf(limit) else limit
+    found = "NaN" if math.isnan(value) else str(value)
+    forbids = "-inf" if maximize else "+inf"
+    wanted = f"expected finite costs, or {forbids} to forbid a pair"
+    cost, batch = COST.astype(dtype), BATCH.astype(dtype)
+    places: list[tuple[str, Any]] = [
+        ("cost: {} at index (0, 0)", put(cost, (0, 0), value)),
+        ("cost: {} at index (2, 4)", put(cost, (2, 4), value)),
+        ("cost: {} at index (4, 2)", put(cost, (2, 4), value).T),
+        ("cost: {} at index (1, 3, 2)", put(batch, (1, 3, 2), value)),
+        ("cost: {} at index (2, 4, 0)", put(batch, (2, 0, 4), value).transpose(0, 2, 1)),
+        ("cost[2]: {} at index (3, 1)", [cost, cost.T, put(cost, (3, 1), value)]),
+        ("cost[0]: {} at index (4, 1)", (put(cost, (1, 4), value).T, cost)),
+    ]
+    for place, spoilt in places:
+        with refused(ValueError, f"{place.format(found)}; {wanted}"):
+            assign(spoilt, **options)
+
+
+def test_the_first_of_several_is_named() -> None:
+    wanted = "expected finite costs, or +inf to forbid a pair"
+    spoilt = put(put(COST, (3, 0), math.nan), (2, 4), math.nan)
+    with refused(ValueError, f"cost: NaN at index (2, 4); {wanted}"):
+        assign(spoilt)
+    with refused(ValueError, f"cost[1]: NaN at index (2, 4); {wanted}"):
+        assign([COST, spoilt, spoilt], threads=2)
+    # A bad value goes before a problem that has no matching.
+    with refused(ValueError, f"cost[1]: NaN at index (2, 4); {wanted}"):
+        assign([np.full((2, 2), np.inf), spoilt])
+
+
+# Shapes, dtypes, kinds
+
+
+@table(
+    ("0-D", lambda: assign(3.0), ValueError, "cost: expected a 2-D or 3-D array, got shape ()"),
+    (
+        "1-D",
+        lambda: assign([1.0, 2.0, 3.0]),
+        ValueError,
+        "cost: expected a 2-D or 3-D array, got shape (3,)",
+    ),
+    (
+        "4-D",
+        lambda: assign(np.zeros((1, 2, 3, 4))),
+        ValueError,
+        "cost: expected a 2-D or 3-D array, got shape (1, 2, 3, 4)",
+    ),
+    (
+        "1-D item",
+        lambda: assign([COST, COST[0]]),
+        ValueError,
+        "cost[1]: expected a 2-D array, got shape (5,)",
+    ),
+    (
+        "3-D item",
+        lambda: assign([BATCH]),
+        ValueError,
+        "cost[0]: expected a 2-D array, got shape (3, 4, 5)",
+    ),
+    (
+        "item that is no array",
+        lambda: assign([COST, "cost"]),
+        TypeError,
+        "cost[1]: expected an array like the other items, got str",
+    ),
+    (
+        "complex",
+        lambda: assign(COST.astype(complex)),
+        TypeError,
+        "cost: expected a real numeric dtype of at most 64 bits, got complex128",
+    ),
+    (
+        "object",
+        lambda: assign(COST.astype(object)),
+        TypeError,
+        "cost: expected a real numeric dtype of at most 64 bits, got object",
+    ),
+    (
+        "strings",
+        lambda: assign([["a", "b"]]),
+        TypeError,
+        "cost: expected a real numeric dtype of at most 64 bits, got <U1",
+    ),
+    (
+        "complex item",
+        lambda: assign([COST, COST.astype(complex)]),
+        TypeError,
+        "cost[1]: expected a real numeric dtype of at most 64 bits, got complex128",
+    ),
+    (
+        "masked",
+        lambda: assign(np.ma.masked_array(COST)),
+        TypeError,
+        "cost: expected a plain array, got a masked one; fill it first",
+    ),
+    (
+        "None",
+        lambda: assign(None),
+        TypeError,
+        "cost: expected a real numeric array, got NoneType",
+    ),
+    (
+        "lengths of one matrix",
+        lambda: assign(COST, row_lengths=[4]),
+        ValueError,
+        "row_lengths: only a padded batch takes lengths, and cost is one matrix",
+    ),
+    (
+        "lengths of a list",
+        lambda: assign([COST], col_lengths=[4]),
+        ValueError,
+        "col_lengths: only a padded batch takes lengths, and cost is a list",
+    ),
+    (
+        "too few lengths",
+        lambda: assign(BATCH, row_lengths=[4, 4]),
+        ValueError,
+        "row_lengths: expected shape (3,), got (2,)",
+    ),
+    (
+        "a length past the columns",
+        lambda: assign(BATCH, col_lengths=[5, 6, 5]),
+        ValueError,
+        "col_lengths: expected lengths from 0 to 5, got 6 at index 1",
+    ),
+    (
+        "a length below zero",
+        lambda: assign(BATCH, row_lengths=[4, 4, -1]),
+        ValueError,
+        "row_lengths: expected lengths from 0 to 4, got -1 at index 2",
+    ),
+    (
+        "lengths that are no integers",
+        lambda: assign(BATCH, row_lengths=[4.0, 4.0, 4.0]),
+        TypeError,
+        "row_lengths: expected integers, got dtype float64",
+    ),
+)
+def test_shapes_dtypes_and_kinds(call: Call, error: type[Exception], message: str) -> None:
+    with refused(error, message):
+        call()
+
+
+# Options
+
+
+@table(
+    (
+        "max_cost NaN",
+        lambda: assign(COST, max_cost=math.nan),
+        ValueError,
+        "max_cost: expected a number, got NaN",
+    ),
+    (
+        "max_cost that is no number",
+        lambda: assign(COST, max_cost="1"),
+        TypeError,
+        "max_cost: expected a number, got str",
+    ),
+    (
+        "max_cost past every float",
+        lambda: assign(COST, max_cost=10**400),
+        ValueError,
+        "max_cost: expected a number that a float can hold",
+    ),
+    (
+        "max_cost that asks for no pair",
+        lambda: assign(COST, max_cost=-math.inf),
+        ValueError,
+        "max_cost: expected a number or inf",
+    ),
+    (
+        "max_cost that asks for no pair, maximised",
+        lambda: assign(COST, max_cost=math.inf, maximize=True),
+        ValueError,
+        "max_cost: expected a number or -inf",
+    ),
+    (
+        "maximize",
+        lambda: assign(COST, maximize=1),  # type: ignore[arg-type]
+        TypeError,
+        "maximize: expected a bool, got int",
+    ),
+    (
+        "no threads",
+        lambda: assign(COST, threads=0),
+        ValueError,
+        "threads: expected at least 1, got 0",
+    ),
+    (
+        "half a thread",
+        lambda: assign(COST, threads=1.5),  # type: ignore[arg-type]
+        TypeError,
+        "threads: expected None or an integer, got float",
+    ),
+    (
+        "device",
+        lambda: assign(COST, device="gpu"),
+        ValueError,
+        """device: expected None, "cpu", "cuda" or "auto", got 'gpu'""",
+    ),
+    (
+        "cuda",
+        lambda: assign(COST, device="cuda"),
+        DeviceError,
+        'device: "cuda" was asked for, and assign runs on the CPU only',
+    ),
+    (
+        "warm_start that is none",
+        lambda: assign(COST, warm_start=COST),  # type: ignore[arg-type]
+        TypeError,
+        "warm_start: expected an Assignment, got ndarray",
+    ),
+)
+def test_options(call: Call, error: type[Exception], message: str) -> None:
+    with refused(error, message):
+        call()
+
+
+def test_options_that_are_taken() -> None:
+    plain = assign(COST)
+    for options in (
+        {"maximize": np.False_},
+        {"threads": np.int64(2)},
+        {"device": "cpu"},
+        {"device": "auto"},
+        {"warm_start": plain},
+    ):
+        found = assign(COST, **options)  # type: ignore[arg-type]
+        assert found.col_of_row.tolist() == plain.col_of_row.tolist()
+        assert type(found.maximize) is bool
+    assert type(assign(COST, max_cost=np.float32(0.5)).max_cost) is float
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "options"),
+    [
+        (SQUARE, rng.uniform(size=(5, 5)), {}),
+        (COST, rng.uniform(size=(5, 5)), {}),
+        (rng.uniform(size=(2, 4)), SQUARE, {}),
+        (SQUARE, SQUARE, {"maximize": True}),
+        (BATCH, COST, {}),
+        (np.stack([SQUARE] * 2), rng.uniform(size=(4, 4, 4)), {}),
+        ([SQUARE], [SQUARE, SQUARE], {}),
+        ([SQUARE[:3, :3], SQUARE], [SQUARE, SQUARE[:3, :3]], {}),
+        (np.stack([SQUARE]), SQUARE, {}),
+    ],
+    ids=[
+        "larger",
+        "as wide",
+        "taller",
+        "direction",
+        "one of a batch",
+        "batch",
+        "list",
+        "order",
+        "kind",
+    ],
+)
+def test_a_warm_start_of_another_shape_is_refused(
+    earlier: Any, later: Any, options: dict[str, Any]
+) -> None:
+    start = assign(earlier)
+    wanted = "warm_start: expected an assignment of the same shape and direction"
+    with refused(ValueError, wanted):
+        assign(later, warm_start=start, **options)
+
+
+def test_check_names_the_problem() -> None:
+    found = assign(BATCH)
+    assert found.check() is found
+    status = np.array([0, 0, Status.INFEASIBLE], np.int32)
+    with refused(InfeasibleError, "problem 2: no matching"):
+        replace(found, status=status).check()
+    with refused(InfeasibleError, "problem 0: no matching"):
+        replace(assign(COST), status=np.int32(Status.INFEASIBLE)).check()
+
+
+def test_the_gap_of_other_costs_is_refused() -> None:
+    found = assign(BATCH)
+    for other in (BATCH[:2], BATCH[:, :3], COST, [COST, COST]):
+        with refused(ValueError, "cost: expected the shape that was solved"):
+            found.gap(other)
+
+
+# What is taken
+
+
+@pytest.mark.parametrize(
+    ("dtype", "computed"),
+    [
+        ("float16", "float32"),
+        ("float32", "float32"),
+        ("float64", "float64"),
+        (">f4", "float32"),
+        (">f8", "float64"),
+        ("bool", "float64"),
+        ("uint8", "float64"),
+        ("int32", "float64"),
+        ("int64", "float64"),
+    ],
+)
+def test_every_real_dtype_is_computed_in_its_own(dtype: str, computed: str) -> None:
+    cost = np.array([[1, 0, 1], [0, 0, 1]]).astype(dtype)
+    for given in (cost, np.stack([cost] * 2), [cost, cost]):
+        found = assign(given)
+        duals = found.col_dual[0] if isinstance(found.col_dual, list) else found.col_dual
+        assert duals.dtype == computed
+        assert np.ravel(found.total).tolist() in ([0.0], [0.0, 0.0])
+        assert np.asarray(found.total).dtype == np.float64
+    mixed = assign([cost, cost.astype(np.float64)])
+    assert [duals.dtype for duals in mixed.row_dual] == [np.float64] * 2
+    assert assign(cost, max_cost=math.inf).row_dual.dtype == np.float64
+
+
+def test_lists_of_numbers_are_arrays() -> None:
+    assert assign([[4, 1, 3], [2, 0, 5], [3, 2, 2]]).col_of_row.tolist() == [1, 0, 2]
+    assert assign([[[1, 0], [0, 1]], [[0, 1], [1, 0]]]).col_of_row.tolist() == [[1, 0], [0, 1]]
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "Fortran": np.asfortranarray,
+    "reversed rows": lambda a: a[::-1].copy()[::-1],
+    "reversed columns": lambda a: a[:, ::-1].copy()[:, ::-1],
+    "every third column": lambda a: np.repeat(a, 3, axis=1)[:, ::3],
+    "every second row": lambda a: np.repeat(a, 2, axis=0)[::2],
+    "transposed": lambda a: a.T.copy().T,
+    "both reversed": lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
+    "byte-swapped": lambda a: a.astype(a.dtype.newbyteorder()),
+    "unaligned": lambda a: np.frombuffer(
+        b"x" + a.tobytes(), a.dtype, offset=1, count=a.size
+    ).reshape(a.shape),
+    "strides of half elements": lambda a: _in_records(a),
+}
+
+
+def _in_records(a: Array) -> Array:
+    """A field of records of an odd size: strides of no whole elements."""
+    records = np.zeros(a.shape, [("value", a.dtype), ("tail", "u1", (a.itemsize // 2,))])
+    records["value"] = a
+    return records["value"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 7), (6, 19), (40, 17), (35, 35)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_layout_changes_no_bit(layout: str, shape: tuple[int, int], dtype: str) -> None:
+    cost = np.random.default_rng(shape).normal(size=shape).astype(dtype)
+    laid_out = LAYOUTS[layout](cost)
+    for options in ({}, {"max_cost": 0.1}, {"maximize": True}):
+        plain = assign(cost, **options)  # type: ignore[arg-type]
+        for field in ("col_of_row", "row_of_col", "row_dual", "col_dual", "total"):
+            found = getattr(assign(laid_out, **options), field)  # type: ignore[arg-type]
+            assert_same_bits(found, getattr(plain, field), field)
+            (batched,) = getattr(assign([laid_out], **options), field)  # type: ignore[arg-type]
+            assert_same_bits(batched, getattr(plain, field), field)
+
+
+def test_views_that_repeat_elements_are_read_as_they_are() -> None:
+    row = np.array([3.0, 1.0, 2.0])
+    by_rows = assign(np.broadcast_to(row, (2, 3)))
+    assert by_rows.total == 3.0
+    assert sorted(by_rows.col_of_row.tolist()) == [1, 2]
+    assert assign(np.broadcast_to(row[:, np.newaxis], (3, 2))).total == 3.0
+    assert assign(np.broadcast_to(4.0, (5, 3))).total == 12.0
+    assert assign(np.broadcast_to(COST, (3, 4, 5))).total.tolist() == [assign(COST).total] * 3
+
+
+def test_inputs_are_never_written() -> None:
+    cost = BATCH.copy()
+    cost.flags.writeable = False
+    start = assign(SQUARE)
+    before = [getattr(start, field).copy() for field in ("row_dual", "col_dual", "col_of_row")]
+    for options in ({}, {"maximize": True}, {"max_cost": 0.3}):
+        assign(cost, **options)  # type: ignore[arg-type]
+        assign([*cost], **options)  # type: ignore[arg-type]
+    assert_same_bits(cost, BATCH)
+    assign(rng.uniform(size=(4, 4)), warm_start=start)
+    for field, value in zip(("row_dual", "col_dual", "col_of_row"), before, strict=True):
+        assert_same_bits(getattr(start, field), value)
+
+
+# Nothing to match
+
+
+@pytest.mark.parametrize("options", [{}, {"maximize": True}, {"max_cost": 1.0}, {"threads": 2}])
+@pytest.mark.parametrize("shape", [(0, 0), (0, 4), (4, 0)])
+def test_a_side_without_items_has_no_pairs(shape: tuple[int, int], options: dict[str, Any]) -> None:
+    found = assign(np.zeros(shape), **options)
+    assert found.total == 0.0
+    assert found.status == Status.OK
+    assert found.col_of_row.tolist() == [-1] * shape[0]
+    assert found.row_of_col.tolist() == [-1] * shape[1]
+    # Unmatched rows have the limit for a dual.
+    assert found.row_dual.tolist() == [options.get("max_cost", 0.0)] * shape[0]
+    assert found.col_dual.tolist() == [0.0] * shape[1]
+    assert found.pairs().shape == (0, 2)
+    assert found.gap(np.zeros(shape)) == 0.0
+    batch = assign(np.zeros((2, *shape)), **options)
+    assert batch.total.tolist() == [0.0, 0.0]
+    assert batch.col_of_row.shape == (2, shape[0])
+    assert batch.row_of_col.shape == (2, shape[1])
+    listed = assign([np.zeros(shape), np.ones((1, 1)) / 2], **options)
+    assert listed.total.tolist() == [0.0, 0.5] if options != {"maximize": True} else True
+    assert [len(columns) for columns in listed.col_of_row] == [shape[0], 1]
+
+
+@pytest.mark.parametrize("options", [{}, {"max_cost": 1.0}, {"max_cost": math.inf}])
+def test_no_problems_give_no_results(options: dict[str, Any]) -> None:
+    found = assign(np.zeros((0, 4, 5), np.float32), **options)
+    assert found.total.shape == found.status.shape == (0,)
+    assert found.col_of_row.shape == (0, 4)
+    assert found.row_of_col.shape == (0, 5)
+    assert found.row_dual.shape == (0, 4)
+    assert found.pairs() == []
+    assert found.check() is found
+
+
+def test_padding_is_never_read_and_is_marked() -> None:
+    costs = [rng.normal(size=shape) for shape in ((3, 5), (5, 2), (0, 4), (4, 0), (5, 5))]
+    rows, columns = ([c.shape[axis] for c in costs] for axis in (0, 1))
+    for filling in (math.nan, -math.inf, -1e300):
+        batch = np.full((5, 5, 5), filling)
+        for padded, cost in zip(batch, costs, strict=True):
+            padded[: cost.shape[0], : cost.shape[1]] = cost
+        for options in ({}, {"max_cost": 0.2}, {"max_cost": math.inf}):
+            found = assign(batch, row_lengths=rows, col_lengths=columns, **options)  # type: ignore[arg-type]
+            listed = assign(costs, **options)  # type: ignore[arg-type]
+            assert_same_bits(found.total, listed.total)
+            for p, cost in enumerate(costs):
+                n, m = cost.shape
+                for field, count, empty in (
+                    ("col_of_row", n, -1),
+                    ("row_of_col", m, -1),
+                    ("row_dual", n, 0),
+                    ("col_dual", m, 0),
+                ):
+                    values = getattr(found, field)[p]
+                    assert_same_bits(values[:count], getattr(listed, field)[p], field)
+                    assert (values[count:] == empty).all()
+    np.testing.assert_array_equal([len(pairs) for pairs in assign(costs).pairs()], [3, 2, 0, 0, 5])
+
+
+# SciPy's signature
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_linear_sum_assignment_is_scipys(maximize: bool) -> None:
+    local = np.random.default_rng(7)
+    for shape in ((1, 1), (3, 8), (8, 3), (30, 30), (0, 3), (3, 0), (0, 0)):
+        for dtype in ("float64", "float32", "int32", "uint8", "bool"):
+            cost = (100 * local.normal(size=shape)).astype(dtype)
+            rows, columns = linear_sum_assignment(cost, maximize)
+            wanted_rows, wanted_columns = scipy_assignment(cost, maximize)
+            assert rows.dtype == columns.dtype == np.int64
+            assert rows.shape == columns.shape == wanted_rows.shape
+            assert rows.tolist() == wanted_rows.tolist()
+            ours = math.fsum(cost[rows, columns].astype(float))
+            theirs = math.fsum(cost[wanted_rows, wanted_columns].astype(float))
+            assert math.isclose(ours, theirs, rel_tol=1e-6 if dtype == "float32" else 1e-12)
+    assert linear_sum_assignment(np.ones((5, 5)))[1].tolist() == [0, 1, 2, 3, 4]
+    assert linear_sum_assignment(cost_matrix=[[1, 2]], maximize=True)[1].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        [1, 2, 3],
+        np.zeros((2, 2, 2)),
+        3.0,
+        [[1.0, math.nan]],
+        [[1.0, -math.inf]],
+        [[1.0, math.inf], [2.0, math.inf]],
+        np.full((3, 4), math.inf),
+    ],
+    ids=str,
+)
+def test_linear_sum_assignment_refuses_what_scipy_refuses_in_its_words(cost: Any) -> None:
+    for maximize in (False, True):
+        given_cost = cost
+        if maximize and np.asarray(cost).dtype.kind == "f":
+            given_cost = -np.asarray(cost)
+        with pytest.raises(ValueError, match=r".") as wanted:
+            scipy_assignment(given_cost, maximize=maximize)
+        with refused(ValueError, str(wanted.value)):
+            linear_sum_assignment(given_cost, maximize=maximize)
+
+
+@pytest.mark.parametrize("dtype", [complex, object])
+def test_linear_sum_assignment_refuses_what_is_not_real_as_scipy_does(dtype: Any) -> None:
+    cost = np.zeros((2, 2), dtype)
+    with pytest.raises(TypeError):
+        scipy_assignment(cost)
+    wanted = f"expected a real numeric dtype of at most 64 bits, got {cost.dtype}"
+    with refused(TypeError, f"cost: {wanted}"):
+        linear_sum_assignment(cost)

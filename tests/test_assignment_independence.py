@@ -1,0 +1,163 @@
+"""A matching depends on its own problem alone: not on threads, neighbours or memory layout."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coalign import Assignment, _execution, assign
+from oracles.compare import assert_same_bits
+from oracles.instances import COST_FAMILIES, Array, make_costs
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "maximised": {"maximize": True},
+    "limit": {"max_cost": 0.5},
+    "as many as can be": {"max_cost": math.inf},
+}
+
+
+def make_collection(seed: int, count: int, largest: int, dtype: Any) -> list[Array]:
+    """Problems of every shape and family: of each, another number of rows is hard to match."""
+    rng = np.random.default_rng(seed)
+    shapes = rng.integers(0, largest + 1, (count, 2)).tolist()
+    names = [name for name in COST_FAMILIES if name != "sparse"]
+    return [
+        make_costs(names[i % len(names)], n, m, np.dtype(dtype).name, i)
+        for i, (n, m) in enumerate(shapes)
+    ]
+
+
+def parts(found: Assignment) -> dict[str, list[Array]]:
+    """The arrays of a result, one to a problem for those that are lists."""
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    names = ("col_of_row", "row_of_col", "total", "row_dual", "col_dual", "status")
+    return {
+        name: values[name] if isinstance(values[name], list) else [values[name]] for name in names
+    }
+
+
+def assert_same_assignment(ours: Assignment, theirs: Assignment, what: str = "") -> None:
+    mine, others = parts(ours), parts(theirs)
+    for name in mine:
+        for my, other in zip(mine[name], others[name], strict=True):
+            assert_same_bits(my, other, f"{what} {name}")
+
+
+def run_on_threads(call: Callable[[int], Any], threads: int, isa: str) -> Any:
+    """The call's result, once two workers have each taken a task, where there may be two.
+
+    On a busy machine one may start so late that it finds all tasks done: one try is too few.
+    """
+    wanted = min(threads, 2)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with _execution.forced(isa, work_per_thread=0) as runs:
+            result = call(threads)
+        assert {run.isa for run in runs} == {isa}
+        assert max(run.workers for run in runs) <= threads
+        if min(run.workers for run in runs) >= wanted:
+            return result
+    pytest.fail(f"{wanted} workers never shared the work: {runs}")
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_threads_and_neighbours_change_no_bit(
+    options: dict[str, Any], isa: str, dtype: np.dtype
+) -> None:
+    if math.inf in options.values():
+        pytest.xfail("the limit that stands for inf is the largest of the batch's")
+    costs = make_collection(0, 120, 70, dtype)
+
+    def call(threads: int) -> Assignment:
+        return assign(costs, threads=threads, **options)
+
+    one = run_on_threads(call, 1, isa)
+    for threads in (2, 3):
+        assert_same_assignment(run_on_threads(call, threads, isa), one, f"{threads} threads")
+    with _execution.forced(isa):
+        backwards = assign(costs[::-1], **options)
+        for p, cost in enumerate(costs):
+            alone = assign(cost, **options)
+            for name, values in parts(alone).items():
+                assert_same_bits(values[0], getattr(one, name)[p], f"{name} of {cost.shape}")
+                assert_same_bits(values[0], getattr(backwards, name)[-1 - p], name)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_a_padded_batch_has_the_bits_of_a_list(
+    options: dict[str, Any], isa: str, dtype: np.dtype
+) -> None:
+    costs = make_collection(1, 40, 35, dtype)
+    batch = np.full((40, 37, 36), np.nan, dtype)
+    for padded, cost in zip(batch, costs, strict=True):
+        padded[: cost.shape[0], : cost.shape[1]] = cost
+    rows, columns = ([cost.shape[axis] for cost in costs] for axis in (0, 1))
+    with _execution.forced(isa, work_per_thread=0):
+        listed = assign(costs, threads=2, **options)
+        found = assign(batch, row_lengths=rows, col_lengths=columns, threads=2, **options)
+    assert_same_bits(found.total, listed.total)
+    assert_same_bits(found.status, listed.status)
+    for p, (n, m) in enumerate(zip(rows, columns, strict=True)):
+        for name, count in (
+            ("col_of_row", n),
+            ("row_dual", n),
+            ("row_of_col", m),
+            ("col_dual", m),
+        ):
+            assert_same_bits(getattr(found, name)[p][:count], getattr(listed, name)[p], name)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 7), (30, 45), (45, 30), (64, 17)])
+def test_a_rectangle_has_the_bits_of_its_transpose(
+    n: int, m: int, isa: str, dtype: np.dtype
+) -> None:
+    # Without a limit it is the shorter side that is matched, whichever axis that is.
+    for family in ("normal", "plane", "0 to 99"):
+        cost = make_costs(family, n, m, dtype.name)
+        with _execution.forced(isa):
+            found, turned = assign(cost), assign(cost.T)
+        assert_same_bits(found.col_of_row, turned.row_of_col)
+        assert_same_bits(found.row_of_col, turned.col_of_row)
+        assert_same_bits(found.row_dual, turned.col_dual)
+        assert_same_bits(found.col_dual, turned.row_dual)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_many_tiny_problems_have_the_bits_of_each_alone(
+    options: dict[str, Any], isa: str, dtype: np.dtype
+) -> None:
+    if math.inf in options.values():
+        pytest.xfail("the limit that stands for inf is the largest of the batch's")
+    costs = np.random.default_rng(3).normal(size=(3000, 4, 5)).astype(dtype)
+    found = run_on_threads(lambda threads: assign(costs, threads=threads, **options), 2, isa)
+    with _execution.forced(isa):
+        for p in range(0, 3000, 37):
+            alone = assign(costs[p], **options)
+            for name, values in parts(alone).items():
+                assert_same_bits(values[0], getattr(found, name)[p], name)
+
+
+def test_repeated_calls_give_the_same_bits(isa: str, dtype: np.dtype) -> None:
+    costs = make_collection(2, 20, 60, dtype)
+    with _execution.forced(isa):
+        first = assign(costs)
+        for _ in range(5):
+            assert_same_assignment(assign(costs), first)
+
+
+@pytest.mark.parametrize("family", COST_FAMILIES)
+def test_instruction_sets_agree_on_the_total(family: str, dtype: np.dtype) -> None:
+    cost = make_costs(family, 50, 50, dtype.name)
+    totals = []
+    for name in _execution.available():
+        with _execution.forced(name):
+            totals.append(float(assign(cost).total))
+    relative = 1e-6 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(totals, totals[0], rtol=relative)
