@@ -42,6 +42,7 @@ class Dense {
         clear();
         const bool square = p_.rows == p_.columns && !p_.has_limit;
         if (warm && !square) std::memset(v_, 0, static_cast<std::size_t>(p_.columns) * sizeof(T));
+        if (warm && square && !bound_prices()) return stopped();
         // The first of these sees every cost, and stops at one that is none.
         const Outcome first = square && !warm ? reduce_columns() : take_tight_columns<true>();
         if (first.status != Status::ok || first.stopped) return first;
@@ -84,6 +85,27 @@ class Dense {
     void match(std::int64_t i, std::int64_t j) {
         out_.col_of_row[i] = j;
         out_.row_of_col[j] = i;
+    }
+
+    // Beside prices far beyond the costs these would lose their digits; and any prices will do to start from.
+    bool bound_prices() {
+        Vec<T> most{};
+        for (std::int64_t i = 0; i < p_.rows; ++i) {
+            for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
+                const Vec<T> c = costs_at<T, kNegate>(row(i), k, p_.columns), size = maximum(c, -c);
+                most = maximum(most, select(size < infinity<T>(), size, Vec<T>{}));
+            }
+            if (!pacer_.proceed(vectors())) return false;
+        }
+        T largest = 0;
+        for (int lane = 0; lane < kWidth<T>; ++lane)
+            if (largest < most[lane]) largest = most[lane];
+        for (std::int64_t j = 0; j < p_.columns; ++j) {
+            // So that NaN is bounded too.
+            if (!(v_[j] < largest)) v_[j] = largest;
+            if (v_[j] < -largest) v_[j] = -largest;
+        }
+        return true;
     }
 
     // The row's first cost that is NaN, or the infinity that forbids nothing.
