@@ -543,7 +543,6 @@ def scans_per_row(cost: Array, isa: str, **options: Any) -> float:
         work_per_thread=1e9,
         **arguments,
     )
-    assert bids > 0
     return (bids + paths) / len(cost)
 
 
@@ -601,7 +600,7 @@ def test_a_warm_start_gives_the_optimum_whatever_it_starts_from(
 def test_a_warm_start_from_the_answer_has_little_to_do(isa: str) -> None:
     cost = make_costs("plane", 200, 200, "float64")
     prices = assign(cost).col_dual
-    assert scans_per_row(cost, isa, start=prices) < 0.2 * scans_per_row(cost, isa)
+    assert 0 < scans_per_row(cost, isa, start=prices) < 0.2 * scans_per_row(cost, isa)
 
 
 def test_warm_starts_of_batches_and_other_shapes() -> None:
