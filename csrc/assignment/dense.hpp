@@ -87,19 +87,20 @@ class Dense {
         out_.row_of_col[j] = i;
     }
 
-    // Beside prices far beyond the costs these would lose their digits; and any prices will do to start from.
+    // Beside prices far beyond the costs these would lose their digits; and any prices will do to start from, so that
+    // a few rows tell well enough how large costs are.
     bool bound_prices() {
+        constexpr std::int64_t samples = 32;
+        const std::int64_t step = p_.rows > samples ? p_.rows / samples : 1;
         Vec<T> most{};
-        for (std::int64_t i = 0; i < p_.rows; ++i) {
-            for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
-                const Vec<T> c = costs_at<T, kNegate>(row(i), k, p_.columns), size = maximum(c, -c);
+        for (std::int64_t i = 0; i < p_.rows; i += step) {
+            for_each_vector<T, kNegate>(row(i), p_.columns, [&](std::int64_t, Vec<T> c) [[gnu::always_inline]] {
+                const Vec<T> size = absolute(c);
                 most = maximum(most, select(size < infinity<T>(), size, Vec<T>{}));
-            }
+            });
             if (!pacer_.proceed(vectors())) return false;
         }
-        T largest = 0;
-        for (int lane = 0; lane < kWidth<T>; ++lane)
-            if (largest < most[lane]) largest = most[lane];
+        const T largest = -least_lane<T>(-most)[0];
         for (std::int64_t j = 0; j < p_.columns; ++j) {
             // So that NaN is bounded too.
             if (!(v_[j] < largest)) v_[j] = largest;
