@@ -10,12 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, _execution, _validate
-from ._arrays import Array
+from ._arrays import NUMPY, Array
 from ._errors import DeviceError, InfeasibleError, Status
 from ._validate import MatrixBatch
-
-#: By how much a limit exceeds what any exchange of pairs can gain, where every pair is worth it.
-_MARGIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +48,26 @@ class Outcome:
 
 def solve(batch: MatrixBatch, options: Options, start: Array | None) -> Outcome:
     """Compute every problem; raise for the first that is wrong or has no solution."""
-    dtype, limit = batch.dtype, options.max_cost
-    if limit is not None and math.isinf(limit):
-        # Larger than any difference between matchings, a limit asks for as many pairs as there are;
-        # the infinity on the other side asks for none.
-        dtype = np.dtype(np.float64)
-        wants_pairs = (limit > 0) != options.maximize
-        limit = _largest_limit(batch) * (1 if limit > 0 else -1)
-        if not wants_pairs:
-            raise ValueError(f"max_cost: expected a number or {'-' * options.maximize}inf")
+    if options.max_cost is not None and math.isinf(options.max_cost):
+        return _solve_largest(batch, options)
+    outcome = _run(batch, batch.dtype, options, options.max_cost, start)
+    infeasible = np.flatnonzero(outcome.status == Status.INFEASIBLE)
+    if infeasible.size:
+        which = f"problem {infeasible[0]}: " if batch.is_batch else ""
+        raise InfeasibleError(
+            f"{which}no matching of all {min(batch.matrix(infeasible[0]).shape)} pairs avoids the "
+            "forbidden ones; max_cost=inf makes as many as can be"
+        )
+    return outcome
+
+
+def _run(
+    batch: MatrixBatch,
+    dtype: np.dtype[Any],
+    options: Options,
+    limit: float | None = None,
+    start: Array | None = None,
+) -> Outcome:
     *results, bad, used, _ = _core.assign(
         dtype=dtype.name,
         cost=_native(batch, dtype),
@@ -75,25 +83,120 @@ def solve(batch: MatrixBatch, options: Options, start: Array | None) -> Outcome:
     _execution.note_run(*used)
     if bad is not None:
         raise _bad_value(batch, options, *bad)
-    outcome = Outcome(*results)
-    infeasible = np.flatnonzero(outcome.status == Status.INFEASIBLE)
-    if infeasible.size:
-        which = f"problem {infeasible[0]}: " if batch.is_batch else ""
-        raise InfeasibleError(
-            f"{which}no matching of all {min(batch.matrix(infeasible[0]).shape)} pairs avoids the "
-            "forbidden ones; max_cost=inf makes as many as can be"
+    return Outcome(*results)
+
+
+def _solve_largest(batch: MatrixBatch, options: Options) -> Outcome:
+    """Match as many pairs as there can be, at the least cost.
+
+    No limit stands for infinity: beside one that no exchange of pairs is worth, small costs would
+    be lost. A problem with too few edges falls into three that have enough (Dulmage and
+    Mendelsohn, 1958), and no largest matching pairs across them.
+    """
+    sign = -1.0 if options.maximize else 1.0
+    if options.max_cost != sign * math.inf:
+        raise ValueError(f"max_cost: expected a number or {'-' * options.maximize}inf")
+    outcome = _run(batch, np.dtype(np.float64), options)
+    starts = _starts(batch)
+    for p in range(len(batch.rows)):
+        rows, columns = (
+            slice(begin, begin + count)
+            for begin, count in zip(starts[p], batch.matrix(p).shape, strict=True)
         )
+        matched = outcome.col_of_row[rows], outcome.row_of_col[columns]
+        duals = outcome.row_dual[rows], outcome.col_dual[columns]
+        if outcome.status[p] == Status.INFEASIBLE:
+            cost = batch.matrix(p)
+            for part in (*matched, *duals):
+                part[...] = -1 if part.dtype == np.int64 else 0
+            _solve_by_parts(cost, options, matched, duals)
+            made = np.flatnonzero(matched[0] >= 0)
+            outcome.total[p] = cost[made, matched[0][made]].sum(dtype=np.float64)
+            outcome.status[p] = Status.OK
+        elif len(duals[0]) >= len(duals[1]):
+            # What a square or tall problem leaves free to choose: no column has a price above 0.
+            v = sign * duals[1]
+            shift = max(float(np.max(v, initial=0.0)), 0.0)
+            top = shift if len(duals[0]) > len(duals[1]) else math.inf
+            duals[0][...] = sign * _row_duals(sign * batch.matrix(p), matched[0], v - shift, top)
+            duals[1][...] = sign * (v - shift)
     return outcome
 
 
-def _largest_limit(batch: MatrixBatch) -> float:
-    """Return a limit that no exchange of pairs is worth."""
-    largest = 0.0
-    for p in range(len(batch.rows)):
-        finite = np.abs(batch.matrix(p)[np.isfinite(batch.matrix(p))], dtype=np.float64)
-        pairs = min(batch.rows[p], batch.columns[p])
-        largest = max(largest, _MARGIN * float(pairs) * float(finite.max(initial=0.0)))
-    return largest + 1
+def _starts(batch: MatrixBatch) -> npt.NDArray[np.int64]:
+    """Return where each problem's rows and columns start in an outcome."""
+    counts = np.stack([batch.rows, batch.columns], axis=1)
+    if isinstance(batch.data, np.ndarray):
+        counts[:] = batch.data.shape[1:]
+    starts: npt.NDArray[np.int64] = np.cumsum(counts, axis=0) - counts
+    return starts
+
+
+def _solve_by_parts(
+    cost: Array, options: Options, matched: tuple[Array, Array], duals: tuple[Array, Array]
+) -> None:
+    """Solve a problem with too few edges, into its parts of the results."""
+    sign = -1.0 if options.maximize else 1.0
+    allowed = np.isfinite(cost)
+    most = _run(
+        _as_batch([np.where(allowed, 0.0, np.inf)]),
+        np.dtype(np.float64),
+        Options(False, None, options.threads),
+        limit=1.0,
+    )
+    tall = _reached(allowed, most.col_of_row < 0, most.row_of_col)
+    wide = _reached(allowed.T, most.row_of_col < 0, most.col_of_row)[::-1]
+    rest = tuple(~(a | b) for a, b in zip(tall, wide, strict=True))
+    parts = [tuple(np.flatnonzero(side) for side in part) for part in (wide, rest, tall)]
+    found = _run(_as_batch([cost[np.ix_(*part)] for part in parts]), np.dtype(np.float64), options)
+    ends = np.cumsum([[len(side) for side in part] for part in parts], axis=0)
+    u, v, shift = np.zeros(len(matched[0])), np.zeros(len(matched[1])), 0.0
+    before: npt.NDArray[np.intp] = parts[0][0][:0]
+    for (rows, columns), (row_end, column_end) in zip(parts, ends, strict=True):
+        chosen = found.col_of_row[row_end - len(rows) : row_end]
+        made = chosen >= 0
+        matched[0][rows[made]] = columns[chosen[made]]
+        matched[1][columns[chosen[made]]] = rows[made]
+        u[rows] = sign * found.row_dual[row_end - len(rows) : row_end]
+        v[columns] = sign * found.col_dual[column_end - len(columns) : column_end]
+        # Edges lead from earlier parts' rows to this one's columns, which have to be cheap enough.
+        over = u[before][:, np.newaxis] + v[columns] - sign * cost[np.ix_(before, columns)]
+        shift = max(float(np.max(part, initial=0.0)) for part in (v[columns], over, u[before]))
+        u[rows] += shift
+        v[columns] -= shift
+        before = np.concatenate([before, rows])
+    duals[0][...] = sign * _row_duals(sign * cost, matched[0], v, shift)
+    duals[1][...] = sign * v
+
+
+def _row_duals(
+    cost: Array, col_of_row: npt.NDArray[np.int64], v: npt.NDArray[np.float64], most: float
+) -> npt.NDArray[np.float64]:
+    """Return the rows' duals: `most` of the unmatched, else what a pair leaves to its row."""
+    made = np.flatnonzero(col_of_row >= 0)
+    u = np.full(len(cost), most)
+    # Taken anew from the cost: a dual that was shifted has the roundings of what it was.
+    u[made] = np.minimum(cost[made, col_of_row[made]] - v[col_of_row[made]], most)
+    return u
+
+
+def _as_batch(matrices: list[Array]) -> MatrixBatch:
+    shapes = np.array([matrix.shape for matrix in matrices], np.int64)
+    return MatrixBatch("cost", matrices, shapes[:, 0], shapes[:, 1], NUMPY, True, False)
+
+
+def _reached(
+    allowed: npt.NDArray[np.bool_], free: npt.NDArray[np.bool_], partner: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Mark what alternating paths from free rows reach: rows, and columns with their partners."""
+    rows, columns, latest = free.copy(), np.zeros(len(partner), bool), free
+    while latest.any():
+        new = allowed[latest].any(axis=0) & ~columns
+        columns |= new
+        latest = np.zeros(len(rows), bool)
+        latest[partner[new]] = True
+        rows |= latest
+    return rows, columns
 
 
 def _native(batch: MatrixBatch, dtype: np.dtype[Any]) -> Array | list[Array]:
