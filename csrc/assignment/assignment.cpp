@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 
 #include "core/buffer.hpp"
 
@@ -93,32 +92,10 @@ Run assign(const Kernels<T>& kernels, const std::vector<Costs<T>>& problems, con
            double work_per_thread, Pulse& pulse, std::vector<Result<T>>& results, Scans& scans) {
     double work = 0;
     for (const Costs<T>& costs : problems) work += static_cast<double>(costs.rows) * static_cast<double>(costs.columns);
-    const int threads =
-        work_per_thread <= 0
-            ? options.threads
-            : static_cast<int>(std::clamp(work / work_per_thread, 1.0, static_cast<double>(options.threads)));
-    std::vector<std::unique_ptr<Worker<T>>> workers(static_cast<std::size_t>(std::max(threads, 1)));
-    // Tiny problems go many at a time: handing one out costs more than solving it.
-    const auto count = static_cast<std::int64_t>(problems.size());
-    const std::int64_t chunk = std::clamp<std::int64_t>(
-        static_cast<std::int64_t>(1e4 * static_cast<double>(count) / std::max(work, 1.0)), 1, 1024);
-    const std::int64_t tasks = (count + chunk - 1) / chunk;
-    const int used = parallel_for(tasks, threads, pulse, [&](int w, std::int64_t task) {
-        auto& worker = workers[static_cast<std::size_t>(w)];
-        if (!worker) worker = std::make_unique<Worker<T>>(kernels, options, pulse);
-        const std::int64_t end = std::min((task + 1) * chunk, count);
-        for (std::int64_t p = task * chunk; p < end; ++p) {
-            const auto at = static_cast<std::size_t>(p);
-            if (!worker->solve(problems[at], results[at])) return pulse.stop();
-        }
-        pulse.add_done(end - task * chunk);
-    });
-    for (const auto& worker : workers) {
-        if (!worker) continue;
-        scans.bids += worker->scans.bids;
-        scans.paths += worker->scans.paths;
-    }
-    return {pulse.stopped(), used};
+    return solve_each(
+        static_cast<std::int64_t>(problems.size()), work, work_per_thread, options.threads, pulse, scans,
+        [&] { return std::make_unique<Worker<T>>(kernels, options, pulse); },
+        [&](Worker<T>& worker, std::size_t p) { return worker.solve(problems[p], results[p]); });
 }
 
 template Run assign(const Kernels<float>&, const std::vector<Costs<float>>&, const Options&, double, Pulse&,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "assignment/batch.hpp"
 #include "assignment/kernels.hpp"
 #include "core/parallel.hpp"
 
@@ -31,11 +32,6 @@ struct Result {
     T *row_dual, *col_dual;
     double* total;
     Outcome outcome;
-};
-
-struct Run {
-    bool stopped = false;
-    int workers = 0;
 };
 
 // Columns are counted in 32 bits beside float32 lanes.

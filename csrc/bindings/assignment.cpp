@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "assignment/sparse.hpp"
 #include "bindings/bindings.hpp"
 
 namespace coalign::bindings {
@@ -69,9 +71,63 @@ std::vector<Costs<T>> parse_batch(const py::object& cost, const std::optional<In
 
 // Results side by side: problem p of a batch array has its room in row p, that of a list follows the one before.
 template <class T>
+class Output {
+   public:
+    Output(std::int64_t rows, std::int64_t columns, std::size_t problems, const py::object& start)
+        : col_of_row_(rows),
+          row_of_col_(columns),
+          row_dual_(rows),
+          col_dual_(columns),
+          total_(static_cast<py::ssize_t>(problems)),
+          status_(static_cast<py::ssize_t>(problems)) {
+        std::fill_n(col_of_row_.mutable_data(), rows, -1);
+        std::fill_n(row_of_col_.mutable_data(), columns, -1);
+        std::fill_n(row_dual_.mutable_data(), rows, T(0));
+        std::fill_n(col_dual_.mutable_data(), columns, T(0));
+        results.reserve(problems);
+        if (start.is_none()) return;
+        const auto prices = start.cast<py::array_t<T, py::array::c_style>>();
+        require(prices.ndim() == 1 && prices.shape(0) == columns, "start: a price per column");
+        std::copy_n(prices.data(), columns, col_dual_.mutable_data());
+    }
+
+    // Room for the next problem.
+    void add(std::int64_t rows, std::int64_t columns) {
+        results.push_back({col_of_row_.mutable_data() + row_at_,
+                           row_of_col_.mutable_data() + column_at_,
+                           row_dual_.mutable_data() + row_at_,
+                           col_dual_.mutable_data() + column_at_,
+                           total_.mutable_data() + results.size(),
+                           {}});
+        row_at_ += rows;
+        column_at_ += columns;
+    }
+
+    py::tuple tuple(std::string_view isa, const Run& run, const Scans& scans) {
+        py::object bad = py::none();
+        for (std::size_t p = 0; p < results.size(); ++p) {
+            const Outcome& outcome = results[p].outcome;
+            status_.mutable_data()[p] = static_cast<std::int32_t>(outcome.status);
+            if (bad.is_none() && (outcome.status == Status::nan || outcome.status == Status::invalid))
+                bad = py::make_tuple(p, outcome.row, outcome.column);
+        }
+        return py::make_tuple(col_of_row_, row_of_col_, row_dual_, col_dual_, total_, status_, bad,
+                              py::make_tuple(std::string(isa), run.workers), py::make_tuple(scans.bids, scans.paths));
+    }
+
+    std::vector<Result<T>> results;
+
+   private:
+    Indices col_of_row_, row_of_col_;
+    py::array_t<T> row_dual_, col_dual_;
+    py::array_t<double> total_;
+    py::array_t<std::int32_t> status_;
+    std::int64_t row_at_ = 0, column_at_ = 0;
+};
+
+template <class T>
 py::tuple solve(const py::object& cost, const std::optional<Indices>& rows, const std::optional<Indices>& columns,
-                const Options& options, const std::optional<py::array_t<T, py::array::c_style>>& start,
-                const std::string& isa, double work_per_thread) {
+                const Options& options, const py::object& start, const std::string& isa, double work_per_thread) {
     const std::vector<Costs<T>> problems = parse_batch<T>(cost, rows, columns);
     std::int64_t row_room = -1, column_room = -1, row_total = 0, column_total = 0;
     if (py::isinstance<py::array>(cost)) {
@@ -86,47 +142,72 @@ py::tuple solve(const py::object& cost, const std::optional<Indices>& rows, cons
             column_total += problem.columns;
         }
     }
-    Indices col_of_row(row_total), row_of_col(column_total);
-    py::array_t<T> row_dual(row_total), col_dual(column_total);
-    const auto count = static_cast<py::ssize_t>(problems.size());
-    py::array_t<double> total(count);
-    py::array_t<std::int32_t> status(count);
-    std::fill_n(col_of_row.mutable_data(), row_total, -1);
-    std::fill_n(row_of_col.mutable_data(), column_total, -1);
-    std::fill_n(row_dual.mutable_data(), row_total, T(0));
-    std::fill_n(col_dual.mutable_data(), column_total, T(0));
-    if (start) {
-        require(start->ndim() == 1 && start->shape(0) == column_total, "start: a price per column");
-        std::copy_n(start->data(), column_total, col_dual.mutable_data());
-    }
-    std::vector<Result<T>> results;
-    results.reserve(problems.size());
-    std::int64_t row_at = 0, column_at = 0;
-    for (std::size_t p = 0; p < problems.size(); ++p) {
-        results.push_back({col_of_row.mutable_data() + row_at,
-                           row_of_col.mutable_data() + column_at,
-                           row_dual.mutable_data() + row_at,
-                           col_dual.mutable_data() + column_at,
-                           total.mutable_data() + p,
-                           {}});
-        row_at += row_room >= 0 ? row_room : problems[p].rows;
-        column_at += column_room >= 0 ? column_room : problems[p].columns;
-    }
+    Output<T> output(row_total, column_total, problems.size(), start);
+    for (const Costs<T>& problem : problems)
+        output.add(row_room >= 0 ? row_room : problem.rows, column_room >= 0 ? column_room : problem.columns);
     Scans scans;
     const Kernels<T>& kernels = kernels_for<T>(choose_isa(isa));
     const Run run = watch(py::none(), [&](Pulse& pulse) {
-        return assign<T>(kernels, problems, options, work_per_thread, pulse, results, scans);
+        return assign<T>(kernels, problems, options, work_per_thread, pulse, output.results, scans);
     });
-    py::object bad = py::none();
-    for (std::size_t p = 0; p < results.size(); ++p) {
-        const Outcome& outcome = results[p].outcome;
-        status.mutable_data()[p] = static_cast<std::int32_t>(outcome.status);
-        if (bad.is_none() && (outcome.status == Status::nan || outcome.status == Status::invalid))
-            bad = py::make_tuple(p, outcome.row, outcome.column);
+    return output.tuple(name(kernels.isa), run, scans);
+}
+
+// Starts that never fall and stay within the entries, and indices within the lines.
+template <class I>
+bool is_sound(const py::array& starts, const py::array& indices, std::int64_t count) {
+    const auto* at = static_cast<const I*>(starts.data());
+    const auto* index = static_cast<const I*>(indices.data());
+    bool sound = at[0] == 0;
+    for (py::ssize_t line = 1; line < starts.shape(0); ++line) sound &= at[line - 1] <= at[line];
+    const I entries = at[starts.shape(0) - 1];
+    if (!sound || entries > indices.shape(0)) return false;
+    for (I e = 0; e < entries; ++e) sound &= index[e] >= 0 && index[e] < count;
+    return sound;
+}
+
+// (starts, indices, values, rows, columns, whether the lines are columns)
+template <class T>
+SparseCosts<T> parse_sparse(const py::tuple& item) {
+    require(item.size() == 6, "cost: six parts");
+    const auto starts = item[0].cast<py::array>(), indices = item[1].cast<py::array>();
+    const auto values = item[2].cast<py::array>();
+    const auto rows = item[3].cast<std::int64_t>(), columns = item[4].cast<std::int64_t>();
+    const bool by_columns = item[5].cast<bool>();
+    const std::int64_t lines = by_columns ? columns : rows, count = by_columns ? rows : columns;
+    const bool wide = starts.dtype().equal(py::dtype::of<std::int64_t>());
+    const py::dtype dtype = wide ? py::dtype::of<std::int64_t>() : py::dtype::of<std::int32_t>();
+    for (const py::array* part : {&starts, &indices, &values})
+        require(part->ndim() == 1 && (part->flags() & py::array::c_style) != 0, "cost: contiguous parts");
+    require(starts.dtype().equal(dtype) && indices.dtype().equal(dtype), "cost: indices of one dtype");
+    require(values.dtype().equal(py::dtype::of<T>()), "cost: of the dtype");
+    require(rows >= 0 && columns >= 0 && std::max(rows, columns) <= kMostColumns && starts.shape(0) == lines + 1 &&
+                indices.shape(0) == values.shape(0),
+            "cost: lengths out of range");
+    require(wide ? is_sound<std::int64_t>(starts, indices, count) : is_sound<std::int32_t>(starts, indices, count),
+            "cost: expected sound indices, got some out of range");
+    const std::int64_t entries = wide ? static_cast<const std::int64_t*>(starts.data())[lines]
+                                      : static_cast<const std::int32_t*>(starts.data())[lines];
+    return {starts.data(), indices.data(), wide,       static_cast<const T*>(values.data()),
+            rows,          columns,        by_columns, entries};
+}
+
+template <class T>
+py::tuple solve_sparse(const py::list& cost, const Options& options, const py::object& start, double work_per_thread) {
+    std::vector<SparseCosts<T>> problems;
+    std::int64_t rows = 0, columns = 0;
+    for (const py::handle item : cost) {
+        problems.push_back(parse_sparse<T>(item.cast<py::tuple>()));
+        rows += problems.back().rows;
+        columns += problems.back().columns;
     }
-    return py::make_tuple(col_of_row, row_of_col, row_dual, col_dual, total, status, bad,
-                          py::make_tuple(std::string(name(kernels.isa)), run.workers),
-                          py::make_tuple(scans.bids, scans.paths));
+    Output<T> output(rows, columns, problems.size(), start);
+    for (const SparseCosts<T>& problem : problems) output.add(problem.rows, problem.columns);
+    Scans scans;
+    const Run run = watch(py::none(), [&](Pulse& pulse) {
+        return assign_sparse<T>(problems, options, work_per_thread, pulse, output.results, scans);
+    });
+    return output.tuple("scalar", run, scans);
 }
 
 }  // namespace
@@ -141,9 +222,7 @@ void bind_assignment(py::module_& module) {
             require(dtype == "float32" || dtype == "float64", "dtype: float32 or float64");
             const Options options{maximize, limit.has_value(), limit.value_or(0), threads, !start.is_none()};
             const auto run = [&]<class T>(T) {
-                std::optional<py::array_t<T, py::array::c_style>> prices;
-                if (!start.is_none()) prices = start.cast<py::array_t<T, py::array::c_style>>();
-                return solve<T>(cost, row_lengths, col_lengths, options, prices, isa, work_per_thread);
+                return solve<T>(cost, row_lengths, col_lengths, options, start, isa, work_per_thread);
             };
             return dtype == "float32" ? run(0.0F) : run(0.0);
         },
@@ -152,6 +231,18 @@ void bind_assignment(py::module_& module) {
         py::arg("work_per_thread"),
         "Columns of rows, rows of columns, duals, totals and statuses of a batch; the first bad value; what was used: "
         "instruction set and workers; and how many rows were gone through, for bids and for paths.");
+    module.def(
+        "assign_sparse",
+        [](const std::string& dtype, const py::list& cost, bool maximize, std::optional<double> limit,
+           const py::object& start, int threads, double work_per_thread) {
+            require(dtype == "float32" || dtype == "float64", "dtype: float32 or float64");
+            const Options options{maximize, limit.has_value(), limit.value_or(0), threads, !start.is_none()};
+            return dtype == "float32" ? solve_sparse<float>(cost, options, start, work_per_thread)
+                                      : solve_sparse<double>(cost, options, start, work_per_thread);
+        },
+        py::kw_only(), py::arg("dtype"), py::arg("cost"), py::arg("maximize"), py::arg("limit"), py::arg("start"),
+        py::arg("threads"), py::arg("work_per_thread"),
+        "The same of a list of compressed matrices: (starts, indices, values, rows, columns, whether by columns).");
 }
 
 }  // namespace coalign::bindings

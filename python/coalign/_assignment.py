@@ -12,7 +12,11 @@ import numpy.typing as npt
 from . import _core, _execution, _validate
 from ._arrays import NUMPY, Array
 from ._errors import DeviceError, InfeasibleError, Status
+from ._sparse import SparseBatch
 from ._validate import MatrixBatch
+
+#: By how much a limit exceeds what any exchange of pairs can gain, where every pair is worth it.
+_MARGIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,40 +50,59 @@ class Outcome:
     status: npt.NDArray[np.int32]
 
 
-def solve(batch: MatrixBatch, options: Options, start: Array | None) -> Outcome:
+def solve(batch: MatrixBatch | SparseBatch, options: Options, start: Array | None) -> Outcome:
     """Compute every problem; raise for the first that is wrong or has no solution."""
     if options.max_cost is not None and math.isinf(options.max_cost):
+        sign = -1.0 if options.maximize else 1.0
+        if options.max_cost != sign * math.inf:
+            raise ValueError(f"max_cost: expected a number or {'-' * options.maximize}inf")
+        if isinstance(batch, SparseBatch):
+            return _run(batch, np.dtype(np.float64), options, sign * _largest_limit(batch))
         return _solve_largest(batch, options)
     outcome = _run(batch, batch.dtype, options, options.max_cost, start)
     infeasible = np.flatnonzero(outcome.status == Status.INFEASIBLE)
     if infeasible.size:
         which = f"problem {infeasible[0]}: " if batch.is_batch else ""
+        wanted = np.minimum(batch.rows, batch.columns)
         raise InfeasibleError(
-            f"{which}no matching of all {min(batch.matrix(infeasible[0]).shape)} pairs avoids the "
+            f"{which}no matching of all {wanted[infeasible[0]]} pairs avoids the "
             "forbidden ones; max_cost=inf makes as many as can be"
         )
     return outcome
 
 
 def _run(
-    batch: MatrixBatch,
+    batch: MatrixBatch | SparseBatch,
     dtype: np.dtype[Any],
     options: Options,
     limit: float | None = None,
     start: Array | None = None,
 ) -> Outcome:
-    *results, bad, used, _ = _core.assign(
-        dtype=dtype.name,
-        cost=_native(batch, dtype),
-        row_lengths=batch.rows if batch.is_padded else None,
-        col_lengths=batch.columns if batch.is_padded else None,
-        maximize=options.maximize,
-        limit=limit,
-        start=None if start is None else np.ascontiguousarray(start, dtype).reshape(-1),
-        threads=options.threads,
-        isa=_execution.selected(),
-        work_per_thread=_execution.forced_or("work_per_thread", _core.assignment_work_per_thread),
-    )
+    prices = None if start is None else np.ascontiguousarray(start, dtype).reshape(-1)
+    work = _execution.forced_or("work_per_thread", _core.assignment_work_per_thread)
+    if isinstance(batch, SparseBatch):
+        *results, bad, used, _ = _core.assign_sparse(
+            dtype=dtype.name,
+            cost=batch.native(dtype),
+            maximize=options.maximize,
+            limit=limit,
+            start=prices,
+            threads=options.threads,
+            work_per_thread=work,
+        )
+    else:
+        *results, bad, used, _ = _core.assign(
+            dtype=dtype.name,
+            cost=_native(batch, dtype),
+            row_lengths=batch.rows if batch.is_padded else None,
+            col_lengths=batch.columns if batch.is_padded else None,
+            maximize=options.maximize,
+            limit=limit,
+            start=prices,
+            threads=options.threads,
+            isa=_execution.selected(),
+            work_per_thread=work,
+        )
     _execution.note_run(*used)
     if bad is not None:
         raise _bad_value(batch, options, *bad)
@@ -94,8 +117,6 @@ def _solve_largest(batch: MatrixBatch, options: Options) -> Outcome:
     Mendelsohn, 1958), and no largest matching pairs across them.
     """
     sign = -1.0 if options.maximize else 1.0
-    if options.max_cost != sign * math.inf:
-        raise ValueError(f"max_cost: expected a number or {'-' * options.maximize}inf")
     outcome = _run(batch, np.dtype(np.float64), options)
     starts = _starts(batch)
     for p in range(len(batch.rows)):
@@ -199,6 +220,15 @@ def _reached(
     return rows, columns
 
 
+def _largest_limit(batch: SparseBatch) -> float:
+    """Return a limit that no exchange of pairs of sparse costs is worth."""
+    largest = 0.0
+    for p in range(len(batch.rows)):
+        pairs = min(batch.rows[p], batch.columns[p])
+        largest = max(largest, _MARGIN * float(pairs) * batch.largest(p))
+    return largest + 1
+
+
 def _native(batch: MatrixBatch, dtype: np.dtype[Any]) -> Array | list[Array]:
     """Return the costs as native code takes them: of one dtype, with strides of whole elements."""
     if isinstance(batch.data, np.ndarray):
@@ -212,7 +242,7 @@ def _with_whole_strides(array: Array) -> Array:
 
 
 def _bad_value(
-    batch: MatrixBatch, options: Options, problem: int, row: int, column: int
+    batch: MatrixBatch | SparseBatch, options: Options, problem: int, row: int, column: int
 ) -> ValueError:
     name, place = batch.place(problem)
     found = "NaN" if np.isnan(batch.matrix(problem)[row, column]) else None

@@ -36,6 +36,26 @@ def assign(
     tuple[str, int],
     tuple[int, int],
 ]: ...
+def assign_sparse(
+    *,
+    dtype: str,
+    cost: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], int, int, bool]],
+    maximize: bool,
+    limit: float | None,
+    start: npt.NDArray[Any] | None,
+    threads: int,
+    work_per_thread: float,
+) -> tuple[
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+    npt.NDArray[Any],
+    npt.NDArray[Any],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.int32],
+    tuple[int, int, int] | None,
+    tuple[str, int],
+    tuple[int, int],
+]: ...
 def dtw_pairs(
     *,
     dtype: str,

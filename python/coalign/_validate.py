@@ -235,12 +235,12 @@ def take_matrices(
         items, kind = take_list(obj, name)
         for i, item in enumerate(items):
             require_ndim(item, f"{name}[{i}]", (2,))
-            _require_matrix(item.shape, f"{name}[{i}]", least)
+            require_matrix(item.shape, f"{name}[{i}]", least)
         is_padded = False
     else:
         array, kind = to_numpy(obj, name)
         require_ndim(array, name, (2, 3))
-        _require_matrix(array.shape[-2:], name, least)
+        require_matrix(array.shape[-2:], name, least)
         is_padded = array.ndim == 3
     if not is_padded:
         for lengths, lengths_name in (row_lengths, column_lengths):
@@ -259,7 +259,7 @@ def take_matrices(
     return MatrixBatch(name, array, rows, columns, kind, True, True)
 
 
-def _require_matrix(shape: tuple[int, ...], name: str, least: int) -> None:
+def require_matrix(shape: tuple[int, ...], name: str, least: int) -> None:
     """Check the (rows, columns) of a matrix."""
     for count, axis in zip(shape, ("row", "column"), strict=True):
         if count < least:

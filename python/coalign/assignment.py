@@ -12,6 +12,7 @@ from . import _validate
 from ._arrays import Array, to_host
 from ._assignment import Options, Outcome, solve
 from ._errors import InfeasibleError, Status
+from ._sparse import SparseBatch, holds_sparse, take_sparse
 from ._validate import MatrixBatch
 
 __all__ = ["Assignment", "assign", "linear_sum_assignment"]
@@ -97,7 +98,7 @@ class Assignment:
 
         Parameters
         ----------
-        cost : array of shape (N, M), (B, N, M), or list of (N, M) arrays
+        cost : array of shape (N, M), (B, N, M), list of (N, M) arrays, or sparse as in `assign`
             The cost that was solved.
 
         Returns
@@ -118,38 +119,35 @@ class Assignment:
         >>> float(coalign.assign(cost).gap(cost))
         0.0
         """
-        batch = _validate.take_matrices(
-            cost, "cost", (None, "row_lengths"), (None, "col_lengths"), empty=True
-        )
+        batch = _take_costs(cost, (None, "row_lengths"), (None, "col_lengths"))
         if batch.is_batch != self._is_batch() or len(batch.rows) != np.size(to_host(self.status)):
             raise ValueError("cost: expected the shape that was solved")
         single = [self.col_of_row], [self.col_dual], [self.row_dual]
         parts = (self.col_of_row, self.col_dual, self.row_dual) if self._is_batch() else single
         gaps = [
-            self._gap(batch.matrix(p), *(to_host(part) for part in of_problem))
+            self._gap(_costs_of(batch, p), *(to_host(part) for part in of_problem))
             for p, of_problem in enumerate(zip(*parts, strict=True))
         ]
         return np.array(gaps) if self._is_batch() else np.float64(gaps[0])
 
-    def _gap(self, cost: Array, col_of_row: Array, col_dual: Array, row_dual: Array) -> float:
+    def _gap(self, cost: _Costs, col_of_row: Array, col_dual: Array, row_dual: Array) -> float:
         """Bound one problem by its columns' duals, or its rows' where columns are the fewer."""
         if cost.shape != (len(col_of_row), len(col_dual)):
             raise ValueError("cost: expected the shape that was solved")
         sign = -1.0 if self.maximize else 1.0
-        rows = np.flatnonzero(col_of_row >= 0)
-        values = sign * cost[rows, col_of_row[rows]].astype(np.float64)
+        values = sign * cost.pairs(col_of_row)
         if self.max_cost is None:
             tall = cost.shape[0] > cost.shape[1]
             prices = sign * np.asarray(row_dual if tall else col_dual, np.float64)
             if cost.shape[0] != cost.shape[1]:
                 prices = np.minimum(prices, 0)
-            others = _least_reduced_costs(cost.T if tall else cost, prices, sign)
+            others = (cost.transposed() if tall else cost).least_reduced(prices, sign)
             return float(values.sum() - others.sum() - prices.sum())
         limit = sign * self.max_cost
         if np.isinf(limit):
             limit = max(np.max(sign * np.asarray(row_dual, np.float64), initial=0.0), 0.0)
         prices = np.minimum(sign * np.asarray(col_dual, np.float64), 0)
-        others = np.minimum(_least_reduced_costs(cost, prices, sign), limit)
+        others = np.minimum(cost.least_reduced(prices, sign), limit)
         # Of a matched row the limit cancels: subtracted, a large one would swallow the costs.
         free = np.delete(others, rows)
         return float((values - others[rows]).sum() + (limit - free).sum() - prices.sum())
@@ -164,11 +162,68 @@ def _pairs(col_of_row: Any) -> Any:
     return np.stack([rows, columns[rows]], axis=1)
 
 
-def _least_reduced_costs(cost: Array, prices: Array, sign: float) -> npt.NDArray[np.float64]:
-    """Return the least of sign * cost - prices of each row."""
-    # Row by row: the matrix of them all may not fit beside the cost.
-    least = ((sign * row.astype(np.float64) - prices).min(initial=np.inf) for row in cost)
-    return np.fromiter(least, np.float64, len(cost))
+class _Dense:
+    """The costs of one problem, to prove a result by."""
+
+    def __init__(self, matrix: Array) -> None:
+        self.matrix = matrix
+        self.shape: tuple[int, ...] = matrix.shape
+
+    def transposed(self) -> _Dense:
+        return _Dense(self.matrix.T)
+
+    def pairs(self, col_of_row: Array) -> npt.NDArray[np.float64]:
+        """Return the costs of the pairs."""
+        rows = np.flatnonzero(col_of_row >= 0)
+        return np.asarray(self.matrix[rows, col_of_row[rows]], np.float64)
+
+    def least_reduced(self, prices: Array, sign: float) -> npt.NDArray[np.float64]:
+        """Return the least of sign * cost - prices of each row."""
+        # Row by row: the matrix of them all may not fit beside the cost.
+        least = (
+            (sign * row.astype(np.float64) - prices).min(initial=np.inf) for row in self.matrix
+        )
+        return np.fromiter(least, np.float64, len(self.matrix))
+
+
+class _Sparse:
+    """The same of a sparse matrix, from the rows, columns and costs of its entries."""
+
+    def __init__(self, rows: Array, columns: Array, costs: Array, shape: tuple[int, ...]) -> None:
+        self.rows, self.columns, self.costs, self.shape = rows, columns, costs, shape
+
+    def transposed(self) -> _Sparse:
+        return _Sparse(self.columns, self.rows, self.costs, self.shape[::-1])
+
+    def pairs(self, col_of_row: Array) -> npt.NDArray[np.float64]:
+        values = self.costs[col_of_row[self.rows] == self.columns]
+        if len(values) != np.count_nonzero(col_of_row >= 0):
+            raise ValueError(
+                "cost: expected the matrix that was solved, with an entry at each pair"
+            )
+        return values
+
+    def least_reduced(self, prices: Array, sign: float) -> npt.NDArray[np.float64]:
+        least = np.full(self.shape[0], np.inf)
+        np.minimum.at(least, self.rows, sign * self.costs - prices[self.columns])
+        return least
+
+
+_Costs = _Dense | _Sparse
+
+
+def _costs_of(batch: MatrixBatch | SparseBatch, problem: int) -> _Costs:
+    if isinstance(batch, SparseBatch):
+        return _Sparse(*batch.entries(problem), batch.matrix(problem).shape)
+    return _Dense(batch.matrix(problem))
+
+
+def _take_costs(
+    cost: Any, row_lengths: tuple[Any, str], col_lengths: tuple[Any, str]
+) -> MatrixBatch | SparseBatch:
+    if holds_sparse(cost):
+        return take_sparse(cost, "cost", row_lengths, col_lengths)
+    return _validate.take_matrices(cost, "cost", row_lengths, col_lengths, empty=True)
 
 
 def assign(
@@ -192,7 +247,9 @@ def assign(
     ----------
     cost : array of shape (N, M), (B, N, M), or list of (N, M) arrays
         Costs of one problem, a padded batch, or a ragged batch; N and M in any ratio, nothing is
-        padded. +inf forbids a pair (-inf when maximising).
+        padded. +inf forbids a pair (-inf when maximising). Of SciPy's sparse matrices, CSR or CSC,
+        what is not stored is forbidden, a stored zero is a cost, and entries of one pair add up;
+        they are never made dense.
     maximize : bool
         Find the greatest total instead.
     max_cost : float, optional
@@ -246,9 +303,7 @@ def assign(
     [0, -1]
     """
     options = Options.take(maximize, max_cost, threads, device)
-    batch = _validate.take_matrices(
-        cost, "cost", (row_lengths, "row_lengths"), (col_lengths, "col_lengths"), empty=True
-    )
+    batch = _take_costs(cost, (row_lengths, "row_lengths"), (col_lengths, "col_lengths"))
     outcome = solve(batch, options, _prices(warm_start, batch, options))
     return _as_result(outcome, batch, options)
 
@@ -301,7 +356,9 @@ def linear_sum_assignment(
     return pairs[:, 0], pairs[:, 1]
 
 
-def _prices(earlier: Assignment | None, batch: MatrixBatch, options: Options) -> Array | None:
+def _prices(
+    earlier: Assignment | None, batch: MatrixBatch | SparseBatch, options: Options
+) -> Array | None:
     """Return the prices that a warm start begins with, or None for a cold one."""
     if earlier is None:
         return None
@@ -319,7 +376,7 @@ def _prices(earlier: Assignment | None, batch: MatrixBatch, options: Options) ->
     return prices if square and options.max_cost is None else None
 
 
-def _dual_shapes(batch: MatrixBatch) -> list[list[tuple[int, ...]]]:
+def _dual_shapes(batch: MatrixBatch | SparseBatch) -> list[list[tuple[int, ...]]]:
     """Return the shapes that the duals of a batch have: of its rows, and of its columns."""
     if isinstance(batch.data, list):
         return [[(int(count),) for count in side] for side in (batch.rows, batch.columns)]
@@ -327,13 +384,14 @@ def _dual_shapes(batch: MatrixBatch) -> list[list[tuple[int, ...]]]:
     return [[(*lead, room)] for room in batch.data.shape[1:]]
 
 
-def _as_result(outcome: Outcome, batch: MatrixBatch, options: Options) -> Assignment:
+def _as_result(outcome: Outcome, batch: MatrixBatch | SparseBatch, options: Options) -> Assignment:
     """Give an outcome the kind and the batch axis of the input."""
     wrap = batch.kind.wrap
 
     def by_problem(values: Array, counts: npt.NDArray[np.int64], axis: int) -> Any:
         if not isinstance(batch.data, np.ndarray):
-            return [wrap(part.copy()) for part in np.split(values, np.cumsum(counts)[:-1])]
+            parts = [wrap(part.copy()) for part in np.split(values, np.cumsum(counts)[:-1])]
+            return parts if batch.is_batch else parts[0]
         values = values.reshape(len(counts), batch.data.shape[axis])
         return wrap(values) if batch.is_batch else wrap(values[0])
 

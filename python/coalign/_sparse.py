@@ -1,0 +1,122 @@
+"""Sparse matrices as arguments: pairs that are not stored are forbidden, stored zeros are costs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._arrays import NUMPY, Array, Kind, compute_dtype, to_numpy
+from ._validate import require_matrix
+
+#: What native code reads: starts, indices, values, rows, columns, whether the lines are columns.
+Compressed = tuple[Array, Array, Array, int, int, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class SparseBatch:
+    """One sparse matrix, or a list of them: `data` as the user gave it, `values` as floats."""
+
+    name: str
+    data: list[Any]
+    values: list[Array]
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    is_batch: bool
+    kind: Kind = NUMPY
+    is_padded: bool = False
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The matrices' common dtype."""
+        return compute_dtype(*self.values)
+
+    def matrix(self, problem: int) -> Any:
+        """Return one matrix."""
+        return self.data[problem]
+
+    def place(self, problem: int) -> tuple[str, tuple[int, ...]]:
+        """Return what the user calls a problem's matrix, and the index of the problem in it."""
+        return (f"{self.name}[{problem}]" if self.is_batch else self.name), ()
+
+    def native(self, dtype: np.dtype[Any]) -> list[Compressed]:
+        """Return the matrices as native code takes them; copied only to convert."""
+        return [
+            (
+                *_indices(item),
+                np.ascontiguousarray(values, dtype),
+                *item.shape,
+                item.format == "csc",
+            )
+            for item, values in zip(self.data, self.values, strict=True)
+        ]
+
+    def largest(self, problem: int) -> float:
+        """Return the largest finite cost of a problem, by magnitude."""
+        values = np.abs(self.entries(problem)[2])
+        return float(np.max(values, where=np.isfinite(values), initial=0.0))
+
+    def entries(self, problem: int) -> tuple[Array, Array, npt.NDArray[np.float64]]:
+        """Return the row, the column and the cost of every pair that is stored."""
+        item = self.data[problem]
+        if not item.has_canonical_format:
+            item = item.copy()
+            item.sum_duplicates()
+        count = int(item.indptr[-1])
+        lines = np.repeat(np.arange(len(item.indptr) - 1), np.diff(item.indptr))
+        rows, columns = lines, item.indices[:count]
+        if item.format == "csc":
+            rows, columns = columns, rows
+        return rows, columns, item.data[:count].astype(np.float64)
+
+
+def _indices(item: Any) -> tuple[Array, Array]:
+    narrow = item.indptr.dtype == item.indices.dtype == np.int32
+    dtype = np.int32 if narrow else np.int64
+    return np.ascontiguousarray(item.indptr, dtype), np.ascontiguousarray(item.indices, dtype)
+
+
+def is_sparse(obj: object) -> bool:
+    """Whether an object is a sparse matrix of SciPy's, which is not imported to find out."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(obj))
+
+
+def holds_sparse(obj: object) -> bool:
+    """Whether an argument is a sparse matrix, or a list with one in it."""
+    return is_sparse(obj) or (isinstance(obj, (list, tuple)) and any(map(is_sparse, obj)))
+
+
+def take_sparse(obj: Any, name: str, *lengths: tuple[Any, str]) -> SparseBatch:
+    """Check a sparse matrix or a list of them; there are no padded batches to take lengths."""
+    is_batch = not is_sparse(obj)
+    for given, lengths_name in lengths:
+        if given is not None:
+            what = "a list" if is_batch else "one matrix"
+            raise ValueError(
+                f"{lengths_name}: only a padded batch takes lengths, and {name} is {what}"
+            )
+    items: Sequence[Any] = obj if is_batch else [obj]
+    values = []
+    for i, item in enumerate(items):
+        item_name = f"{name}[{i}]" if is_batch else name
+        if not is_sparse(item):
+            raise TypeError(
+                f"{item_name}: expected a sparse matrix like the other items, "
+                f"got {type(item).__name__}"
+            )
+        if item.format not in ("csr", "csc"):
+            raise TypeError(
+                f"{item_name}: expected a sparse matrix in CSR or CSC format, "
+                f"got {type(item).__name__}; pass {name}.tocsr()"
+            )
+        if item.ndim != 2:
+            raise ValueError(f"{item_name}: expected a 2-D array, got shape {item.shape}")
+        require_matrix(item.shape, item_name, 0)
+        values.append(to_numpy(item.data, item_name)[0])
+    shapes = np.array([item.shape for item in items], np.int64).reshape(-1, 2)
+    return SparseBatch(name, list(items), values, shapes[:, 0], shapes[:, 1], is_batch)
