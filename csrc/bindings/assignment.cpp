@@ -3,11 +3,13 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "assignment/ranking.hpp"
 #include "assignment/sparse.hpp"
 #include "bindings/bindings.hpp"
 
@@ -210,6 +212,39 @@ py::tuple solve_sparse(const py::list& cost, const Options& options, const py::o
     return output.tuple("scalar", run, scans);
 }
 
+// Columns of problem p lie as in solve(), k rows of them.
+template <class T>
+py::tuple solve_top_k(const py::object& cost, const std::optional<Indices>& rows, const std::optional<Indices>& columns,
+                      std::int64_t k, const Options& options, const std::string& isa, double work_per_thread) {
+    const std::vector<Costs<T>> problems = parse_batch<T>(cost, rows, columns);
+    const std::int64_t room = py::isinstance<py::array>(cost) ? cost.cast<py::array>().shape(1) : -1;
+    std::int64_t row_total = 0;
+    for (const Costs<T>& problem : problems) row_total += room >= 0 ? room : problem.rows;
+    Indices col_of_row(k * row_total);
+    py::array_t<double> total({static_cast<py::ssize_t>(problems.size()), static_cast<py::ssize_t>(k)});
+    std::fill_n(col_of_row.mutable_data(), col_of_row.size(), -1);
+    std::fill_n(total.mutable_data(), total.size(),
+                std::numeric_limits<double>::infinity() * (options.maximize ? -1 : 1));
+    std::vector<Ranking> results;
+    results.reserve(problems.size());
+    std::int64_t at = 0;
+    for (std::size_t p = 0; p < problems.size(); ++p) {
+        const std::int64_t width = room >= 0 ? room : problems[p].rows;
+        results.push_back(
+            {col_of_row.mutable_data() + at, width, total.mutable_data() + static_cast<std::int64_t>(p) * k, {}});
+        at += k * width;
+    }
+    const Kernels<double>& kernels = kernels_for<double>(choose_isa(isa));
+    const Run run = watch(py::none(), [&](Pulse& pulse) {
+        return rank<T>(kernels, problems, k, options, work_per_thread, pulse, results);
+    });
+    py::object bad = py::none();
+    for (std::size_t p = 0; p < results.size() && bad.is_none(); ++p)
+        if (results[p].outcome.status != Status::ok)
+            bad = py::make_tuple(p, results[p].outcome.row, results[p].outcome.column);
+    return py::make_tuple(col_of_row, total, bad, py::make_tuple(std::string(name(kernels.isa)), run.workers));
+}
+
 }  // namespace
 
 void bind_assignment(py::module_& module) {
@@ -243,6 +278,22 @@ void bind_assignment(py::module_& module) {
         py::kw_only(), py::arg("dtype"), py::arg("cost"), py::arg("maximize"), py::arg("limit"), py::arg("start"),
         py::arg("threads"), py::arg("work_per_thread"),
         "The same of a list of compressed matrices: (starts, indices, values, rows, columns, whether by columns).");
+    module.def(
+        "assign_top_k",
+        [](const std::string& dtype, const py::object& cost, const std::optional<Indices>& row_lengths,
+           const std::optional<Indices>& col_lengths, std::int64_t k, bool maximize, int threads,
+           const std::string& isa, double work_per_thread) {
+            require(dtype == "float32" || dtype == "float64", "dtype: float32 or float64");
+            require(k >= 1, "k: at least 1");
+            const Options options{maximize, false, 0, threads, false};
+            const auto run = [&]<class T>(T) {
+                return solve_top_k<T>(cost, row_lengths, col_lengths, k, options, isa, work_per_thread);
+            };
+            return dtype == "float32" ? run(0.0F) : run(0.0);
+        },
+        py::kw_only(), py::arg("dtype"), py::arg("cost"), py::arg("row_lengths"), py::arg("col_lengths"), py::arg("k"),
+        py::arg("maximize"), py::arg("threads"), py::arg("isa"), py::arg("work_per_thread"),
+        "Columns of rows and totals of the k best matchings; the first bad value; what was used.");
 }
 
 }  // namespace coalign::bindings

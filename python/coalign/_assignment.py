@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, _execution, _validate
-from ._arrays import NUMPY, Array
+from ._arrays import Array
 from ._errors import DeviceError, InfeasibleError, Status
 from ._sparse import SparseBatch
 from ._validate import MatrixBatch
@@ -218,6 +218,27 @@ def _reached(
         latest[partner[new]] = True
         rows |= latest
     return rows, columns
+
+
+def rank(
+    batch: MatrixBatch, k: int, options: Options
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the columns of the rows of the k best matchings, side by side, and their totals."""
+    columns, totals, bad, used = _core.assign_top_k(
+        dtype=batch.dtype.name,
+        cost=_native(batch, batch.dtype),
+        row_lengths=batch.rows if batch.is_padded else None,
+        col_lengths=batch.columns if batch.is_padded else None,
+        k=k,
+        maximize=options.maximize,
+        threads=options.threads,
+        isa=_execution.selected(),
+        work_per_thread=_execution.forced_or("work_per_thread", _core.assignment_work_per_thread),
+    )
+    _execution.note_run(*used)
+    if bad is not None:
+        raise _bad_value(batch, options, *bad)
+    return columns, totals
 
 
 def _largest_limit(batch: SparseBatch) -> float:

@@ -56,6 +56,23 @@ def assign_sparse(
     tuple[str, int],
     tuple[int, int],
 ]: ...
+def assign_top_k(
+    *,
+    dtype: str,
+    cost: npt.NDArray[Any] | list[npt.NDArray[Any]],
+    row_lengths: npt.NDArray[np.int64] | None,
+    col_lengths: npt.NDArray[np.int64] | None,
+    k: int,
+    maximize: bool,
+    threads: int,
+    isa: str,
+    work_per_thread: float,
+) -> tuple[
+    npt.NDArray[np.int64],
+    npt.NDArray[np.float64],
+    tuple[int, int, int] | None,
+    tuple[str, int],
+]: ...
 def dtw_pairs(
     *,
     dtype: str,

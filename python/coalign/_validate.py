@@ -349,6 +349,16 @@ def take_max_cost(max_cost: Any) -> float:
     return value
 
 
+def take_count(count: Any, name: str) -> int:
+    """Check how many of something are wanted: an integer of at least 1."""
+    value = as_integer(count)
+    if value is None:
+        raise TypeError(f"{name}: expected an integer, got {type(count).__name__}")
+    if not 1 <= value <= _LONGEST:
+        raise ValueError(f"{name}: expected a number from 1 to {_LONGEST}, got {value}")
+    return value
+
+
 def take_radius(radius: Any, name: str) -> int:
     """Check a window's radius: an integer of at least 0."""
     value = as_integer(radius)

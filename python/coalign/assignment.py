@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from . import _validate
 from ._arrays import Array, to_host
-from ._assignment import Options, Outcome, solve
+from ._assignment import Options, Outcome, rank, solve
 from ._errors import InfeasibleError, Status
 from ._sparse import SparseBatch, holds_sparse, take_sparse
 from ._validate import MatrixBatch
 
-__all__ = ["Assignment", "assign", "linear_sum_assignment"]
+__all__ = ["Assignment", "RankedAssignments", "assign", "assign_top_k", "linear_sum_assignment"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,6 +148,7 @@ class Assignment:
             limit = max(np.max(sign * np.asarray(row_dual, np.float64), initial=0.0), 0.0)
         prices = np.minimum(sign * np.asarray(col_dual, np.float64), 0)
         others = np.minimum(cost.least_reduced(prices, sign), limit)
+        rows = np.flatnonzero(col_of_row >= 0)
         # Of a matched row the limit cancels: subtracted, a large one would swallow the costs.
         free = np.delete(others, rows)
         return float((values - others[rows]).sum() + (limit - free).sum() - prices.sum())
@@ -160,6 +161,26 @@ def _pairs(col_of_row: Any) -> Any:
     columns = to_host(col_of_row)
     rows = np.flatnonzero(columns >= 0)
     return np.stack([rows, columns[rows]], axis=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RankedAssignments:
+    """The k best matchings of the rows and columns of one or more cost matrices, best first.
+
+    Attributes
+    ----------
+    col_of_row : int64 array of shape (k, N), (B, k, N), or list of (k, N) arrays
+        The column of each row in each matching, -1 for none.
+    total : float64 array of shape (k,) or (B, k)
+        Sum of the costs of the pairs, ascending (descending when maximising); inf (-inf) past the
+        last matching that exists.
+    maximize : bool
+        Whether the greatest totals were asked for.
+    """
+
+    col_of_row: Any
+    total: Any
+    maximize: bool
 
 
 class _Dense:
@@ -189,14 +210,20 @@ class _Dense:
 class _Sparse:
     """The same of a sparse matrix, from the rows, columns and costs of its entries."""
 
-    def __init__(self, rows: Array, columns: Array, costs: Array, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        rows: Array,
+        columns: Array,
+        costs: npt.NDArray[np.float64],
+        shape: tuple[int, ...],
+    ) -> None:
         self.rows, self.columns, self.costs, self.shape = rows, columns, costs, shape
 
     def transposed(self) -> _Sparse:
         return _Sparse(self.columns, self.rows, self.costs, self.shape[::-1])
 
     def pairs(self, col_of_row: Array) -> npt.NDArray[np.float64]:
-        values = self.costs[col_of_row[self.rows] == self.columns]
+        values: npt.NDArray[np.float64] = self.costs[col_of_row[self.rows] == self.columns]
         if len(values) != np.count_nonzero(col_of_row >= 0):
             raise ValueError(
                 "cost: expected the matrix that was solved, with an entry at each pair"
@@ -306,6 +333,84 @@ def assign(
     batch = _take_costs(cost, (row_lengths, "row_lengths"), (col_lengths, "col_lengths"))
     outcome = solve(batch, options, _prices(warm_start, batch, options))
     return _as_result(outcome, batch, options)
+
+
+def assign_top_k(
+    cost: Any,
+    k: int,
+    *,
+    maximize: bool = False,
+    row_lengths: Any = None,
+    col_lengths: Any = None,
+    threads: int | None = None,
+) -> RankedAssignments:
+    """Find the k cheapest matchings of the rows of a cost matrix with its columns, in order.
+
+    All differ in at least one pair, and none left out is cheaper than the last. Each makes
+    min(N, M) pairs, as that of `assign` without `max_cost` does.
+
+    Parameters
+    ----------
+    cost : array of shape (N, M), (B, N, M), or list of (N, M) arrays
+        Costs of one problem, a padded batch, or a ragged batch. +inf forbids a pair (-inf when
+        maximising).
+    k : int
+        How many.
+    maximize : bool
+        Find the greatest totals instead.
+    row_lengths, col_lengths : int array of shape (B,), optional
+        Rows and columns of each problem of a padded batch; what lies past them is never read.
+    threads : int, optional
+        At most this many; None takes the CPUs this process may use, or COALIGN_NUM_THREADS.
+
+    Returns
+    -------
+    RankedAssignments
+        Matchings and totals, of the input's kind; computed in float64. Where there are fewer than
+        k matchings, or none, the rest are -1 and their totals infinite.
+
+    Raises
+    ------
+    ValueError
+        A shape or length is wrong, k is less than 1, or a cost is NaN or infinite the wrong way.
+    TypeError
+        A dtype or kind of array is wrong, or a tensor requires grad.
+
+    See Also
+    --------
+    assign : the best one, with its proof.
+
+    References
+    ----------
+    K. G. Murty: An algorithm for ranking all the assignments in order of increasing cost.
+    Operations Research 16 (1968).
+    M. L. Miller, H. S. Stone, I. J. Cox: Optimizing Murty's ranked assignment method. IEEE
+    Transactions on Aerospace and Electronic Systems 33 (1997).
+
+    Examples
+    --------
+    >>> import coalign
+    >>> found = coalign.assign_top_k([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0], [3.0, 2.0, 2.0]], 3)
+    >>> found.total.tolist()
+    [5.0, 6.0, 6.0]
+    >>> found.col_of_row[0].tolist()
+    [1, 0, 2]
+    """
+    options = Options.take(maximize, None, threads, None)
+    count = _validate.take_count(k, "k")
+    batch = _validate.take_matrices(
+        cost, "cost", (row_lengths, "row_lengths"), (col_lengths, "col_lengths"), empty=True
+    )
+    columns, totals = rank(batch, count, options)
+    wrap = batch.kind.wrap
+    if not isinstance(batch.data, np.ndarray):
+        ends = np.cumsum(batch.rows * count)[:-1]
+        parts = [wrap(part.reshape(count, -1).copy()) for part in np.split(columns, ends)]
+        return RankedAssignments(parts, wrap(totals), options.maximize)
+    columns = columns.reshape(len(batch.rows), count, batch.data.shape[1])
+    if batch.is_batch:
+        return RankedAssignments(wrap(columns), wrap(totals), options.maximize)
+    return RankedAssignments(wrap(columns[0]), wrap(totals[0]), options.maximize)
 
 
 def linear_sum_assignment(

@@ -1,0 +1,166 @@
+"""The k best matchings, against every matching there is."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from coalign import _execution, assign, assign_top_k
+
+#: Of a total, relative to the sum of the pairs' magnitudes: a sum of a few float64.
+TOTAL = 1e-12
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(21)
+
+
+def every_total(cost):
+    """List the totals of all finite matchings of the shorter side, ascending."""
+    cost = np.asarray(cost, np.float64)
+    if cost.shape[0] > cost.shape[1]:
+        cost = cost.T
+    rows = np.arange(cost.shape[0])
+    ways = itertools.permutations(range(cost.shape[1]), cost.shape[0])
+    totals = [cost[rows, list(way)].sum() for way in ways]
+    return sorted(total for total in totals if math.isfinite(total))
+
+
+def require_ranking(found, cost, k):
+    """Check against all matchings: as many, each once, each of its total, the totals the least."""
+    sign = -1 if found.maximize else 1
+    wanted = np.full(k, np.inf)
+    totals = every_total(sign * np.asarray(cost))[:k]
+    wanted[: len(totals)] = totals
+    np.testing.assert_allclose(sign * found.total, wanted, rtol=TOTAL, atol=TOTAL)
+    assert (np.diff(sign * found.total[: len(totals)]) >= 0).all()
+    matchings = found.col_of_row[: len(totals)]
+    assert len({tuple(columns) for columns in matchings.tolist()}) == len(totals)
+    assert (found.col_of_row[len(totals) :] == -1).all()
+    for columns, total in zip(matchings, found.total, strict=False):
+        rows = np.flatnonzero(columns >= 0)
+        assert len(rows) == len(np.unique(columns[rows])) == min(cost.shape)
+        assert cost[rows, columns[rows]].sum(dtype=float) == pytest.approx(total, rel=TOTAL)
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("values", ["uniform", "integers", "constant", "forbidden"])
+def test_small_problems_against_all_matchings(rng, maximize, dtype, values):
+    for shape in itertools.product(range(1, 6), repeat=2):
+        cost = rng.uniform(-1, 1, shape)
+        if values == "integers":
+            cost = rng.integers(0, 4, shape)
+        if values == "constant":
+            cost = np.full(shape, 3.0)
+        if values == "forbidden":
+            cost[rng.random(shape) < 0.4] = -np.inf if maximize else np.inf
+        cost = cost.astype(dtype)
+        for k in (1, 4, 130):
+            require_ranking(assign_top_k(cost, k, maximize=maximize), cost, k)
+
+
+def test_every_matching_comes_in_the_end():
+    cost = np.random.default_rng(3).random((6, 6))
+    require_ranking(assign_top_k(cost, 721), cost, 721)
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (30, 45), (45, 30)])
+def test_larger_problems_begin_with_the_best_and_ascend(rng, shape):
+    cost = rng.random(shape)
+    found = assign_top_k(cost, 50)
+    assert found.total[0] == pytest.approx(assign(cost).total, rel=TOTAL)
+    assert (np.diff(found.total) >= 0).all()
+    assert len(np.unique(found.col_of_row, axis=0)) == 50
+    # The second best gives up at least one pair of the best: solve for each of them.
+    best = assign(cost)
+    totals = []
+    for row, column in best.pairs():
+        without = cost.copy()
+        without[row, column] = np.inf
+        totals.append(assign(without).total)
+    assert found.total[1] == pytest.approx(min(totals), rel=TOTAL)
+
+
+def test_the_first_of_many_are_those_of_few(rng):
+    cost = rng.random((12, 15))
+    few, many = assign_top_k(cost, 5), assign_top_k(cost, 200)
+    np.testing.assert_allclose(few.total, many.total[:5], rtol=TOTAL)
+    np.testing.assert_array_equal(few.col_of_row, many.col_of_row[:5])
+
+
+def test_no_matching_at_all_is_none_of_them():
+    found = assign_top_k([[1.0, np.inf], [2.0, np.inf]], 3)
+    assert found.total.tolist() == [np.inf] * 3
+    assert (found.col_of_row == -1).all()
+    assert assign_top_k([[-np.inf]], 1, maximize=True).total.tolist() == [-np.inf]
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
+def test_an_empty_problem_has_one_matching(shape):
+    found = assign_top_k(np.zeros(shape), 2)
+    assert found.total.tolist() == [0, np.inf]
+    assert found.col_of_row.shape == (2, shape[0])
+
+
+def test_a_padded_batch_never_reads_past_its_lengths(rng):
+    cost = rng.random((6, 4, 5))
+    rows, columns = np.array([4, 3, 2, 1, 0, 4]), np.array([5, 2, 4, 1, 3, 3])
+    padded = np.full_like(cost, np.nan)
+    for p in range(6):
+        padded[p, : rows[p], : columns[p]] = cost[p, : rows[p], : columns[p]]
+    with _execution.forced(work_per_thread=0):
+        found = assign_top_k(padded, 7, row_lengths=rows, col_lengths=columns, threads=3)
+    assert found.col_of_row.shape == (6, 7, 4)
+    assert found.total.shape == (6, 7)
+    for p in range(6):
+        alone = assign_top_k(cost[p, : rows[p], : columns[p]], 7)
+        np.testing.assert_array_equal(found.col_of_row[p, :, : rows[p]], alone.col_of_row)
+        np.testing.assert_array_equal(found.total[p], alone.total)
+        assert (found.col_of_row[p, :, rows[p] :] == -1).all()
+
+
+def test_a_list_comes_back_as_a_list(rng):
+    costs = [rng.random((3, 3)), rng.random((5, 2)), rng.random((0, 2))]
+    found = assign_top_k(costs, 4)
+    assert [columns.shape for columns in found.col_of_row] == [(4, 3), (4, 5), (4, 0)]
+    for columns, total, cost in zip(found.col_of_row, found.total, costs, strict=True):
+        alone = assign_top_k(cost, 4)
+        np.testing.assert_array_equal(columns, alone.col_of_row)
+        np.testing.assert_array_equal(total, alone.total)
+
+
+def test_strides_change_nothing(rng):
+    cost = rng.random((8, 6))
+    wide = np.zeros((16, 18))
+    wide[::2, ::3] = cost
+    for view in (wide[::2, ::3], np.asfortranarray(cost)):
+        np.testing.assert_array_equal(
+            assign_top_k(view, 9).col_of_row, assign_top_k(cost, 9).col_of_row
+        )
+
+
+def test_wrong_arguments_are_named():
+    cost = np.ones((2, 2))
+    with pytest.raises(ValueError, match="k: expected a number from 1"):
+        assign_top_k(cost, 0)
+    with pytest.raises(TypeError, match="k: expected an integer, got float"):
+        assign_top_k(cost, 2.0)
+    with pytest.raises(ValueError, match="cost: expected a 2-D or 3-D array"):
+        assign_top_k(np.ones(3), 1)
+    with pytest.raises(TypeError, match="maximize: expected a bool"):
+        assign_top_k(cost, 1, maximize=1)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (4, 3)])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_bad_values_are_named_by_their_index(shape, maximize):
+    for value, words in ((np.nan, "NaN"), (np.inf if maximize else -np.inf, "inf")):
+        cost = np.ones(shape)
+        cost[2, 1] = value
+        with pytest.raises(ValueError, match=rf"cost: -?{words} at index \(2, 1\)"):
+            assign_top_k(cost, 2, maximize=maximize)
+        with pytest.raises(ValueError, match=rf"cost: -?{words} at index \(1, 2, 1\)"):
+            assign_top_k(np.stack([np.ones(shape), cost]), 2, maximize=maximize)
