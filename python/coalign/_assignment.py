@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, _execution, _validate
-from ._arrays import Array
+from ._arrays import NUMPY, Array
 from ._errors import DeviceError, InfeasibleError, Status
 from ._sparse import SparseBatch
 from ._validate import MatrixBatch
