@@ -71,8 +71,6 @@ def run_on_threads(call: Callable[[int], Any], threads: int, isa: str) -> Any:
 def test_threads_and_neighbours_change_no_bit(
     options: dict[str, Any], isa: str, dtype: np.dtype
 ) -> None:
-    if math.inf in options.values():
-        pytest.xfail("the limit that stands for inf is the largest of the batch's")
     costs = make_collection(0, 120, 70, dtype)
 
     def call(threads: int) -> Assignment:
@@ -133,8 +131,6 @@ def test_a_rectangle_has_the_bits_of_its_transpose(
 def test_many_tiny_problems_have_the_bits_of_each_alone(
     options: dict[str, Any], isa: str, dtype: np.dtype
 ) -> None:
-    if math.inf in options.values():
-        pytest.xfail("the limit that stands for inf is the largest of the batch's")
     costs = np.random.default_rng(3).normal(size=(3000, 4, 5)).astype(dtype)
     found = run_on_threads(lambda threads: assign(costs, threads=threads, **options), 2, isa)
     with _execution.forced(isa):

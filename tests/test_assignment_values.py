@@ -299,10 +299,9 @@ def test_as_many_pairs_as_can_be_against_every_matching(cost: Array) -> None:
 @pytest.mark.parametrize(
     "cost",
     [
-        *(
-            pytest.param(cost, marks=pytest.mark.xfail(reason="lost beside the limit for inf"))
-            for cost in ([[0.0], [2e-323]], [[1e-19], [1e-18]], [[0.0], [1e-300]])
-        ),
+        [[0.0], [2e-323]],
+        [[1e-19], [1e-18]],
+        [[0.0], [1e-300]],
         [[3.0, math.inf], [1.0, math.inf], [1e20, 4.0]],
         [[math.inf, 1e-9, 2e-9], [math.inf, 3e-9, 1e-9], [math.inf] * 3, [1e20, 1e19, 1e20]],
         [[math.inf, 2e-9, 1e30], [math.inf, 1e-9, math.inf], [math.inf, 3e-9, math.inf]],
@@ -552,8 +551,8 @@ def test_no_family_makes_the_solver_go_through_rows_for_long(
     family: str, n: int, isa: str, dtype: np.dtype
 ) -> None:
     cost = make_costs(family, n, n, dtype.name)
-    assert scans_per_row(cost, isa) <= 300
-    assert scans_per_row(np.where(np.isfinite(cost), cost, -1e6), isa, maximize=True) <= 300
+    assert scans_per_row(cost, isa) <= 75
+    assert scans_per_row(np.where(np.isfinite(cost), cost, -1e6), isa, maximize=True) <= 75
 
 
 @pytest.mark.parametrize("n", [100, 200])
