@@ -346,7 +346,7 @@ class Dense {
     }
 
     void finish() {
-        std::memcpy(out_.col_dual, v_, static_cast<std::size_t>(p_.columns) * sizeof(T));
+        for (std::int64_t j = 0; j < p_.columns; ++j) out_.col_dual[j] = v_[j];
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             const std::int64_t j = out_.col_of_row[i];
             // A pair at the limit itself gains nothing, and is none.

@@ -82,7 +82,9 @@ inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
     });
     Vec<T> best = least;
     two_least_lanes<T>(best, second);
-    return {best[0], second[0], first_column<T>(bits(least == best), at), kCheck && any(bad)};
+    // Where a cost is NaN no lane may have the least.
+    const unsigned set = bits(least == best);
+    return {best[0], second[0], set != 0 ? first_column<T>(set, at) : 0, kCheck && any(bad)};
 }
 
 // A free column whose c_j - v_j is `value`, or -1.
