@@ -26,6 +26,9 @@ class Mutation:
         return self.file.endswith((".cpp", ".hpp", ".cu", ".cuh", ".h"))
 
 
+ASSIGNMENT = "tests/test_assignment_values.py"
+ASSIGNMENT_ERRORS = "tests/test_assignment_errors.py"
+ASSIGNMENT_INDEPENDENCE = "tests/test_assignment_independence.py"
 VALUES = "tests/test_warping_values.py"
 PATHS = "tests/test_warping_paths.py"
 WINDOWS = "tests/test_warping_windows.py"
@@ -833,7 +836,165 @@ CUDA_FACE = [
     ),
 ]
 
+ASSIGNMENT_NATIVE = [
+    Mutation(
+        "a path ends where a row may be let go, however near a column is",
+        "csrc/assignment/dense.hpp",
+        "if (way_out < distance) way_out = distance;",
+        "way_out = distance;",
+        (f"{ASSIGNMENT}::test_a_limit",),
+    ),
+    Mutation(
+        "a row pairs at the limit itself",
+        "csrc/assignment/dense.hpp",
+        "if (!p_.has_limit || least < p_.limit) return false;",
+        "if (!p_.has_limit || least <= p_.limit) return false;",
+        (f"{ASSIGNMENT}::test_costs_that_are_exactly_the_limit_make_no_pair",),
+    ),
+    Mutation(
+        "a row's dual rises above the limit",
+        "csrc/assignment/dense.hpp",
+        "if (p_.has_limit && p_.limit < out_.row_dual[i]) out_.row_dual[i] = p_.limit;",
+        "",
+        (f"{ASSIGNMENT}::test_a_limit",),
+    ),
+    Mutation(
+        "prices stay as they were before a path",
+        "csrc/assignment/dense.hpp",
+        "v_[scanned_[k]] += reached_[k] - distance;",
+        "v_[scanned_[k]] += 0 * (reached_[k] - distance);",
+        (f"{ASSIGNMENT}::test_every_family",),
+    ),
+    Mutation(
+        "prices are never scaled",
+        "csrc/assignment/dense.hpp",
+        "free_rows() * kHardShare > p_.rows && p_.rows >= kFewRows",
+        "free_rows() * kHardShare > p_.rows && p_.rows < 0",
+        (f"{ASSIGNMENT}::test_no_family_makes_the_solver_go_through_rows_for_long",),
+    ),
+    Mutation(
+        "a warm start's prices are not bounded",
+        "csrc/assignment/dense.hpp",
+        "if (warm && square && !bound_prices()) return stopped();",
+        "",
+        (f"{ASSIGNMENT}::test_a_warm_start_gives_the_optimum_whatever_it_starts_from",),
+    ),
+    Mutation(
+        "a few columns' prices stay as they were before a path",
+        "csrc/assignment/tiny.hpp",
+        "select(scanned[n], v_[n] + (reached[n] - splat(distance)), v_[n])",
+        "select(scanned[n], v_[n], v_[n])",
+        (f"{ASSIGNMENT}::test_every_family",),
+    ),
+    Mutation(
+        "the second least is that of one lane",
+        "csrc/assignment/scans.hpp",
+        "second = minimum(second, maximum(least, x));",
+        "second = minimum(second, x);",
+        (f"{ASSIGNMENT}::test_every_family", f"{ASSIGNMENT}::test_three_by_three"),
+    ),
+    Mutation(
+        "tall problems are not turned",
+        "csrc/assignment/assignment.cpp",
+        "const bool flips = !options_.has_limit && given.rows > given.columns;",
+        "const bool flips = !options_.has_limit && given.rows > given.columns + 1;",
+        ("native:test_assignment", f"{ASSIGNMENT}::test_every_family"),
+    ),
+    Mutation(
+        "the place of a bad value is that of the transpose",
+        "csrc/assignment/assignment.cpp",
+        "if (flips) std::swap(result.outcome.row, result.outcome.column);",
+        "",
+        (
+            f"{ASSIGNMENT_ERRORS}::test_a_value_that_is_no_cost_is_named_with_its_index",
+            "native:test_assignment",
+        ),
+    ),
+    Mutation(
+        "maximised duals keep the sign of the negated costs",
+        "csrc/assignment/assignment.cpp",
+        "negate(result.row_dual, given.rows);",
+        "",
+        (f"{ASSIGNMENT}::test_every_family_maximised",),
+    ),
+    Mutation(
+        "a task of tiny problems leaves out the last",
+        "csrc/assignment/assignment.cpp",
+        "const std::int64_t end = std::min((task + 1) * chunk, count);",
+        "const std::int64_t end = std::min((task + 1) * chunk, count - (chunk > 1));",
+        (f"{ASSIGNMENT_INDEPENDENCE}::test_many_tiny_problems_have_the_bits_of_each_alone",),
+    ),
+]
+
+ASSIGNMENT_PYTHON = [
+    Mutation(
+        "the gap of a limit loses the costs beside it",
+        "python/coalign/assignment.py",
+        "(values - others[rows]).sum() + (limit - free).sum()",
+        "(values - limit).sum() - (others - limit).sum()",
+        (f"{ASSIGNMENT}::test_a_limit",),
+    ),
+    Mutation(
+        "the gap believes prices above zero",
+        "python/coalign/assignment.py",
+        "prices = np.minimum(prices, 0)",
+        "prices = prices + 0",
+        (f"{ASSIGNMENT}::test_spoilt_duals_prove_no_more",),
+    ),
+    Mutation(
+        "a warm start may have other rows",
+        "python/coalign/assignment.py",
+        "shapes != _dual_shapes(batch)",
+        "shapes[1:] != _dual_shapes(batch)[1:]",
+        (f"{ASSIGNMENT_ERRORS}::test_a_warm_start_of_another_shape_is_refused",),
+    ),
+    Mutation(
+        "linear_sum_assignment never maximises",
+        "python/coalign/assignment.py",
+        "assign(matrix, maximize=bool(maximize))",
+        "assign(matrix)",
+        (f"{ASSIGNMENT_ERRORS}::test_linear_sum_assignment_is_scipys",),
+    ),
+    Mutation(
+        "a batch of problems without a matching names the first problem",
+        "python/coalign/_assignment.py",
+        'f"problem {infeasible[0]}: " if batch',
+        'f"problem {0}: " if batch',
+        (f"{ASSIGNMENT}::test_problems_without_a_matching_are_named",),
+    ),
+    Mutation(
+        "parts of a problem with too few edges keep their prices",
+        "python/coalign/_assignment.py",
+        "for part in (v[columns], over, u[before])",
+        "for part in (v[columns], u[before])",
+        (f"{ASSIGNMENT}::test_as_many_pairs_as_can_be_against_every_matching",),
+    ),
+    Mutation(
+        "alternating paths end at their first columns",
+        "python/coalign/_assignment.py",
+        "latest[partner[new]] = True",
+        "pass",
+        (f"{ASSIGNMENT}::test_as_many_pairs_as_sparse_edges_allow",),
+    ),
+    Mutation(
+        "of a tall problem columns keep prices above 0",
+        "python/coalign/_assignment.py",
+        "duals[1][...] = sign * (v - shift)",
+        "duals[1][...] = sign * v",
+        (f"{ASSIGNMENT}::test_as_many_pairs_as_can_be_against_every_matching",),
+    ),
+    Mutation(
+        "-inf is called the infinity that maximising refuses",
+        "python/coalign/_assignment.py",
+        '("inf", "-inf") if options.maximize else ("-inf", "+inf")',
+        '("-inf", "+inf") if options.maximize else ("-inf", "+inf")',
+        (f"{ASSIGNMENT_ERRORS}::test_a_value_that_is_no_cost_is_named_with_its_index",),
+    ),
+]
+
 CATALOGUE = [
+    *ASSIGNMENT_NATIVE,
+    *ASSIGNMENT_PYTHON,
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
     *WARPING_WINDOWS,
