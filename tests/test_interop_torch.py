@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coalign import DeviceError, Status, dtw, dtw_cdist, slanted
+from coalign import DeviceError, Status, assign, dtw, dtw_cdist, slanted
 from oracles.compare import assert_same_bits
 
 if os.environ.get("COALIGN_REQUIRE_TORCH"):
@@ -374,3 +374,45 @@ def test_a_cost_that_overflows_warns() -> None:
     assert_tensor(warping.status, np.int32(Status.PRECISION_LIMIT))
     with pytest.raises(OverflowError, match=r"\Aproblem 0: "):
         warping.check()
+
+
+# Assignment
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"maximize": True}, {"max_cost": 0.5}], ids=str)
+def test_costs_in_tensors_give_matchings_in_tensors(options: dict[str, Any], dtype: str) -> None:
+    costs = rng.normal(size=(3, 4, 6)).astype(dtype)
+    lengths = [4, 0, 2]
+    for given, host, counts in (
+        (tensor(costs[0]), costs[0], {}),
+        (tensor(costs[0]).T, costs[0].T, {}),
+        (tensor(costs), costs, {"row_lengths": lengths}),
+        (tensor(costs), costs, {"col_lengths": torch.tensor(lengths)}),
+    ):
+        found = assign(given, **counts, **options)
+        expected = assign(host, **{k: np.asarray(v) for k, v in counts.items()}, **options)
+        for field in ("col_of_row", "row_of_col", "total", "row_dual", "col_dual", "status"):
+            assert_tensor(getattr(found, field), getattr(expected, field))
+        assert found.check() is found
+        np.testing.assert_array_equal(found.gap(given), expected.gap(host))
+    listed = assign([tensor(cost) for cost in costs], **options)
+    assert_tensor(listed.total, assign([*costs], **options).total)
+    for got, want in zip(listed.col_dual, assign([*costs], **options).col_dual, strict=True):
+        assert_tensor(got, want)
+
+
+def test_assignments_of_tensors_start_others() -> None:
+    costs = tensor(rng.uniform(size=(2, 5, 5)))
+    cold = assign(costs)
+    assert_tensor(assign(costs, warm_start=cold).total, cold.total.numpy())
+    one = assign(costs[0], warm_start=assign(costs[0].numpy()))
+    assert_tensor(one.col_of_row, cold.col_of_row[0].numpy())
+
+
+def test_costs_in_bfloat16_are_widened_exactly_and_gradients_refused() -> None:
+    cost = tensor(BATCH[0] @ BATCH[1].T)
+    found = assign(cost.bfloat16())
+    assert_tensor(found.row_dual, assign(cost.bfloat16().float().numpy()).row_dual)
+    with pytest.raises(TypeError, match="cost" + DETACH):
+        assign(cost.requires_grad_())
