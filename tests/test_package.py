@@ -140,6 +140,7 @@ def public(kind: Callable[[Any], bool]) -> list[Any]:
 
 INSTANCES = {
     "Assignment": lambda: coalign.assign([[0.0]]),
+    "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),
     "slanted": lambda: coalign.slanted(3),
 }

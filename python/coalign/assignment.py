@@ -228,7 +228,8 @@ class _Sparse:
             raise ValueError(
                 "cost: expected the matrix that was solved, with an entry at each pair"
             )
-        return values
+        costs: npt.NDArray[np.float64] = self.costs[stored][np.argsort(self.rows[stored])]
+        return costs
 
     def least_reduced(self, prices: Array, sign: float) -> npt.NDArray[np.float64]:
         least = np.full(self.shape[0], np.inf)
