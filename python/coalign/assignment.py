@@ -223,8 +223,9 @@ class _Sparse:
         return _Sparse(self.columns, self.rows, self.costs, self.shape[::-1])
 
     def pairs(self, col_of_row: Array) -> npt.NDArray[np.float64]:
-        values: npt.NDArray[np.float64] = self.costs[col_of_row[self.rows] == self.columns]
-        if len(values) != np.count_nonzero(col_of_row >= 0):
+        """Return the costs of the pairs, in the order of the rows."""
+        stored = col_of_row[self.rows] == self.columns
+        if np.count_nonzero(stored) != np.count_nonzero(col_of_row >= 0):
             raise ValueError(
                 "cost: expected the matrix that was solved, with an entry at each pair"
             )
