@@ -355,7 +355,7 @@ def test_calls_work_after_fork(parent: str) -> None:
 INTERRUPTED = """
 import signal, sys, time
 import numpy as np
-from coalign import dtw, dtw_cdist
+from coalign import assign, dtw, dtw_cdist
 
 # A process started in the background may have been told to ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -381,6 +381,12 @@ elif sys.argv[1].startswith("narrow band"):
 elif sys.argv[1] == "precomputed":
     cost = np.broadcast_to(np.ones(20_000_000, np.float32), (200, 20_000_000))
     call = lambda: dtw(cost, metric="precomputed", threads=threads)
+elif sys.argv[1].startswith("assignment"):
+    side = np.arange(1, 6001, dtype=np.float32)
+    cost = np.outer(side, side)
+    given = cost.T if sys.argv[1] == "assignment by columns" else cost
+    limit = 3e7 if sys.argv[1] == "assignment with a limit" else None
+    call = lambda: assign(given, max_cost=limit, threads=threads)
 elif sys.argv[1] == "first pass":
     X = np.ones((200_000, 256), np.float32)
     call = lambda: [
@@ -428,6 +434,10 @@ def interrupt_latency(call: str, threads: int, delay: float) -> float:
         ("narrow band with a path", 1, 0.9),
         *(("narrow bands of a batch", 1, delay) for delay in (0.2, 0.5, 0.8)),
         ("precomputed", 1, 0.5),
+        ("assignment", 1, 0.5),
+        ("assignment", 2, 0.1),
+        ("assignment by columns", 1, 0.2),
+        ("assignment with a limit", 1, 0.5),
     ],
 )
 def test_ctrl_c_stops_a_call_within_100_milliseconds(call: str, threads: int, delay: float) -> None:
