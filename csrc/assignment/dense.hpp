@@ -94,7 +94,7 @@ class Dense {
         const std::int64_t step = p_.rows > samples ? p_.rows / samples : 1;
         Vec<T> most{};
         for (std::int64_t i = 0; i < p_.rows; i += step) {
-            for_each_vector<T, kNegate>(row(i), p_.columns, [&](std::int64_t, Vec<T> c) [[gnu::always_inline]] {
+            for_each_vector<T, kNegate>(row(i), p_.columns, [&](std::int64_t, Vec<T> c) __attribute__((always_inline)) {
                 const Vec<T> size = absolute(c);
                 most = maximum(most, select(size < infinity<T>(), size, Vec<T>{}));
             });
@@ -137,16 +137,17 @@ class Dense {
         }
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             IntVec<T> bad{};
-            for_each_vector<T, kNegate>(row(i), p_.columns, [&](std::int64_t k, Vec<T> c) [[gnu::always_inline]] {
-                const Vec<T> least = load(v_ + k);
-                bad |= ~(c > -infinity<T>());
-                const auto less = c < least;
-                if (!any(less)) return;
-                store(v_ + k, minimum(least, c));
-                IntVec<T> rows = load_int<T>(least_row + k);
-                rows = less ? IntVec<T>{} + static_cast<Index<T>>(i) : rows;
-                std::memcpy(least_row + k, &rows, sizeof rows);
-            });
+            for_each_vector<T, kNegate>(row(i), p_.columns,
+                                        [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
+                                            const Vec<T> least = load(v_ + k);
+                                            bad |= ~(c > -infinity<T>());
+                                            const auto less = c < least;
+                                            if (!any(less)) return;
+                                            store(v_ + k, minimum(least, c));
+                                            IntVec<T> rows = load_int<T>(least_row + k);
+                                            rows = less ? IntVec<T>{} + static_cast<Index<T>>(i) : rows;
+                                            std::memcpy(least_row + k, &rows, sizeof rows);
+                                        });
             if (any(bad)) [[unlikely]]
                 return refuse(i);
             if (!pacer_.proceed(vectors())) return stopped();

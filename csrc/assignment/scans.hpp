@@ -72,7 +72,7 @@ template <class T, bool kNegate, bool kCheck = false>
 inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
     Vec<T> least = infinity<T>(), second = infinity<T>();
     IntVec<T> at{}, j = first_indices<T>(), bad{};
-    for_each_vector<T, kNegate>(row, columns, [&](std::int64_t k, Vec<T> c) [[gnu::always_inline]] {
+    for_each_vector<T, kNegate>(row, columns, [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
         if constexpr (kCheck) bad |= ~(c > -infinity<T>());
         const Vec<T> x = c - load(v + k);
         second = minimum(second, maximum(least, x));
@@ -83,7 +83,8 @@ inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
     Vec<T> best = least;
     two_least_lanes<T>(best, second);
     // Where a cost is NaN no lane may have the least.
-    const unsigned set = bits(least == best);
+    const IntVec<T> lanes = least == best;
+    const unsigned set = bits(lanes);
     return {best[0], second[0], set != 0 ? first_column<T>(set, at) : 0, kCheck && any(bad)};
 }
 
@@ -120,7 +121,7 @@ inline Nearest<T> relax(const T* row, std::int64_t columns, const Search<T>& sea
                         Index<T> from) {
     Vec<T> least = infinity<T>();
     IntVec<T> at{}, j = first_indices<T>(), tied{};
-    for_each_vector<T, kNegate>(row, columns, [&](std::int64_t k, Vec<T> c) [[gnu::always_inline]] {
+    for_each_vector<T, kNegate>(row, columns, [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
         Vec<T> x = c - load(search.w + k) - splat(offset);
         Vec<T> d;
         if constexpr (kFirst) {
@@ -145,7 +146,8 @@ inline Nearest<T> relax(const T* row, std::int64_t columns, const Search<T>& sea
         j += static_cast<Index<T>>(kWidth<T>);
     });
     const Vec<T> nearest = least_lane<T>(least);
-    const unsigned equal = bits(least == nearest);
+    const IntVec<T> lanes = least == nearest;
+    const unsigned equal = bits(lanes);
     const bool several = (equal & (equal - 1)) != 0 || (equal & bits(tied)) != 0;
     return {nearest[0], first_column<T>(equal, at), several};
 }
