@@ -62,6 +62,13 @@ def test_small_problems_against_all_matchings(rng, maximize, dtype, values):
             require_ranking(assign_top_k(cost, k, maximize=maximize), cost, k)
 
 
+@pytest.mark.parametrize("shape", [(3, 7), (7, 3), (4, 6), (2, 9)])
+def test_free_columns_come_in_by_their_cost(rng, shape):
+    for _ in range(20):
+        cost = rng.random(shape)
+        require_ranking(assign_top_k(cost, 25), cost, 25)
+
+
 def test_every_matching_comes_in_the_end():
     cost = np.random.default_rng(3).random((6, 6))
     require_ranking(assign_top_k(cost, 721), cost, 721)

@@ -136,6 +136,13 @@ def test_a_stored_infinity_forbids_a_pair():
     assert assign(-cost, maximize=True).total == -5
 
 
+def test_a_row_of_stored_infinities_has_no_pair():
+    cost = sparse.csr_array(np.array([[np.inf, np.inf], [1.0, 4.0]]))
+    with pytest.raises(InfeasibleError, match="no matching of all 2 pairs"):
+        assign(cost)
+    assert assign(cost, max_cost=np.inf).col_of_row.tolist() == [-1, 0]
+
+
 @pytest.mark.parametrize("by_columns", [False, True])
 @pytest.mark.parametrize("tall", [False, True])
 def test_duplicates_add_up_and_the_input_keeps_them(rng, by_columns, tall):
