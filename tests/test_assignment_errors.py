@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,36 +20,14 @@ from coalign import (
     linear_sum_assignment,
 )
 from oracles.compare import assert_same_bits
+from refusals import Call, assert_refused, put, table
 
 Array = npt.NDArray[Any]
-Call = Callable[[], Any]
 
 rng = np.random.default_rng(30)
 COST = rng.uniform(size=(4, 5))
 BATCH = rng.uniform(size=(3, 4, 5))
 SQUARE = rng.uniform(size=(4, 4))
-
-
-@contextmanager
-def refused(error: type[Exception], message: str) -> Iterator[None]:
-    """The block raises exactly this error with exactly these words."""
-    with pytest.raises(error) as caught:
-        yield
-    assert caught.type is error
-    assert str(caught.value) == message
-
-
-def put(array: Array, index: tuple[int, ...], value: float) -> Array:
-    """A copy with one element replaced."""
-    changed = array.copy()
-    changed[index] = value
-    return changed
-
-
-def table(*rows: tuple[str, Call, type[Exception], str]) -> Any:
-    """Parametrise a test over calls that are to be refused."""
-    cases = [pytest.param(call, error, message, id=name) for name, call, error, message in rows]
-    return pytest.mark.parametrize(("call", "error", "message"), cases)
 
 
 # Values
@@ -83,19 +60,19 @@ def test_a_value_that_is_no_cost_is_named_with_its_index(
         ("cost[0]: {} at index (4, 1)", (put(cost, (1, 4), value).T, cost)),
     ]
     for place, spoilt in places:
-        with refused(ValueError, f"{place.format(found)}; {wanted}"):
+        with assert_refused(ValueError, f"{place.format(found)}; {wanted}"):
             assign(spoilt, **options)
 
 
 def test_the_first_of_several_is_named() -> None:
     wanted = "expected finite costs, or +inf to forbid a pair"
     spoilt = put(put(COST, (3, 0), math.nan), (2, 4), math.nan)
-    with refused(ValueError, f"cost: NaN at index (2, 4); {wanted}"):
+    with assert_refused(ValueError, f"cost: NaN at index (2, 4); {wanted}"):
         assign(spoilt)
-    with refused(ValueError, f"cost[1]: NaN at index (2, 4); {wanted}"):
+    with assert_refused(ValueError, f"cost[1]: NaN at index (2, 4); {wanted}"):
         assign([COST, spoilt, spoilt], threads=2)
     # A bad value goes before a problem that has no matching.
-    with refused(ValueError, f"cost[1]: NaN at index (2, 4); {wanted}"):
+    with assert_refused(ValueError, f"cost[1]: NaN at index (2, 4); {wanted}"):
         assign([np.full((2, 2), np.inf), spoilt])
 
 
@@ -208,7 +185,7 @@ def test_the_first_of_several_is_named() -> None:
     ),
 )
 def test_shapes_dtypes_and_kinds(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -284,7 +261,7 @@ def test_shapes_dtypes_and_kinds(call: Call, error: type[Exception], message: st
     ),
 )
 def test_options(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -333,7 +310,7 @@ def test_a_warm_start_of_another_shape_is_refused(
 ) -> None:
     start = assign(earlier)
     wanted = "warm_start: expected an assignment of the same shape and direction"
-    with refused(ValueError, wanted):
+    with assert_refused(ValueError, wanted):
         assign(later, warm_start=start, **options)
 
 
@@ -341,16 +318,16 @@ def test_check_names_the_problem() -> None:
     found = assign(BATCH)
     assert found.check() is found
     status = np.array([0, 0, Status.INFEASIBLE], np.int32)
-    with refused(InfeasibleError, "problem 2: no matching"):
+    with assert_refused(InfeasibleError, "problem 2: no matching"):
         replace(found, status=status).check()
-    with refused(InfeasibleError, "problem 0: no matching"):
+    with assert_refused(InfeasibleError, "problem 0: no matching"):
         replace(assign(COST), status=np.int32(Status.INFEASIBLE)).check()
 
 
 def test_the_gap_of_other_costs_is_refused() -> None:
     found = assign(BATCH)
     for other in (BATCH[:2], BATCH[:, :3], COST, [COST, COST]):
-        with refused(ValueError, "cost: expected the shape that was solved"):
+        with assert_refused(ValueError, "cost: expected the shape that was solved"):
             found.gap(other)
 
 
@@ -553,7 +530,7 @@ def test_linear_sum_assignment_refuses_what_scipy_refuses_in_its_words(cost: Any
             given_cost = -np.asarray(cost)
         with pytest.raises(ValueError, match=r".") as wanted:
             scipy_assignment(given_cost, maximize=maximize)
-        with refused(ValueError, str(wanted.value)):
+        with assert_refused(ValueError, str(wanted.value)):
             linear_sum_assignment(given_cost, maximize=maximize)
 
 
@@ -563,5 +540,5 @@ def test_linear_sum_assignment_refuses_what_is_not_real_as_scipy_does(dtype: Any
     with pytest.raises(TypeError):
         scipy_assignment(cost)
     wanted = f"expected a real numeric dtype of at most 64 bits, got {cost.dtype}"
-    with refused(TypeError, f"cost: {wanted}"):
+    with assert_refused(TypeError, f"cost: {wanted}"):
         linear_sum_assignment(cost)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 from coalign import Assignment, _execution, assign
 from oracles.compare import assert_same_bits
 from oracles.instances import COST_FAMILIES, Array, make_costs
+from workers import run_on_threads
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -48,23 +47,6 @@ def assert_same_assignment(ours: Assignment, theirs: Assignment, what: str = "")
     for name in mine:
         for my, other in zip(mine[name], others[name], strict=True):
             assert_same_bits(my, other, f"{what} {name}")
-
-
-def run_on_threads(call: Callable[[int], Any], threads: int, isa: str) -> Any:
-    """The call's result, once two workers have each taken a task, where there may be two.
-
-    On a busy machine one may start so late that it finds all tasks done: one try is too few.
-    """
-    wanted = min(threads, 2)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with _execution.forced(isa, work_per_thread=0) as runs:
-            result = call(threads)
-        assert {run.isa for run in runs} == {isa}
-        assert max(run.workers for run in runs) <= threads
-        if min(run.workers for run in runs) >= wanted:
-            return result
-    pytest.fail(f"{wanted} workers never shared the work: {runs}")
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)

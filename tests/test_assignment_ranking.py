@@ -28,7 +28,7 @@ def every_total(cost):
     return sorted(total for total in totals if math.isfinite(total))
 
 
-def require_ranking(found, cost, k):
+def assert_ranking(found, cost, k):
     """Check against all matchings: as many, each once, each of its total, the totals the least."""
     sign = -1 if found.maximize else 1
     wanted = np.full(k, np.inf)
@@ -59,19 +59,19 @@ def test_small_problems_against_all_matchings(rng, maximize, dtype, values):
             cost[rng.random(shape) < 0.4] = -np.inf if maximize else np.inf
         cost = cost.astype(dtype)
         for k in (1, 4, 130):
-            require_ranking(assign_top_k(cost, k, maximize=maximize), cost, k)
+            assert_ranking(assign_top_k(cost, k, maximize=maximize), cost, k)
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (7, 3), (4, 6), (2, 9)])
 def test_free_columns_come_in_by_their_cost(rng, shape):
     for _ in range(20):
         cost = rng.random(shape)
-        require_ranking(assign_top_k(cost, 25), cost, 25)
+        assert_ranking(assign_top_k(cost, 25), cost, 25)
 
 
 def test_every_matching_comes_in_the_end():
     cost = np.random.default_rng(3).random((6, 6))
-    require_ranking(assign_top_k(cost, 721), cost, 721)
+    assert_ranking(assign_top_k(cost, 721), cost, 721)
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (30, 45), (45, 30)])

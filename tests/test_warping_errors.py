@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,9 @@ from coalign import InfeasibleError, Status, _execution, dtw, dtw_cdist, slanted
 from oracles.compare import assert_same_bits
 from oracles.instances import pad
 from oracles.warping import accumulate, local_costs
+from refusals import Call, assert_refused, put, table
 
 Array = npt.NDArray[Any]
-Call = Callable[[], Any]
 
 rng = np.random.default_rng(20)
 SERIES = rng.normal(size=8)
@@ -30,28 +28,6 @@ BATCH = rng.normal(size=(3, 5, 2))
 COLLECTION = rng.normal(size=(3, 5))
 COSTS = rng.uniform(size=(4, 3))
 COST_BATCH = rng.uniform(size=(2, 4, 3))
-
-
-@contextmanager
-def refused(error: type[Exception], message: str) -> Iterator[None]:
-    """The block raises exactly this error with exactly these words."""
-    with pytest.raises(error) as caught:
-        yield
-    assert caught.type is error
-    assert str(caught.value) == message
-
-
-def put(array: Array, index: tuple[int, ...], value: float) -> Array:
-    """A copy with one element replaced."""
-    changed = array.copy()
-    changed[index] = value
-    return changed
-
-
-def table(*rows: tuple[str, Call, type[Exception], str]) -> Any:
-    """Parametrise a test over calls that are to be refused."""
-    cases = [pytest.param(call, error, message, id=name) for name, call, error, message in rows]
-    return pytest.mark.parametrize(("call", "error", "message"), cases)
 
 
 # Values
@@ -93,34 +69,34 @@ def test_a_value_that_is_not_finite_is_named_with_its_index(
         ("X[2]: {} at index (0, 0)", pairs([series, series, put(column, (0, 0), value)])),
     ]
     for place, call in places:
-        with refused(ValueError, place.format(found) + "; expected finite values"):
+        with assert_refused(ValueError, place.format(found) + "; expected finite values"):
             call()
 
 
 @pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "cityblock", "cosine"])
 def test_every_metric_refuses_nan(metric: str) -> None:
-    with refused(ValueError, "x: NaN at index (3, 1); expected finite values"):
+    with assert_refused(ValueError, "x: NaN at index (3, 1); expected finite values"):
         dtw(put(FRAMES, (3, 1), np.nan), FRAMES, metric=metric)
-    with refused(ValueError, "X: NaN at index (0, 4); expected finite values"):
+    with assert_refused(ValueError, "X: NaN at index (0, 4); expected finite values"):
         dtw_cdist(put(COLLECTION, (0, 4), np.nan), metric=metric)
 
 
 def test_the_first_of_several_is_named() -> None:
     long = np.zeros(5000)
     long[[1500, 1501, 4999]] = np.nan
-    with refused(ValueError, "x: NaN at index (1500,); expected finite values"):
+    with assert_refused(ValueError, "x: NaN at index (1500,); expected finite values"):
         dtw(long, long)
-    with refused(ValueError, "x[1]: NaN at index (1500,); expected finite values"):
+    with assert_refused(ValueError, "x[1]: NaN at index (1500,); expected finite values"):
         dtw([SERIES, long, long], SERIES)
     # The one outside the window is part of the input all the same.
-    with refused(ValueError, "y: NaN at index (7,); expected finite values"):
+    with assert_refused(ValueError, "y: NaN at index (7,); expected finite values"):
         dtw(SERIES, put(SERIES, (7,), np.nan), window=0)
 
 
 def test_a_list_of_numbers_is_located_like_the_array_it_is() -> None:
-    with refused(ValueError, "x: NaN at index (2,); expected finite values"):
+    with assert_refused(ValueError, "x: NaN at index (2,); expected finite values"):
         dtw([1, 2, float("nan")], SERIES)
-    with refused(ValueError, "X: inf at index (1, 0); expected finite values"):
+    with assert_refused(ValueError, "X: inf at index (1, 0); expected finite values"):
         dtw_cdist([[1.0, 2.0], [float("inf"), 2.0]])
 
 
@@ -163,7 +139,7 @@ def test_a_list_of_numbers_is_located_like_the_array_it_is() -> None:
     ),
 )
 def test_precomputed_costs_that_are_none(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -196,7 +172,9 @@ def test_no_path_is_traced_through_what_is_no_cost(
         found = "NaN" if np.isnan(value) else "-inf"
         spoilt = put(cost, index, value)
         with (
-            refused(ValueError, f"x: {found} at index {index}; expected finite costs or +inf"),
+            assert_refused(
+                ValueError, f"x: {found} at index {index}; expected finite costs or +inf"
+            ),
             _execution.forced(checkpoint_bytes=checkpoint_bytes),
         ):
             dtw(spoilt, metric="precomputed", window=window, path=True)
@@ -338,7 +316,7 @@ def test_no_path_is_traced_through_what_is_no_cost(
     ),
 )
 def test_shapes(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -354,7 +332,7 @@ def test_shapes(call: Call, error: type[Exception], message: str) -> None:
     ],
 )
 def test_an_empty_cost_matrix_is_named(matrices: Any, message: str) -> None:
-    with refused(ValueError, message):
+    with assert_refused(ValueError, message):
         dtw(matrices, metric="precomputed")
 
 
@@ -363,11 +341,11 @@ def test_a_cost_matrix_is_bounded_on_both_sides(shape: tuple[int, int], axis: st
     # Without strides, so that the matrix takes the memory of one cost.
     matrix = np.broadcast_to(np.float64(0), shape)
     message = f"expected at most {2**31 - 2**16} {axis}, got {2**31}"
-    with refused(ValueError, f"x: {message}"):
+    with assert_refused(ValueError, f"x: {message}"):
         dtw(matrix, metric="precomputed")
-    with refused(ValueError, f"x: {message}"):
+    with assert_refused(ValueError, f"x: {message}"):
         dtw(matrix[np.newaxis], metric="precomputed")
-    with refused(ValueError, f"x[1]: {message}"):
+    with assert_refused(ValueError, f"x[1]: {message}"):
         dtw([COSTS, matrix], metric="precomputed")
 
 
@@ -484,7 +462,7 @@ def taking(**lengths: Any) -> Call:
     ),
 )
 def test_lengths(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -613,14 +591,16 @@ def test_lengths_of_any_integer_dtype_and_layout_are_taken(dtype: Any) -> None:
     ),
 )
 def test_dtypes_and_kinds(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
 @pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="long double is double here")
 def test_extended_precision_is_refused() -> None:
     name = np.dtype(np.longdouble).name
-    with refused(TypeError, f"x: expected a real numeric dtype of at most 64 bits, got {name}"):
+    with assert_refused(
+        TypeError, f"x: expected a real numeric dtype of at most 64 bits, got {name}"
+    ):
         dtw(SERIES.astype(np.longdouble), SERIES)
 
 
@@ -765,7 +745,7 @@ def test_a_ragged_list_of_numbers_says_what_a_ragged_batch_is() -> None:
     ),
 )
 def test_options(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -944,7 +924,7 @@ def rows(*changed: tuple[int, tuple[int, int]]) -> Array:
     ),
 )
 def test_windows(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -1000,7 +980,7 @@ def test_bounds_of_any_integer_dtype_and_layout_are_one_window(dtype: Any) -> No
     ),
 )
 def test_infeasible_problems(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -1107,7 +1087,7 @@ def test_infeasible_pairs_of_a_collection_are_infinite() -> None:
     ),
 )
 def test_out(call: Call, error: type[Exception], message: str) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -1116,13 +1096,13 @@ def test_out_may_not_lie_on_an_input() -> None:
     memory = rng.normal(size=(3, 8))
     series = memory[:, 0].copy()
     before = memory.copy()
-    with refused(ValueError, message):
+    with assert_refused(ValueError, message):
         dtw_cdist(memory[:, :3], out=memory[:, :3])
-    with refused(ValueError, message):
+    with assert_refused(ValueError, message):
         dtw_cdist(memory[:, :5], out=memory[:, 4:7])
-    with refused(ValueError, message):
+    with assert_refused(ValueError, message):
         dtw_cdist(COLLECTION, memory[:, :4], out=memory[:, 3:6])
-    with refused(ValueError, message):
+    with assert_refused(ValueError, message):
         dtw_cdist([series, series, memory[1]], out=memory[:, 2:5])
     assert_same_bits(memory, before)
 
@@ -1372,7 +1352,7 @@ NO_SERIES = np.zeros((0, 8))
 def test_options_are_checked_where_there_is_nothing_to_compute(
     call: Call, error: type[Exception], message: str
 ) -> None:
-    with refused(error, message):
+    with assert_refused(error, message):
         call()
 
 
@@ -1487,7 +1467,7 @@ def test_a_cost_that_overflows_warns_and_says_so() -> None:
     assert caught[0].filename == __file__
     assert warping.cost.tolist() == [np.inf, 0.0]
     assert warping.status.tolist() == [Status.PRECISION_LIMIT, Status.OK]
-    with refused(OverflowError, "problem 0: the cost overflows its dtype"):
+    with assert_refused(OverflowError, "problem 0: the cost overflows its dtype"):
         warping.check()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -1495,7 +1475,9 @@ def test_a_cost_that_overflows_warns_and_says_so() -> None:
 
 
 def test_matrices_need_a_path() -> None:
-    with refused(ValueError, "matrices: expected a warping with a path; call dtw(..., path=True)"):
+    with assert_refused(
+        ValueError, "matrices: expected a warping with a path; call dtw(..., path=True)"
+    ):
         dtw(SERIES, SERIES).matrices()
 
 
