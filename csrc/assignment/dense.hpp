@@ -9,8 +9,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "assignment/candidates.hpp"
 #include "assignment/kernels.hpp"
 #include "assignment/scans.hpp"
+#include "assignment/search.hpp"
 
 namespace coalign::COALIGN_SET {
 
@@ -23,17 +25,20 @@ template <class T, bool kNegate>
 class Dense {
    public:
     Dense(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans)
-        : p_(problem), out_(solution), pacer_(pacer), scans_(scans) {
-        const std::int64_t room = padded<T>(p_.columns);
-        v_ = workspace;
-        search_ = {v_ + room, v_ + 2 * room, reinterpret_cast<Index<T>*>(v_ + 3 * room)};
-        reached_ = v_ + 4 * room;
-        scanned_ = reinterpret_cast<Index<T>*>(v_ + 5 * room);
-        queue_ = reinterpret_cast<Index<T>*>(v_ + 6 * room);
-    }
+        : p_(problem),
+          out_(solution),
+          pacer_(pacer),
+          scans_(scans),
+          space_(workspace),
+          v_(space_.values(padded<T>(p_.columns))),
+          least_row_(space_.indices(padded<T>(p_.columns))),
+          queue_(space_.indices(p_.rows)),
+          lists_(p_, v_, space_),
+          search_(p_, out_, v_, lists_, space_, pacer, scans_) {}
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
-        return 6 * padded<T>(columns) + 2 * rows + kWidth<T>;
+        return 2 * padded<T>(columns) + rows + Lists::workspace(rows, columns) +
+               Search<T, kNegate>::workspace(rows, columns);
     }
 
     Outcome solve(bool warm) {
@@ -51,18 +56,19 @@ class Dense {
         if (square && free_rows() * kHardShare > p_.rows && p_.rows >= kFewRows) {
             if (!scale_prices() || take_tight_columns<false>().stopped || !reduce_rows()) return stopped();
         }
+        search_.prepare();
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             if (out_.col_of_row[i] != kFree) continue;
-            const Status status = augment(i);
-            if (status != Status::ok) return {status, i, 0, false};
-            if (!pacer_.proceed(vectors())) return stopped();
+            const Outcome found = search_.augment(i);
+            if (found.status != Status::ok || found.stopped) return found;
         }
         finish();
         return {};
     }
 
    private:
-    static constexpr std::int64_t kFree = -1, kRejected = -2;
+    using Lists = Candidates<T, kNegate>;
+    static constexpr std::int64_t kFree = -1, kRejected = Search<T, kNegate>::kRejected;
     // A tenth of the rows: uniform costs leave 3 to 4 %, points in the plane 15 %, products of factors 70 %.
     static constexpr std::int64_t kHardShare = 10;
     static constexpr std::int64_t kFewRows = 32;
@@ -120,8 +126,19 @@ class Dense {
 
     template <bool kCheck = false>
     TwoMinima<T> bid(std::int64_t i) {
-        ++scans_.bids;
-        TwoMinima<T> found = two_minima<T, kNegate, kCheck>(row(i), v_, p_.columns);
+        TwoMinima<T> found{};
+        if (!lists_.pay()) {
+            ++scans_.bids;
+            found = two_minima<T, kNegate, kCheck>(row(i), v_, p_.columns);
+        } else {
+            if (!kCheck && lists_.is_known(i)) found = lists_.two_minima(i);
+            if (kCheck || !lists_.is_known(i) || !(found.second <= lists_.bound(i))) {
+                ++scans_.bids;
+                found.bad = lists_.template refresh<kCheck>(i);
+                if (kCheck && found.bad) return found;
+                found = lists_.two_minima(i);
+            }
+        }
         // The row's own way out, at the limit.
         if (p_.has_limit && p_.limit < found.second) found.second = p_.limit;
         return found;
@@ -130,10 +147,9 @@ class Dense {
     // Jonker and Volgenant's column reduction and reduction transfer, row by row: striding down columns would miss the
     // cache at every step.
     Outcome reduce_columns() {
-        Index<T>* const least_row = search_.before;
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
             store(v_ + k, infinity<T>());
-            std::memset(least_row + k, 0, kVectorBytes);
+            std::memset(least_row_ + k, 0, kVectorBytes);
         }
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             IntVec<T> bad{};
@@ -144,9 +160,9 @@ class Dense {
                                             const auto less = c < least;
                                             if (!any(less)) return;
                                             store(v_ + k, minimum(least, c));
-                                            IntVec<T> rows = load_int<T>(least_row + k);
+                                            IntVec<T> rows = load_int<T>(least_row_ + k);
                                             rows = less ? IntVec<T>{} + static_cast<Index<T>>(i) : rows;
-                                            std::memcpy(least_row + k, &rows, sizeof rows);
+                                            std::memcpy(least_row_ + k, &rows, sizeof rows);
                                         });
             if (any(bad)) [[unlikely]]
                 return refuse(i);
@@ -158,7 +174,7 @@ class Dense {
         for (std::int64_t i = 0; i < p_.rows; ++i) queue_[i] = 0;
         // In order, so that a constant matrix gives the identity.
         for (std::int64_t j = 0; j < p_.columns; ++j) {
-            const std::int64_t i = least_row[j];
+            const std::int64_t i = least_row_[j];
             if (at(i, j) != v_[j]) continue;
             if (queue_[i]++ == 0) match(i, j);
         }
@@ -191,6 +207,11 @@ class Dense {
     }
 
     std::int64_t free_at(std::int64_t i, T value) {
+        if (lists_.pay()) {
+            const std::int64_t j = lists_.free_at(i, value, out_.row_of_col);
+            if (j >= 0 || value < lists_.bound(i)) return j;
+        }
+        ++scans_.bids;
         return free_column_at<T, kNegate>(row(i), v_, p_.columns, value, out_.row_of_col);
     }
 
@@ -279,73 +300,6 @@ class Dense {
         return true;
     }
 
-    // Dijkstra from a free row, over reduced costs, to the nearest free column or to the nearest row that may be let
-    // go.
-    Status augment(std::int64_t first) {
-        std::memcpy(search_.w, v_, static_cast<std::size_t>(padded<T>(p_.columns)) * sizeof(T));
-        for (std::int64_t j = p_.columns; j < padded<T>(p_.columns); ++j) search_.w[j] = 0;
-        for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
-            const IntVec<T> from = IntVec<T>{} + static_cast<Index<T>>(first);
-            std::memcpy(search_.before + k, &from, sizeof from);
-        }
-        T distance = 0, way_out = p_.has_limit ? p_.limit : kInfinity<T>;
-        std::int64_t dropped = first, count = 0, sink = -1;
-        ++scans_.paths;
-        Nearest<T> near = relax<T, kNegate, true>(row(first), p_.columns, search_, T(0), T(0), Index<T>(0));
-        while (true) {
-            if (!(near.distance < way_out)) {
-                if (!p_.has_limit) return Status::infeasible;
-                distance = way_out;
-                break;
-            }
-            distance = near.distance;
-            std::int64_t j = near.column;
-            if (near.tied && out_.row_of_col[j] >= 0) j = free_tie(j, distance);
-            if (out_.row_of_col[j] < 0) {
-                sink = j;
-                break;
-            }
-            scanned_[count] = static_cast<Index<T>>(j);
-            reached_[count++] = distance;
-            const std::int64_t i = out_.row_of_col[j];
-            // The row's dual, against which distances are taken from here on.
-            const T offset = at(i, j) - v_[j] - distance;
-            search_.w[j] = -kInfinity<T>;
-            search_.d[j] = kInfinity<T>;
-            if (p_.has_limit && p_.limit - offset < way_out) {
-                way_out = p_.limit - offset;
-                if (way_out < distance) way_out = distance;
-                dropped = i;
-            }
-            ++scans_.paths;
-            near = relax<T, kNegate, false>(row(i), p_.columns, search_, offset, distance, static_cast<Index<T>>(i));
-        }
-        for (std::int64_t k = 0; k < count; ++k) v_[scanned_[k]] += reached_[k] - distance;
-        std::int64_t j = sink;
-        if (sink < 0) {
-            j = out_.col_of_row[dropped];
-            out_.col_of_row[dropped] = kRejected;
-            if (dropped == first) return Status::ok;
-        }
-        while (true) {
-            const std::int64_t i = search_.before[j], next = out_.col_of_row[i];
-            match(i, j);
-            if (i == first) return Status::ok;
-            j = next;
-        }
-    }
-
-    // A free column as near as j, or j.
-    std::int64_t free_tie(std::int64_t j, T distance) const {
-        for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
-            const auto equal = load(search_.d + k) == splat(distance);
-            if (!any(equal)) continue;
-            for (std::int64_t other = k; other < p_.columns && other < k + kWidth<T>; ++other)
-                if (equal[other - k] && out_.row_of_col[other] < 0) return other;
-        }
-        return j;
-    }
-
     void finish() {
         for (std::int64_t j = 0; j < p_.columns; ++j) out_.col_dual[j] = v_[j];
         for (std::int64_t i = 0; i < p_.rows; ++i) {
@@ -370,9 +324,11 @@ class Dense {
     const Solution<T>& out_;
     Pacer& pacer_;
     Scans& scans_;
-    T *v_, *reached_;
-    Search<T> search_;
-    Index<T>*scanned_, *queue_;
+    Space<T> space_;
+    T* v_;
+    Index<T>*least_row_, *queue_;
+    Lists lists_;
+    Search<T, kNegate> search_;
 };
 
 }  // namespace coalign::COALIGN_SET

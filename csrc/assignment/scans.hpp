@@ -21,6 +21,23 @@ template <class T>
     return (columns + kWidth<T> - 1) / kWidth<T> * kWidth<T>;
 }
 
+// A problem's workspace, handed out from the front.
+template <class T>
+class Space {
+   public:
+    explicit Space(T* start) : next_(start) {}
+
+    T* values(std::int64_t count) {
+        T* const taken = next_;
+        next_ += count;
+        return taken;
+    }
+    Index<T>* indices(std::int64_t count) { return reinterpret_cast<Index<T>*>(values(count)); }
+
+   private:
+    T* next_;
+};
+
 // A vector of costs from column k on; past the last column they are infinite.
 template <class T, bool kNegate>
 [[gnu::always_inline]] inline Vec<T> costs_at(const T* row, std::int64_t k, std::int64_t columns) {
@@ -88,6 +105,27 @@ inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
     return {best[0], second[0], set != 0 ? first_column<T>(set, at) : 0, kCheck && any(bad)};
 }
 
+template <class T>
+struct Least {
+    T value;
+    std::int64_t at;
+};
+
+// The least of some values, and the first place that has it.
+template <class T>
+inline Least<T> least_of(const T* values, std::int64_t count) {
+    Vec<T> least = infinity<T>();
+    IntVec<T> at{}, place = first_indices<T>();
+    for_each_vector<T, false>(values, count, [&](std::int64_t, Vec<T> x) __attribute__((always_inline)) {
+        at = x < least ? place : at;
+        least = minimum(least, x);
+        place += static_cast<Index<T>>(kWidth<T>);
+    });
+    const Vec<T> best = least_lane<T>(least);
+    const IntVec<T> lanes = least == best;
+    return {best[0], first_column<T>(bits(lanes), at)};
+}
+
 // A free column whose c_j - v_j is `value`, or -1.
 template <class T, bool kNegate>
 inline std::int64_t free_column_at(const T* row, const T* v, std::int64_t columns, T value,
@@ -99,57 +137,6 @@ inline std::int64_t free_column_at(const T* row, const T* v, std::int64_t column
             if (equal[j - k] && row_of_col[j] < 0) return j;
     }
     return -1;
-}
-
-// The distances of one search: d_j, and the row before column j; w_j is v_j, or -inf once j has been scanned.
-template <class T>
-struct Search {
-    T *d, *w;
-    Index<T>* before;
-};
-
-template <class T>
-struct Nearest {
-    T distance;
-    std::int64_t column;
-    bool tied;
-};
-
-// d_j = min(d_j, max(c_j - w_j - offset, reached)), and the nearest column that has not been scanned.
-template <class T, bool kNegate, bool kFirst>
-inline Nearest<T> relax(const T* row, std::int64_t columns, const Search<T>& search, T offset, T reached,
-                        Index<T> from) {
-    Vec<T> least = infinity<T>();
-    IntVec<T> at{}, j = first_indices<T>(), tied{};
-    for_each_vector<T, kNegate>(row, columns, [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
-        Vec<T> x = c - load(search.w + k) - splat(offset);
-        Vec<T> d;
-        if constexpr (kFirst) {
-            d = x;
-            store(search.d + k, d);
-        } else {
-            x = maximum(x, splat(reached));
-            d = load(search.d + k);
-            const auto nearer = x < d;
-            if (any(nearer)) {
-                d = minimum(d, x);
-                store(search.d + k, d);
-                IntVec<T> before = load_int<T>(search.before + k);
-                before = nearer ? IntVec<T>{} + from : before;
-                std::memcpy(search.before + k, &before, sizeof before);
-            }
-        }
-        const auto less = d < least;
-        tied = (tied & ~less) | (d == least);
-        at = less ? j : at;
-        least = minimum(least, d);
-        j += static_cast<Index<T>>(kWidth<T>);
-    });
-    const Vec<T> nearest = least_lane<T>(least);
-    const IntVec<T> lanes = least == nearest;
-    const unsigned equal = bits(lanes);
-    const bool several = (equal & (equal - 1)) != 0 || (equal & bits(tied)) != 0;
-    return {nearest[0], first_column<T>(equal, at), several};
 }
 
 // mean over some rows of the finite spread of c_j - v_j: a scale that neither shifts nor units change.

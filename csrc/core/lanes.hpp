@@ -120,6 +120,30 @@ template <class T>
 }
 #endif
 
+// Lane l is from[at[l]].
+#if defined(__AVX512F__)
+[[gnu::always_inline]] inline Float32Lanes gather(const float* from, Int32Lanes at) {
+    return _mm512_i32gather_ps(reinterpret_cast<__m512i>(at), from, 4);
+}
+[[gnu::always_inline]] inline Float64Lanes gather(const double* from, Int64Lanes at) {
+    return _mm512_i64gather_pd(reinterpret_cast<__m512i>(at), from, 8);
+}
+#elif defined(__AVX2__)
+[[gnu::always_inline]] inline Float32Lanes gather(const float* from, Int32Lanes at) {
+    return _mm256_i32gather_ps(from, reinterpret_cast<__m256i>(at), 4);
+}
+[[gnu::always_inline]] inline Float64Lanes gather(const double* from, Int64Lanes at) {
+    return _mm256_i64gather_pd(from, reinterpret_cast<__m256i>(at), 8);
+}
+#else
+[[gnu::always_inline]] inline Float32Lanes gather(const float* from, Int32Lanes at) {
+    return Float32Lanes{from[at[0]], from[at[1]], from[at[2]], from[at[3]]};
+}
+[[gnu::always_inline]] inline Float64Lanes gather(const double* from, Int64Lanes at) {
+    return Float64Lanes{from[at[0]], from[at[1]]};
+}
+#endif
+
 template <class T>
 [[gnu::always_inline]] inline Vec<T> infinity() {
     return splat<T>(std::numeric_limits<T>::infinity());
@@ -179,6 +203,26 @@ template <class M>
 #else
     return static_cast<unsigned>((mask[0] & 1) | (mask[1] & 2));
 #endif
+}
+
+// Writes `first` plus the number of each bit of a set of 64, in order, and says how many they are; 16 more may be
+// written over.
+[[gnu::always_inline]] inline int expand(std::uint64_t set, std::int32_t first, std::int32_t* out) {
+    const int count = __builtin_popcountll(set);
+#if defined(__AVX512F__)
+    // Free of branches: where bits are few no branch is foreseen.
+    const __m512i numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#pragma GCC unroll 4
+    for (int part = 0; part < 64; part += 16) {
+        const auto lanes = static_cast<__mmask16>(set >> part);
+        const __m512i at = _mm512_add_epi32(numbers, _mm512_set1_epi32(first + part));
+        _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(lanes, at));
+        out += __builtin_popcount(lanes);
+    }
+#else
+    for (; set != 0; set &= set - 1) *out++ = first + __builtin_ctzll(set);
+#endif
+    return count;
 }
 
 // Minimum, maximum and fused multiply-add: GCC turns `a < b ? a : b` on vectors into a compare and a blend, twice the

@@ -1,0 +1,225 @@
+// The few columns of each row that matter next, so that most questions about a row need no pass over its costs.
+//
+// Prices only fall, so reduced costs c_ij - v_j only rise. The columns that were cheapest when a row was last gone
+// through are kept with their costs, and beside them a bound that the reduced costs of all others were not below then,
+// and are not below since: what the list says of values up to the bound is exact.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "assignment/kernels.hpp"
+#include "assignment/scans.hpp"
+
+namespace coalign::COALIGN_SET {
+
+template <class T, bool kNegate>
+class Candidates {
+   public:
+    Candidates(const assignment::Problem<T>& problem, const T* v, Space<T>& space)
+        : p_(problem),
+          v_(v),
+          costs_(space.values(places(p_.rows, p_.columns))),
+          bound_(space.values(p_.rows)),
+          listed_(space.indices(places(p_.rows, p_.columns))) {
+        for (std::int64_t i = 0; i < p_.rows; ++i) bound_[i] = -kInfinity<T>;
+    }
+
+    static std::int64_t workspace(std::int64_t rows, std::int64_t columns) { return 2 * places(rows, columns) + rows; }
+
+    // Whether lists cost less than the passes that they spare: not where a pass is short.
+    bool pay() const { return pay(p_.columns); }
+
+    bool is_known(std::int64_t i) const { return bound_[i] > -kInfinity<T>; }
+
+    // No column that is not listed has a reduced cost below.
+    T bound(std::int64_t i) const { return bound_[i]; }
+
+    // The two least reduced costs of a row, if the list tells; else `second` is above the bound.
+    TwoMinima<T> two_minima(std::int64_t i) const {
+        const T* const costs = costs_ + i * kRoom;
+        const Index<T>* const columns = listed_ + i * kRoom;
+        Vec<T> least = infinity<T>(), second = infinity<T>();
+        IntVec<T> at{};
+        for (int k = 0; k < kRoom; k += kWidth<T>) {
+            const IntVec<T> j = load_int<T>(columns + k);
+            const Vec<T> x = load(costs + k) - gather(v_, j);
+            second = minimum(second, maximum(least, x));
+            at = x < least ? j : at;
+            least = minimum(least, x);
+        }
+        Vec<T> best = least;
+        two_least_lanes<T>(best, second);
+        const IntVec<T> lanes = least == best;
+        return {best[0], second[0], first_column<T>(bits(lanes), at), false};
+    }
+
+    // Calls body(column, x) for every listed column for which x = c_j - v_j - offset is below `limit`.
+    template <class Body>
+    [[gnu::always_inline]] void each_below(std::int64_t i, const T* v, T offset, T limit, Body&& body) const {
+        const T* const costs = costs_ + i * kRoom;
+        const Index<T>* const columns = listed_ + i * kRoom;
+        T x[kRoom];
+        std::uint64_t set = 0;
+        // All masks first, so that one loop ends where no branch foresees it, and not one a vector.
+#pragma GCC unroll 16
+        for (int k = 0; k < kRoom; k += kWidth<T>) {
+            const Vec<T> reduced = load(costs + k) - gather(v, load_int<T>(columns + k)) - splat(offset);
+            const IntVec<T> below = reduced < splat(limit);
+            store(x + k, reduced);
+            set |= static_cast<std::uint64_t>(bits(below)) << k;
+        }
+        for (; set != 0; set &= set - 1) {
+            const int k = std::countr_zero(set);
+            body(columns[k], x[k]);
+        }
+    }
+
+    // A listed column whose reduced cost is `value` and that is free, or -1.
+    std::int64_t free_at(std::int64_t i, T value, const std::int64_t* row_of_col) const {
+        const T* const costs = costs_ + i * kRoom;
+        const Index<T>* const columns = listed_ + i * kRoom;
+        for (int k = 0; k < kRoom; k += kWidth<T>) {
+            const IntVec<T> equal = load(costs + k) - gather(v_, load_int<T>(columns + k)) == splat(value);
+            for (unsigned set = bits(equal); set != 0; set &= set - 1) {
+                const std::int64_t j = columns[k + std::countr_zero(set)];
+                if (row_of_col[j] < 0) return j;
+            }
+        }
+        return -1;
+    }
+
+    // Goes through a row, and lists what is cheapest now; true if a cost is NaN, or -inf.
+    template <bool kCheck>
+    bool refresh(std::int64_t i) {
+        const T* const row = this->row(i);
+        T limit;
+        if (measure<kCheck>(row, limit)) return true;
+        std::int32_t near[kRoom + kBlock + 16];
+        int count = 0;
+        for (std::int64_t start = 0; start < p_.columns; start += kBlock) {
+            count += expand(below(row, start, limit), static_cast<std::int32_t>(start), near + count);
+            if (count > kRoom) [[unlikely]]
+                count = shrink(row, near, count, limit);
+        }
+        // Where a list ends its places name column 0, at an infinite cost.
+        T* const costs = costs_ + i * kRoom;
+        Index<T>* const columns = listed_ + i * kRoom;
+        for (int k = 0; k < kRoom; ++k) columns[k] = static_cast<Index<T>>(k < count ? near[k] : 0);
+        for (int k = 0; k < kRoom; k += kWidth<T>) {
+            const IntVec<T> filled = first_indices<T>() < static_cast<Index<T>>(count - k);
+            const Vec<T> c = gather(row, load_int<T>(columns + k));
+            store(costs + k, select(filled, kNegate ? -c : c, infinity<T>()));
+        }
+        bound_[i] = limit;
+        return false;
+    }
+
+   private:
+    static constexpr int kRoom = 32;
+    // Uniform costs: half as fast with lists at 100 columns, even at 200, and faster from there on.
+    static constexpr std::int64_t kFewColumns = 200;
+    // The least reduced costs of 8 groups of columns: about 22 columns are at or below the greatest of them.
+    static constexpr int kGroups = 8;
+    static constexpr int kSums = 4;
+    static constexpr int kBlock = 64;
+
+    // Below which there are about as many columns as a list holds; true if a cost is NaN, or -inf.
+    template <bool kCheck>
+    bool measure(const T* row, T& limit) const {
+        Vec<T> least[kSums];
+        IntVec<T> bad{};
+        for (Vec<T>& group : least) group = infinity<T>();
+        const auto look = [&](int n, std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
+            if constexpr (kCheck) bad |= ~(c > -infinity<T>());
+            least[n] = minimum(least[n], c - load(v_ + k));
+        };
+        std::int64_t k = 0;
+        for (; k + kSums * kWidth<T> <= p_.columns; k += kSums * kWidth<T>) {
+#pragma GCC unroll 4
+            for (int n = 0; n < kSums; ++n) {
+                const Vec<T> c = load(row + k + n * kWidth<T>);
+                look(n, k + n * kWidth<T>, kNegate ? -c : c);
+            }
+        }
+        for (int n = 0; k < p_.columns; ++n, k += kWidth<T>) look(n, k, costs_at<T, kNegate>(row, k, p_.columns));
+        // Groups are numbered by lanes, then by sums.
+        int sums = kSums, lanes = kSums * kWidth<T> / kGroups;
+        for (; lanes > 1 && sums > 1; lanes /= 2, sums /= 2)
+            for (int n = 0; n < sums / 2; ++n) least[n] = minimum(least[n], least[n + sums / 2]);
+        Vec<T> most = least[0];
+        if (lanes > 1) {
+            most = minimum(most, partners<kWidth<T> / 2>(most, std::make_integer_sequence<int, kWidth<T>>{}));
+        }
+        for (int n = 1; n < sums; ++n) most = maximum(most, least[n]);
+        limit = next_above(-least_lane<T>(-most)[0]);
+        return kCheck && any(bad);
+    }
+
+    static T next_above(T value) {
+        Index<T> word;
+        std::memcpy(&word, &value, sizeof word);
+        if (value == 0) return std::numeric_limits<T>::denorm_min();
+        if (!(value < kInfinity<T>)) return value;
+        word += value > 0 ? 1 : -1;
+        std::memcpy(&value, &word, sizeof word);
+        return value;
+    }
+
+    static bool pay(std::int64_t columns) { return columns >= kFewColumns; }
+    static std::int64_t places(std::int64_t rows, std::int64_t columns) { return pay(columns) ? rows * kRoom : 0; }
+
+    const T* row(std::int64_t i) const { return p_.cost + i * p_.stride; }
+
+    // Which columns of a block have reduced costs below a limit.
+    std::uint64_t below(const T* row, std::int64_t start, T limit) const {
+        std::uint64_t set = 0;
+        const auto join = [&](int n, Vec<T> c) __attribute__((always_inline)) {
+            const IntVec<T> mask = c - load(v_ + start + n * kWidth<T>) < splat(limit);
+            set |= static_cast<std::uint64_t>(bits(mask)) << (n * kWidth<T>);
+        };
+        if (start + kBlock <= p_.columns) {
+#pragma GCC unroll 32
+            for (int n = 0; n < kBlock / kWidth<T>; ++n) {
+                const Vec<T> c = load(row + start + n * kWidth<T>);
+                join(n, kNegate ? -c : c);
+            }
+        } else {
+            for (int n = 0; start + n * kWidth<T> < p_.columns; ++n)
+                join(n, costs_at<T, kNegate>(row, start + n * kWidth<T>, p_.columns));
+        }
+        return set;
+    }
+
+    // Of a list that is too long what is not below the mean goes, and that is the new limit; of costs that are all the
+    // same, all but half a list.
+    [[gnu::noinline]] int shrink(const T* row, std::int32_t* near, int count, T& limit) const {
+        while (count > kRoom) {
+            T x[kRoom + kBlock], mean = 0, least = kInfinity<T>, most = -kInfinity<T>;
+            for (int k = 0; k < count; ++k) {
+                x[k] = (kNegate ? -row[near[k]] : row[near[k]]) - v_[near[k]];
+                mean += x[k] / static_cast<T>(count);
+                least = x[k] < least ? x[k] : least;
+                most = x[k] > most ? x[k] : most;
+            }
+            // Rounding may lift the mean over all of them.
+            limit = mean < most ? mean : most;
+            const bool same = !(least < limit);
+            if (same) limit = least;
+            int left = 0;
+            for (int k = 0; k < count; ++k)
+                if (x[k] < limit || (same && x[k] == least && left < kRoom / 2)) near[left++] = near[k];
+            count = left;
+        }
+        return count;
+    }
+
+    const assignment::Problem<T>& p_;
+    const T* v_;
+    // Per row kRoom costs and columns, in the order of columns, and the bound.
+    T *costs_, *bound_;
+    Index<T>* listed_;
+};
+
+}  // namespace coalign::COALIGN_SET

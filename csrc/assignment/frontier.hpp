@@ -1,0 +1,92 @@
+// The columns within a search's reach: how far each is, and from which row; a priority queue in lanes.
+//
+// Columns stand in blocks whose least distances are kept, so that the nearest is found by a pass over the blocks and
+// one over a block: no heap's unforeseen branches, and rows' costs can be taken in by whole vectors.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "assignment/scans.hpp"
+
+namespace coalign::COALIGN_SET {
+
+template <class T>
+class Frontier {
+   public:
+    Frontier(std::int64_t columns, Space<T>& space)
+        : blocks_((columns + kBlock - 1) / kBlock),
+          distance_(space.values(blocks_ * kBlock)),
+          least_(space.values(padded<T>(blocks_))),
+          before_(space.indices(blocks_ * kBlock)) {}
+
+    static std::int64_t workspace(std::int64_t columns) {
+        const std::int64_t blocks = (columns + kBlock - 1) / kBlock;
+        return 2 * blocks * kBlock + padded<T>(blocks);
+    }
+
+    void clear() {
+        for (std::int64_t k = 0; k < blocks_ * kBlock; k += kWidth<T>) store(distance_ + k, infinity<T>());
+        for (std::int64_t b = 0; b < blocks_; b += kWidth<T>) store(least_ + b, infinity<T>());
+    }
+
+    std::int64_t before(std::int64_t j) const { return before_[j]; }
+
+    // From row i column j is this far. Without branches: none could be foreseen.
+    void reach(std::int64_t j, T distance, std::int64_t i) {
+        const bool nearer = distance < distance_[j];
+        distance_[j] = nearer ? distance : distance_[j];
+        before_[j] = nearer ? static_cast<Index<T>>(i) : before_[j];
+        T& least = least_[j / kBlock];
+        least = distance < least ? distance : least;
+    }
+
+    // The same for all columns: distance(k) is that of the columns from k on.
+    template <class Distance>
+    [[gnu::always_inline]] void reach_all(std::int64_t columns, std::int64_t i, Distance&& distance) {
+        const IntVec<T> from = IntVec<T>{} + static_cast<Index<T>>(i);
+        for (std::int64_t b = 0; b < blocks_; ++b) {
+            const std::int64_t end = (b + 1) * kBlock < columns ? (b + 1) * kBlock : columns;
+            Vec<T> least = infinity<T>();
+            for (std::int64_t k = b * kBlock; k < end; k += kWidth<T>) {
+                const Vec<T> old = load(distance_ + k), now = distance(k);
+                const IntVec<T> rows = load_int<T>(before_ + k);
+                const IntVec<T> before = now < old ? from : rows;
+                std::memcpy(before_ + k, &before, sizeof before);
+                const Vec<T> nearer = minimum(old, now);
+                store(distance_ + k, nearer);
+                least = minimum(least, nearer);
+            }
+            least_[b] = least_lane<T>(least)[0];
+        }
+    }
+
+    // The least distance, and the block that has it.
+    Least<T> nearest() const { return least_of(least_, blocks_); }
+
+    // The nearest column, which leaves.
+    std::int64_t settle(const Least<T>& nearest) {
+        const std::int64_t first = nearest.at * kBlock;
+        std::int64_t j = first;
+        for (std::int64_t k = first + kBlock - kWidth<T>; k >= first; k -= kWidth<T>) {
+            const IntVec<T> equal = load(distance_ + k) == splat(nearest.value);
+            const unsigned set = bits(equal);
+            j = set != 0 ? k + std::countr_zero(set) : j;
+        }
+        distance_[j] = kInfinity<T>;
+        Vec<T> least = infinity<T>();
+        for (std::int64_t k = first; k < first + kBlock; k += kWidth<T>) least = minimum(least, load(distance_ + k));
+        least_[nearest.at] = least_lane<T>(least)[0];
+        return j;
+    }
+
+   private:
+    static constexpr std::int64_t kBlock = 8 * kWidth<T>;
+
+    std::int64_t blocks_;
+    T *distance_, *least_;
+    Index<T>* before_;
+};
+
+}  // namespace coalign::COALIGN_SET

@@ -1,0 +1,213 @@
+// Shortest augmenting paths: Dijkstra from a free row over reduced costs, along the rows' lists of candidates.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "assignment/candidates.hpp"
+#include "assignment/frontier.hpp"
+#include "assignment/kernels.hpp"
+#include "assignment/scans.hpp"
+
+namespace coalign::COALIGN_SET {
+
+template <class T, bool kNegate>
+class Search {
+   public:
+    Search(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, T* v,
+           Candidates<T, kNegate>& lists, Space<T>& space, Pacer& pacer, assignment::Scans& scans)
+        : p_(problem),
+          out_(solution),
+          v_(v),
+          lists_(lists),
+          pacer_(pacer),
+          scans_(scans),
+          frontier_(p_.columns, space),
+          w_(space.values(padded<T>(p_.columns))),
+          taken_(space.values(padded<T>(p_.columns))),
+          reached_(space.values(p_.columns)),
+          offset_(space.values(p_.rows)),
+          horizon_(space.values(p_.rows)),
+          settled_(space.indices(p_.columns)),
+          rows_(space.indices(p_.rows)) {}
+
+    static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
+        return Frontier<T>::workspace(columns) + 2 * padded<T>(columns) + 2 * columns + 3 * rows;
+    }
+
+    // Before the first search, and whenever columns were matched without one.
+    void prepare() {
+        for (std::int64_t j = 0; j < p_.columns; ++j) taken_[j] = out_.row_of_col[j] < 0 ? T(0) : kInfinity<T>;
+    }
+
+    // To the nearest free column, or to the nearest row that may be let go.
+    assignment::Outcome augment(std::int64_t first) {
+        start(first);
+        std::int64_t i = first;
+        T offset = 0;
+        while (true) {
+            look_at(i, offset);
+            if (!pacer_.proceed(kLook + p_.columns / 64)) return {Status::ok, 0, 0, true};
+            auto nearest = frontier_.nearest();
+            for (T until; least_horizon_.value < (until = nearest.value < end_ ? nearest.value : end_);) {
+                widen(until);
+                if (!pacer_.proceed(4 * p_.columns / kWidth<T>)) return {Status::ok, 0, 0, true};
+                nearest = frontier_.nearest();
+            }
+            if (!(nearest.value < end_)) break;
+            now_ = nearest.value;
+            const std::int64_t j = frontier_.settle(nearest);
+            settled_[count_] = static_cast<Index<T>>(j);
+            reached_[count_++] = now_;
+            w_[j] = -kInfinity<T>;
+            i = out_.row_of_col[j];
+            // The row's dual, against which distances are taken from here on.
+            offset = at(i, j) - v_[j] - now_;
+            if (p_.has_limit && p_.limit - offset < end_) {
+                end_ = p_.limit - offset;
+                if (end_ < now_) end_ = now_;
+                sink_ = -1;
+                dropped_ = i;
+            }
+        }
+        if (!p_.has_limit && sink_ < 0) return {Status::infeasible, first, 0, false};
+        lower_prices();
+        if (sink_ >= 0) taken_[sink_] = kInfinity<T>;
+        flip(first);
+        return {};
+    }
+
+    static constexpr std::int64_t kRejected = -2;
+
+   private:
+    // So many new lists of a search may fall short.
+    static constexpr int kRenewals = 8;
+    // A look at a list, in vector steps.
+    static constexpr std::int64_t kLook = 64;
+
+    T at(std::int64_t i, std::int64_t j) const {
+        const T c = p_.cost[i * p_.stride + j];
+        return kNegate ? -c : c;
+    }
+
+    void start(std::int64_t first) {
+        now_ = -kInfinity<T>;
+        end_ = p_.has_limit ? p_.limit : kInfinity<T>;
+        least_horizon_ = {kInfinity<T>, 0};
+        sink_ = -1;
+        dropped_ = first;
+        count_ = seen_ = 0;
+        renewals_ = kRenewals;
+        frontier_.clear();
+        for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) store(w_ + k, load(v_ + k));
+    }
+
+    // The columns of a row's list come within reach, and the others are beyond its horizon; or all come.
+    void look_at(std::int64_t i, T offset) {
+        if (!lists_.pay()) {
+            ++scans_.paths;
+            reach_all(i, offset);
+            return;
+        }
+        if (!lists_.is_known(i)) {
+            ++scans_.paths;
+            lists_.template refresh<false>(i);
+        }
+        reach_listed(i, offset);
+        rows_[seen_] = static_cast<Index<T>>(i);
+        offset_[seen_] = offset;
+        horizon_[seen_] = lists_.bound(i) - offset;
+        if (horizon_[seen_] < least_horizon_.value) least_horizon_ = {horizon_[seen_], seen_};
+        ++seen_;
+    }
+
+    void reach_listed(std::int64_t i, T offset) {
+        lists_.each_below(i, w_, offset, end_, [&](std::int64_t j, T x) __attribute__((always_inline)) {
+            if (x < now_) x = now_;
+            frontier_.reach(j, x, i);
+            // A free column ends the search.
+            const bool ends = x + taken_[j] < end_;
+            end_ = ends ? x : end_;
+            sink_ = ends ? j : sink_;
+        });
+    }
+
+    // Looks further along the row whose horizon is nearest, by a new list, or where such lists have not reached as far
+    // as the search is now, at every column.
+    void widen(T until) {
+        const std::int64_t s = least_horizon_.at, i = rows_[s];
+        const T offset = offset_[s];
+        if (renewals_ > 0) {
+            ++scans_.paths;
+            lists_.template refresh<false>(i);
+            reach_listed(i, offset);
+            horizon_[s] = lists_.bound(i) - offset;
+            renewals_ -= horizon_[s] < until;
+        }
+        if (horizon_[s] < until) {
+            ++scans_.paths;
+            reach_all(i, offset);
+            horizon_[s] = kInfinity<T>;
+        }
+        least_horizon_ = least_of(horizon_, seen_);
+    }
+
+    void reach_all(std::int64_t i, T offset) {
+        const T* const row = p_.cost + i * p_.stride;
+        frontier_.reach_all(p_.columns, i, [&](std::int64_t k) __attribute__((always_inline)) {
+            const Vec<T> c = costs_at<T, kNegate>(row, k, p_.columns);
+            const Vec<T> x = maximum(c - load(w_ + k) - splat(offset), splat(now_));
+            const IntVec<T> ends = x + load(taken_ + k) < splat(end_);
+            if (any(ends)) [[unlikely]] {
+                for (unsigned set = bits(ends); set != 0; set &= set - 1) {
+                    const int lane = std::countr_zero(set);
+                    if (x[lane] < end_) {
+                        end_ = x[lane];
+                        sink_ = k + lane;
+                    }
+                }
+            }
+            return x;
+        });
+    }
+
+    void lower_prices() {
+        for (std::int64_t k = 0; k < count_; ++k) v_[settled_[k]] += reached_[k] - end_;
+    }
+
+    // Every pair along the path changes places with the next.
+    void flip(std::int64_t first) {
+        std::int64_t j = sink_;
+        if (j < 0) {
+            j = out_.col_of_row[dropped_];
+            out_.col_of_row[dropped_] = kRejected;
+            if (dropped_ == first) return;
+        }
+        while (true) {
+            const std::int64_t i = frontier_.before(j), next = out_.col_of_row[i];
+            out_.col_of_row[i] = j;
+            out_.row_of_col[j] = i;
+            if (i == first) return;
+            j = next;
+        }
+    }
+
+    const assignment::Problem<T>& p_;
+    const assignment::Solution<T>& out_;
+    T* v_;
+    Candidates<T, kNegate>& lists_;
+    Pacer& pacer_;
+    assignment::Scans& scans_;
+    Frontier<T> frontier_;
+    // Per column: its price, or -inf once it is settled; 0 if it is free, else infinity. Per settled column, and per
+    // row that was looked at.
+    T *w_, *taken_, *reached_, *offset_, *horizon_;
+    Index<T>*settled_, *rows_;
+    // Where the search is, and the nearest end that it knows: a free column, or else a row to let go.
+    T now_ = 0, end_ = 0;
+    Least<T> least_horizon_{};
+    std::int64_t sink_ = -1, dropped_ = -1, count_ = 0, seen_ = 0;
+    int renewals_ = 0;
+};
+
+}  // namespace coalign::COALIGN_SET
