@@ -7,7 +7,7 @@ see the same numbers and their answers can be compared.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ Array: TypeAlias = NDArray[np.float64]
 
 # The first word of each seed sequence: two functions with the same seed must not share their noise.
 _RANDOM_WALKS, _WHITE_NOISE, _RAGGED, _PAIR, _MULTIVARIATE, _ORDER = range(6)
-_UNIFORM, _GEOMETRIC, _LOW_RANK, _INTEGERS, _OFFSETS, _CHANGES = range(6, 12)
+_UNIFORM, _GEOMETRIC, _LOW_RANK, _INTEGERS, _OFFSETS, _CHANGES, _SPARSE = range(6, 13)
 
 
 def _steps(stream: int, seed: int, shape: tuple[int, ...]) -> Array:
@@ -165,3 +165,21 @@ def changed(seed: int, n: int = 2000, percent: int = 1) -> tuple[Array, Array]:
     drawn = random.random((count, n), np.float32)
     after[random.choice(n, count, replace=False)] = drawn
     return before, after
+
+
+def sparse_uniform(seed: int, n: int = 20_000, per_row: int = 20) -> Any:
+    """Give sparse costs, as a CSR matrix with per_row entries in each row.
+
+    c_ij ~ U(0, 1], 0 excluded as SciPy takes a stored zero for no pair. One entry of each row is
+    that of a random permutation, so that there is a matching; the others lie in random columns.
+    """
+    from scipy.sparse import csr_array
+
+    random = np.random.default_rng((_SPARSE, seed))
+    # What sorted draws with repetition skip makes them distinct, and the permutation's is 0.
+    draws = np.sort(random.integers(0, n - per_row + 1, (n, per_row - 1)), axis=1)
+    steps = np.zeros((n, per_row), np.int64)
+    steps[:, 1:] = draws + np.arange(1, per_row)
+    columns = np.sort((random.permutation(n)[:, np.newaxis] + steps) % n, axis=1)
+    costs = 1 - random.random(n * per_row, np.float32).astype(np.float64)
+    return csr_array((costs, columns.ravel(), np.arange(0, n * per_row + 1, per_row)), shape=(n, n))

@@ -4,20 +4,23 @@ What the peers are given:
 
 - SciPy: `linear_sum_assignment`, in a loop for a batch. It computes in float64 and converts a
   float32 matrix in every call, as its users have it do.
-- lapx: `lapjv`, the function its users know, and of its others the one that is the fastest where it
-  applies: `lapjvr` takes square matrices only, `lapjvh` any. A batch goes to the function of the
-  same name that ends in `_batch`; that of `lapjv` is `lapjvx_batch`. With a limit L both minimise
-  the sum over pairs of c - L, as coalign does. At 4000 `lapjv` needs minutes on some families, and
-  is left out there.
+- lapx: `lapjv`, the function its users know, and of its others the two that are the fastest where
+  they apply: `lapjvr` takes square matrices only, `lapjvh` any. A batch goes to the functions of
+  the same name that end in `_batch`; that of `lapjv` is `lapjvx_batch`. With a limit L they
+  minimise the sum over pairs of c - L, as coalign does. At 4000 `lapjv` needs minutes on some
+  families, and is left out there.
+- Sparse costs: SciPy's `min_weight_full_bipartite_matching`, from the same CSR matrix.
+- The k cheapest: no library that we know of ranks assignments, so the peer is of our making:
+  Murty's loop, each of its problems solved by SciPy's `linear_sum_assignment` (murty.py).
 
-Answers are compared by the sum of the costs over the pairs, in float64 whatever the dtype. Beyond
-that coalign's certificate has to close.
+Answers are compared by the sum of the costs over the pairs, in float64 whatever the dtype; of the k
+cheapest by every total. Beyond that coalign's certificate has to close.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 import coalign
 import contest
 import instances
+import murty
 from contest import SHORT, Case, Contender, coalign_name, ours, timed_instruction_sets
 
 # Peers warn while they are imported; what we time is not the place to judge it.
@@ -40,9 +44,18 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Problem(contest.Problem):
-    """Costs of one problem or a batch, and the limit that pairs are made under."""
+    """Costs of one problem or a batch.
+
+    Attributes
+    ----------
+    max_cost : float or None
+        The limit that pairs are made under.
+    k : int or None
+        How many of the cheapest matchings are wanted; None for the cheapest alone.
+    """
 
     max_cost: float | None = None
+    k: int | None = None
 
 
 def batched(problem: Problem) -> bool:
@@ -50,7 +63,7 @@ def batched(problem: Problem) -> bool:
     return problem.make is instances.uniform_batch
 
 
-def costs_of(instance: Any) -> NDArray[np.float64]:
+def costs_of(instance: Any) -> Any:
     """Give the costs to solve: of an instance that changed, those after."""
     return instance[1] if isinstance(instance, tuple) else instance
 
@@ -65,20 +78,18 @@ def growth(problem: Problem) -> float:
     return 1.0 if batched(problem) else 1.5
 
 
-def total(costs: NDArray[Any], pairs: Pairs, max_cost: float | None) -> float:
+def total(costs: Any, pairs: Pairs, max_cost: float | None) -> float:
     """Sum over pairs what is minimised, in float64."""
     values = costs[pairs].astype(np.float64)
-    return float((values - (max_cost or 0.0)).sum())
+    return float(values.sum() - len(pairs[0]) * (max_cost or 0.0))
 
 
-def totals(
-    costs: NDArray[Any], found: list[Pairs], max_cost: float | None = None
-) -> NDArray[np.float64]:
+def totals(costs: Any, found: list[Pairs], max_cost: float | None = None) -> NDArray[np.float64]:
     """Sum the costs over the pairs, by problem; refuse what is no matching."""
-    problems = costs if costs.ndim == 3 else costs[None]
+    problems = costs if costs.ndim == 3 else [costs]
     for rows, columns in found:
         assert len(set(rows.tolist())) == len(set(columns.tolist())) == len(rows)
-        assert max_cost is not None or len(rows) == min(problems.shape[1:])
+        assert max_cost is not None or len(rows) == min(costs.shape[-2:])
     return np.array([total(*both, max_cost) for both in zip(problems, found, strict=True)])
 
 
@@ -128,6 +139,52 @@ def coalign_warm(dtype: str, isa: str) -> Contender:
         isa=isa,
         verify=lambda both, found: cold.verify(both[0], found) if cold.verify else None,
     )
+
+
+def coalign_top_k(isa: str, k: int) -> Contender:
+    """Rank with `coalign.assign_top_k`."""
+
+    def verify(costs: Any, found: Any) -> None:
+        n, m = costs.shape[-2:]
+        assert n <= m
+        for problem, ranked in zip(
+            costs.reshape(-1, n, m), found.col_of_row.reshape(-1, k, n), strict=True
+        ):
+            assert len(np.unique(ranked, axis=0)) == k
+            sums = totals(np.broadcast_to(problem, (k, n, m)), [(np.arange(n), c) for c in ranked])
+            assert np.all(np.diff(sums) >= -TOLERANCE["float64"] * np.abs(sums[:-1]))
+
+    return Contender(
+        name=coalign_name("float64", isa),
+        dtype="float64",
+        prepare=costs_of,
+        solve=lambda costs: coalign.assign_top_k(costs, k, threads=1),
+        costs=lambda costs, found: np.ravel(found.total),
+        isa=isa,
+        verify=verify,
+    )
+
+
+def murty_loop(k: int) -> Contender:
+    """Rank with Murty's loop over SciPy."""
+    return Contender(
+        "murty-scipy-f64",
+        "float64",
+        _as_batch("float64"),
+        lambda costs: np.array([murty.cheapest(problem, k) for problem in costs]),
+        lambda costs, found: np.ravel(found),
+    )
+
+
+def scipy_sparse() -> Contender:
+    """Solve sparse costs with SciPy."""
+
+    def solve(costs: Any) -> list[Pairs]:
+        from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+        return [min_weight_full_bipartite_matching(costs)]
+
+    return Contender("scipy-f64", "float64", costs_of, solve, totals)
 
 
 def scipy(dtype: str = "float64") -> Contender:
@@ -212,9 +269,21 @@ def batch(problems: int, rows: int, columns: int) -> Problem:
     )
 
 
+# Of a square matrix; the first is the slowest, and converts float32 anyway.
+LAPX = ("lapjv", "lapjvr", "lapjvh")
+LAPX_IN_TIME = LAPX[1:]
+LAPX_BATCH = ("lapjvx_batch", "lapjvh_batch")
+LAPX_SQUARE_BATCH = ("lapjvx_batch", "lapjvr_batch", "lapjvh_batch")
+
+
 def alone(*lapx_functions: str) -> tuple[Contender, ...]:
     """Give the contenders over one problem; peers first, so that their answer is at hand."""
-    peers = (scipy(), *(lapx(name) for name in lapx_functions), lapx(lapx_functions[-1], "float32"))
+    in_float32 = (name for name in lapx_functions if name in LAPX_IN_TIME)
+    peers = (
+        scipy(),
+        *(lapx(name) for name in lapx_functions),
+        *(lapx(name, "float32") for name in in_float32),
+    )
     return (*peers, *ours(coalign_assign))
 
 
@@ -242,41 +311,50 @@ LIMITED = Problem(
 )
 CHANGED = square(instances.changed, 2000, 500)
 
+# Searches through sparse costs and rankings are the same code whatever the instruction set.
+SELECTED = coalign._execution.selected()
+THIRTY = (("rows", 30), ("columns", 30))
+RANKINGS = {
+    **{
+        f"{k} cheapest of 30x30": Problem(
+            instances.uniform, THIRTY, (("rows", 12), ("columns", 12)), k=k
+        )
+        for k in (10, 100)
+    },
+    "10 cheapest of 64 problems 30x30": replace(batch(64, 30, 30), k=10),
+}
+
 CASES = (
-    Case(
-        "uniform 1000x1000", rectangle(instances.uniform, 1000, 1000, 4), alone("lapjv", "lapjvr")
-    ),
-    Case(
-        "uniform 4000x4000", rectangle(instances.uniform, 4000, 4000, 8), alone("lapjv", "lapjvr")
-    ),
-    Case("geometric 1000x1000", square(instances.geometric, 1000, 250), alone("lapjv", "lapjvr")),
-    Case("geometric 4000x4000", square(instances.geometric, 4000, 500), alone("lapjvr")),
-    Case("low rank 1000x1000", square(instances.low_rank, 1000, 250), alone("lapjv", "lapjvr")),
-    Case("low rank 4000x4000", square(instances.low_rank, 4000, 500), alone("lapjvr")),
-    Case("integers 1000x1000", square(instances.integers, 1000, 250), alone("lapjv", "lapjvr")),
-    Case("integers 4000x4000", square(instances.integers, 4000, 500), alone("lapjv", "lapjvr")),
+    Case("uniform 1000x1000", rectangle(instances.uniform, 1000, 1000, 4), alone(*LAPX)),
+    Case("uniform 4000x4000", rectangle(instances.uniform, 4000, 4000, 8), alone(*LAPX)),
+    Case("geometric 1000x1000", square(instances.geometric, 1000, 250), alone(*LAPX)),
+    Case("geometric 4000x4000", square(instances.geometric, 4000, 500), alone(*LAPX_IN_TIME)),
+    Case("low rank 1000x1000", square(instances.low_rank, 1000, 250), alone(*LAPX)),
+    Case("low rank 4000x4000", square(instances.low_rank, 4000, 500), alone(*LAPX_IN_TIME)),
+    Case("integers 1000x1000", square(instances.integers, 1000, 250), alone(*LAPX)),
+    Case("integers 4000x4000", square(instances.integers, 4000, 500), alone(*LAPX)),
     Case(
         "Machol-Wien 1000x1000",
         square(instances.machol_wien, 1000, 250),
-        alone("lapjv", "lapjvr"),
+        alone(*LAPX),
     ),
-    Case("a + b + U 1000x1000", square(instances.offsets, 1000, 250), alone("lapjv", "lapjvr")),
+    Case("a + b + U 1000x1000", square(instances.offsets, 1000, 250), alone(*LAPX)),
     Case(
         "uniform + 1000 1000x1000",
         rectangle(instances.uniform_far_from_zero, 1000, 1000, 4),
-        in_float64("lapjv", "lapjvr"),
+        in_float64(*LAPX),
     ),
     *(
         Case(
             f"208 problems 300x{columns}, two threads",
             batch(208, 300, columns),
-            together("lapjvx_batch", "lapjvh_batch", threads=2),
+            together(*(LAPX_SQUARE_BATCH if columns == 300 else LAPX_BATCH), threads=2),
         )
         for columns in (100, 300, 600)
     ),
-    Case("10,000 problems 8x8", batch(10_000, 8, 8), together("lapjvx_batch", "lapjvh_batch")),
-    Case("5000 problems 20x40", batch(5000, 20, 40), together("lapjvx_batch", "lapjvh_batch")),
-    Case("64 problems 100x20", batch(64, 100, 20), together("lapjvx_batch", "lapjvh_batch")),
+    Case("10,000 problems 8x8", batch(10_000, 8, 8), together(*LAPX_SQUARE_BATCH)),
+    Case("5000 problems 20x40", batch(5000, 20, 40), together(*LAPX_BATCH)),
+    Case("64 problems 100x20", batch(64, 100, 20), together(*LAPX_BATCH)),
     Case(
         "2000x2500 with a limit",
         LIMITED,
@@ -287,16 +365,29 @@ CASES = (
             *ours(lambda dtype, isa: coalign_assign(dtype, isa, max_cost=LIMIT)),
         ),
     ),
-    Case("1 % of rows changed 2000x2000", CHANGED, alone("lapjvr")),
+    Case("1 % of rows changed 2000x2000", CHANGED, alone(*LAPX_IN_TIME)),
     Case("1 % of rows changed 2000x2000, warm start", CHANGED, ours(coalign_warm)),
+    Case(
+        "CSR 20,000x20,000, 20 entries a row",
+        square(instances.sparse_uniform, 20_000, 1000),
+        (scipy_sparse(), coalign_assign("float64", SELECTED)),
+    ),
+    *(
+        Case(name, problem, (murty_loop(problem.k), coalign_top_k(SELECTED, problem.k)))
+        for name, problem in RANKINGS.items()
+    ),
 )
 
 
 def judge(problem: Problem, peer: bool) -> Contender:
     """Give the contender that others are held to."""
+    if problem.k is not None:
+        return murty_loop(problem.k) if peer else coalign_top_k(SELECTED, problem.k)
     if not peer:
         isa = coalign._execution.selected()
         return coalign_assign("float64", isa, max_cost=problem.max_cost)
+    if problem.make is instances.sparse_uniform:
+        return scipy_sparse()
     return scipy() if problem.max_cost is None else lapx("lapjvh", max_cost=problem.max_cost)
 
 

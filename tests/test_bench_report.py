@@ -213,7 +213,8 @@ def test_every_floor_of_a_case_is_held(report: ModuleType) -> None:
         report,
         [
             ("integers 1000x1000", "scipy-f64", 2.8, 1),
-            ("integers 1000x1000", "lapjv-f64", 1.3, 1),
+            ("integers 1000x1000", "lapjv-f64", 1.4, 1),
+            ("integers 1000x1000", "lapjvr-f64", 1.3, 1),
             ("integers 1000x1000", "coalign-f64-v4", 1.0, 1),
             ("integers 1000x1000", "coalign-f64-v3", 1.0, 1),
         ],
@@ -224,10 +225,10 @@ def test_every_floor_of_a_case_is_held(report: ModuleType) -> None:
     )
     assert [(v.minimum, v.against, v.met) for v in v4] == [
         (3, "scipy-f64", False),
-        (1.2, "lapjv-f64", True),
+        (1.2, "lapjvr-f64", True),
     ]
     assert [v.minimum for v in v3] == pytest.approx([2.1, 0.84])
-    assert "| ≥ 3.00 × scipy-f64; ≥ 1.20 × lapjv-f64 | 2.80; 1.30 | **no**; yes |" in (
+    assert "| ≥ 3.00 × scipy-f64; ≥ 1.20 × lapjvr-f64 | 2.80; 1.30 | **no**; yes |" in (
         report.full_table(record)
     )
 
@@ -243,6 +244,23 @@ def test_floor_of_float32_is_against_our_float64(
     held = verdict_of(report, record, case, "coalign-f32-v4")
     assert (held.against, held.met) == ("uniform 4000x4000, float64", met)
     assert held.measured == pytest.approx(1 / median)
+
+
+def test_floor_of_sparse_costs_and_none_of_rankings(report: ModuleType) -> None:
+    sparse, ranking = "CSR 20,000x20,000, 20 entries a row", "100 cheapest of 30x30"
+    record = assignment_run(
+        report,
+        [
+            (sparse, "scipy-f64", 2.9, 1),
+            (sparse, "coalign-f64-v4", 1.0, 1),
+            (ranking, "murty-scipy-f64", 50.0, 1),
+            (ranking, "coalign-f64-v4", 1.0, 1),
+        ],
+    )
+    held = verdict_of(report, record, sparse, "coalign-f64-v4")
+    assert (held.minimum, held.against, held.met) == (3, "scipy-f64", False)
+    assert verdict_of(report, record, ranking, "coalign-f64-v4") is None
+    assert "| murty-scipy | 50.0 s | 50.0 |" in report.short_table(record)
 
 
 def test_floor_with_threads_speaks_of_those_only(report: ModuleType) -> None:
