@@ -12,7 +12,7 @@ CXX_FILES := $(shell find csrc cuda tests/native tests/cuda_emulation -name '*.[
 # Where there is a GPU, kernels for it; else for one architecture, to see that they compile.
 export COALIGN_CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),,90-real)
 
-.PHONY: install test check demo bench gpu mutate format lint native emulation clean
+.PHONY: install test check demo bench plot gpu mutate format lint native emulation clean
 
 install: $(VENV)/installed
 
@@ -90,6 +90,12 @@ bench: build/bench/ready
 	  $(BENCH_PYTHON) -m pytest bench/test_bench_$$suite.py -q --benchmark-json bench/latest-$$suite.json && \
 	  $(BENCH_PYTHON) bench/report.py bench/latest-$$suite.json || exit 1; \
 	done
+
+# Time against size, five minutes; the record and the picture are committed.
+SCALING ?= bench/results/assignment-scaling.json
+plot: build/bench/ready
+	$(BENCH_PYTHON) -m pip install -q .
+	$(BENCH_PYTHON) bench/plot_assignment.py $(SCALING) --measure --svg docs/assignment-scaling.svg
 
 # On a machine with a GPU, offline: build, test, check, measure. Packages that it lacks come from WHEELS=folder.
 RESULTS ?= bench/results
