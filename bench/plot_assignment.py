@@ -109,6 +109,7 @@ def measure(
         racing = dict(contenders)
         for k, n in enumerate(sizes):
             seconds = race(make, racing, n, rounds(n), limit, clock)
+            print(f"{family}, n = {n}: {', '.join(racing)}", flush=True)
             for name, taken in seconds.items():
                 median = statistics.median(taken)
                 times.append(
@@ -140,10 +141,8 @@ def race(
     for seed in range(rounds):
         costs = make(seed, n)
         totals = {}
-        turns = list(contenders) if seed % 2 == 0 else list(reversed(contenders))
-        for name in turns:
-            if max(seconds[name], default=0.0) > limit:
-                continue
+        turns = [name for name in contenders if max(seconds[name], default=0.0) <= limit]
+        for name in turns if seed % 2 == 0 else reversed(turns):
             start = clock()
             columns = contenders[name](costs)
             seconds[name].append(clock() - start)
@@ -161,7 +160,7 @@ def total(costs: Costs, columns: NDArray[np.int64]) -> float:
 
 def require_agreement(totals: dict[str, float]) -> None:
     """Raise where totals differ by more than roundings do."""
-    least = min(totals.values())
+    least = min(totals.values(), default=0.0)
     wrong = {name: sum_ for name, sum_ in totals.items() if sum_ - least > TOLERANCE * abs(least)}
     if wrong:
         raise AssertionError(f"expected the total {least}, got {wrong}")

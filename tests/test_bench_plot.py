@@ -85,6 +85,18 @@ def test_who_is_too_slow_leaves_the_family_and_comes_back_for_the_next(plot):
         ]
 
 
+def test_a_family_that_is_too_slow_for_all_has_what_was_measured(plot):
+    clock = Clock()
+    times = plot.measure(
+        {"ones": constant},
+        {"slow": clock.contender(lambda n: 9.0)},
+        [8, 16],
+        lambda n: 2,
+        clock=clock,
+    )
+    assert [(t["n"], t["rounds"]) for t in times] == [(8, 1)]
+
+
 def test_answers_have_to_agree(plot):
     def costs(seed, n):
         return np.arange(n * n, dtype=float).reshape(n, n) ** 2 + 1
