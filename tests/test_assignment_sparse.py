@@ -5,7 +5,10 @@ import re
 import numpy as np
 import pytest
 from scipy import sparse
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import (
+    maximum_bipartite_matching,
+    min_weight_full_bipartite_matching,
+)
 
 import coalign
 from coalign import InfeasibleError, assign
@@ -99,12 +102,96 @@ def test_a_limit_agrees_with_the_dense_one(rng, make, maximize, limit):
         wanted = assign(dense, maximize=maximize, max_cost=limit)
         gain = 0 if np.isinf(limit) else limit
         assert found.total - gain * len(found.pairs()) == pytest.approx(
-            wanted.total - gain * len(wanted.pairs()), rel=1e-9, abs=1e-9
+            wanted.total - gain * len(wanted.pairs()), rel=1e-12, abs=1e-12
         )
         if np.isinf(limit):
             assert len(found.pairs()) == len(wanted.pairs())
-        assert abs(found.gap(matrix)) <= 1e-9
+        assert abs(found.gap(matrix)) <= 1e-12
         require_proof(found, matrix)
+
+
+def scattered(rng, rows, columns, entries, span=0):
+    """Random entries that need not have a matching of the shorter side; costs span 10^±span."""
+    keys = np.unique(rng.integers(0, rows * columns, entries))
+    costs = rng.uniform(-1, 1, len(keys)) * 10 ** rng.uniform(-span, span, len(keys))
+    return sparse.csr_array((costs, (keys // columns, keys % columns)), shape=(rows, columns))
+
+
+def largest_matchings(cost):
+    """Give, of every matching of most finite pairs, the sums of the costs and of their sizes."""
+    rows, columns = cost.shape
+    found = {(): (0, 0.0, 0.0)}
+    for i in range(rows):
+        # Every matching of the rows so far, by its pairs.
+        found |= {
+            (*taken, (i, j)): (pairs + 1, total + cost[i, j], size + abs(cost[i, j]))
+            for taken, (pairs, total, size) in list(found.items())
+            for j in range(columns)
+            if np.isfinite(cost[i, j]) and all(j != other for _, other in taken)
+        }
+    most = max(pairs for pairs, _, _ in found.values())
+    return most, [(total, size) for pairs, total, size in found.values() if pairs == most]
+
+
+@pytest.mark.parametrize("make", [sparse.csr_array, sparse.csc_array])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_as_many_pairs_as_can_be_whatever_the_costs_span(rng, make, maximize):
+    for _ in range(150):
+        shape = rng.integers(1, 6, 2)
+        matrix = make(scattered(rng, *shape, rng.integers(0, 12), span=12))
+        sign = -1 if maximize else 1
+        most, matchings = largest_matchings(sign * densify(matrix, sign * np.inf))
+        best, size = min(matchings)
+        found = assign(matrix, maximize=maximize, max_cost=sign * np.inf)
+        assert len(found.pairs()) == most
+        assert abs(sign * found.total - best) <= 1e-12 * size
+        # The proof is of the duals, and one is as large as an exchange of pairs is worth.
+        reach = max(np.abs(matrix.data).max(initial=0), np.abs(found.row_dual).max())
+        assert abs(found.gap(matrix)) <= 1e-12 * reach
+        require_proof(found, matrix)
+
+
+def test_small_costs_are_not_lost_beside_large_ones(rng):
+    # More rows than columns, fewer, and as many, so that each kind of part has both.
+    parts = [scattered(rng, *shape, 16) for shape in [(5, 3), (3, 5), (4, 4)]]
+    scales = [1e-12, 1.0, 1e12]
+    blocks = [part * scale for part in parts for scale in scales]
+    found = assign(sparse.block_diag(blocks, "csr"), max_cost=np.inf)
+    row, column = 0, 0
+    for part, block in zip(np.repeat(np.arange(3), 3), blocks, strict=True):
+        rows, columns = block.shape
+        alone = assign(parts[part], max_cost=np.inf)
+        here = found.col_of_row[row : row + rows]
+        np.testing.assert_array_equal(np.where(here < 0, -1, here - column), alone.col_of_row)
+        row, column = row + rows, column + columns
+
+
+@pytest.mark.parametrize("shape", [(3000, 3000), (3000, 2000), (2000, 3000)])
+@pytest.mark.parametrize("per_row", [1, 2, 3, 6])
+@pytest.mark.parametrize("span", [0, 12])
+def test_large_matchings_are_as_large_as_scipys_and_proved(rng, shape, per_row, span):
+    matrix = scattered(rng, *shape, per_row * shape[0], span)
+    found = assign(matrix, max_cost=np.inf)
+    pairs = found.pairs()
+    assert len(pairs) == np.count_nonzero(maximum_bipartite_matching(matrix) >= 0)
+    sizes = np.abs(matrix[pairs[:, 0], pairs[:, 1]]).sum()
+    u, v = found.row_dual, found.col_dual
+    most = u.max()
+    assert abs(found.gap(matrix)) <= 1e-12 * sizes
+    assert abs((u - most).sum() + v.sum() + most * len(pairs) - found.total) <= 1e-12 * sizes
+    entries = matrix.tocoo()
+    over = u[entries.row] + v[entries.col] - entries.data
+    assert over.max() <= 1e-12 * np.abs(matrix.data).max()
+    assert (v <= 0).all()
+    assert (v[found.row_of_col < 0] == 0).all()
+    assert (u[found.col_of_row < 0] == most).all()
+
+
+def test_where_every_row_has_a_pair_no_limit_shows(rng):
+    matrix = random_sparse(rng, 300, 400, 5)
+    found, alone = assign(matrix, max_cost=np.inf), assign(matrix)
+    np.testing.assert_array_equal(found.col_of_row, alone.col_of_row)
+    np.testing.assert_array_equal(found.row_dual, alone.row_dual)
 
 
 @pytest.mark.parametrize("values", ["uniform", "integers", "products"])
@@ -161,7 +248,7 @@ def test_duplicates_add_up_and_the_input_keeps_them(rng, by_columns, tall):
     np.testing.assert_array_equal(matrix.data, before)
     assert found.total == pytest.approx(assign(densify(base)).total, rel=1e-12)
     assert abs(found.gap(matrix)) <= 1e-12
-    assert assign(matrix, max_cost=np.inf).total == pytest.approx(found.total, rel=1e-9)
+    assert assign(matrix, max_cost=np.inf).total == pytest.approx(found.total, rel=1e-12)
 
 
 @pytest.mark.parametrize("wide", [np.int32, np.int64])

@@ -3,10 +3,13 @@
 #include "assignment/sparse.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <memory>
 #include <utility>
+
+#include "assignment/cover.hpp"
 
 namespace coalign::assignment {
 namespace {
@@ -19,6 +22,8 @@ struct Entry {
     T cost;
     std::int32_t column;
 };
+
+using Lines = std::vector<std::int32_t>;
 
 // The entries of every row of the problem that is solved: each pair once, none forbidden, negated when maximising.
 // A copy, as every search goes through it: cost and column lie side by side, and 32 bits hold a column.
@@ -37,6 +42,31 @@ class Rows {
                                            : copy<std::int32_t>(given, as_stored, negate, pacer);
         if (forbidden_) drop_forbidden();
         return outcome;
+    }
+
+    // Those of some rows and columns, ascending, as a problem of their own, turned if asked.
+    void take_part(const Rows& whole, const Lines& rows, const Lines& columns, bool flips) {
+        const Lines &lines = flips ? columns : rows, &others = flips ? rows : columns;
+        rows_ = static_cast<std::int64_t>(lines.size());
+        columns_ = static_cast<std::int64_t>(others.size());
+        std::vector<std::int32_t> place(static_cast<std::size_t>(whole.columns()), -1);
+        for (std::size_t j = 0; j < columns.size(); ++j)
+            place[static_cast<std::size_t>(columns[j])] = static_cast<std::int32_t>(j);
+        const auto each = [&](auto&& body) {
+            for (std::size_t i = 0; i < rows.size(); ++i)
+                for (std::int64_t e = whole.begin(rows[i]); e < whole.end(rows[i]); ++e)
+                    if (const std::int32_t j = place[static_cast<std::size_t>(whole[e].column)]; j >= 0)
+                        body(flips ? j : static_cast<std::int32_t>(i), flips ? static_cast<std::int32_t>(i) : j,
+                             whole[e].cost);
+        };
+        begin_.assign(lines.size() + 1, 0);
+        each([&](std::int32_t i, std::int32_t, T) { ++begin_[static_cast<std::size_t>(i) + 1]; });
+        for (std::size_t i = 1; i < begin_.size(); ++i) begin_[i] += begin_[i - 1];
+        end_ = begin_;
+        entries_.resize(static_cast<std::size_t>(begin_.back()));
+        each([&](std::int32_t i, std::int32_t j, T cost) {
+            entries_[static_cast<std::size_t>(end_[static_cast<std::size_t>(i)]++)] = {cost, j};
+        });
     }
 
     std::int64_t rows() const { return rows_; }
@@ -484,6 +514,7 @@ class Worker {
     Worker(const Options& options, Pulse& pulse) : options_(options), pacer_(pulse), solver_(pacer_, scans) {}
 
     bool solve(const SparseCosts<T>& given, Result<T>& result) {
+        if (options_.has_limit && std::isinf(options_.limit)) return solve_largest(given, result);
         // The solver matches every row, so without a limit they must be the shorter side.
         const bool flips = !options_.has_limit && given.rows > given.columns;
         const bool square = given.rows == given.columns && !options_.has_limit;
@@ -505,6 +536,82 @@ class Worker {
     Scans scans;
 
    private:
+    template <class Vector>
+    static auto& at(Vector& values, std::int64_t k) {
+        return values[static_cast<std::size_t>(k)];
+    }
+
+    // As many pairs as there can be, at the least cost. No limit stands for infinity: beside one that no exchange of
+    // pairs is worth, small costs would be lost. Scarce rows have pairs with scarce columns only, and no largest
+    // matching pairs these with other rows, so that each part is a problem of its own: in the one all columns are
+    // matched, in the other all rows.
+    bool solve_largest(const SparseCosts<T>& given, Result<T>& result) {
+        result.outcome = rows_.take(given, false, options_.maximize, pacer_);
+        if (result.outcome.stopped) return false;
+        *result.total = 0;
+        if (result.outcome.status != Status::ok) return true;
+        if (!cover_.find(rows_, pacer_)) return false;
+        Lines scarce_rows, scarce_columns, other_rows, other_columns;
+        for (std::int32_t i = 0; i < rows_.rows(); ++i)
+            (cover_.is_scarce_row(i) ? scarce_rows : other_rows).push_back(i);
+        for (std::int32_t j = 0; j < rows_.columns(); ++j)
+            (cover_.is_scarce_column(j) ? scarce_columns : other_columns).push_back(j);
+        u_.assign(static_cast<std::size_t>(rows_.rows()), 0);
+        v_.assign(static_cast<std::size_t>(rows_.columns()), 0);
+        cost_.assign(u_.size(), kInfinity<T>);
+        if (!solve_part(other_rows, other_columns, false, result) ||
+            !solve_part(scarce_rows, scarce_columns, true, result))
+            return !result.outcome.stopped;
+        write_largest(other_rows, scarce_columns, result);
+        return true;
+    }
+
+    // A part in which every row is matched, or turned, every column; the prices of the other side end up at 0 or less.
+    bool solve_part(const Lines& rows, const Lines& columns, bool flips, Result<T>& result) {
+        part_.take_part(rows_, rows, columns, flips);
+        result.outcome = solver_.solve(part_, false, T(0), nullptr);
+        // There is a matching, but costs near the largest number have differences that are infinite.
+        if (result.outcome.stopped || result.outcome.status != Status::ok) return false;
+        const Solver<T>& solved = solver_;
+        const Lines &lines = flips ? columns : rows, &others = flips ? rows : columns;
+        std::vector<T>&u = flips ? v_ : u_, &v = flips ? u_ : v_;
+        T shift = 0;
+        for (std::int64_t j = 0; j < part_.columns(); ++j) shift = std::max(shift, solved.price(j));
+        for (std::int64_t j = 0; j < part_.columns(); ++j) at(v, at(others, j)) = solved.price(j) - shift;
+        for (std::int64_t i = 0; i < part_.rows(); ++i) {
+            const Entry<T>& pair = part_[solved.pair(i)];
+            const std::int32_t line = at(lines, i), other = at(others, pair.column);
+            const std::int32_t row = flips ? other : line, column = flips ? line : other;
+            at(u, line) = pair.cost - at(v, other);
+            at(cost_, row) = pair.cost;
+            result.col_of_row[row] = column;
+            result.row_of_col[column] = row;
+        }
+        return true;
+    }
+
+    // The duals of the scarce part bear a limit, which has to be as large as any row's and to keep the pairs of other
+    // rows with scarce columns dear enough.
+    void write_largest(const Lines& other_rows, const Lines& scarce_columns, Result<T>& result) {
+        const T sign = options_.maximize ? T(-1) : T(1);
+        T limit = 0;
+        for (const std::int32_t j : scarce_columns) limit = std::max(limit, at(v_, j));
+        for (const std::int32_t i : other_rows) {
+            limit = std::max(limit, at(u_, i));
+            for (std::int64_t e = rows_.begin(i); e < rows_.end(i); ++e)
+                if (const std::int32_t j = rows_[e].column; cover_.is_scarce_column(j))
+                    limit = std::max(limit, at(u_, i) + at(v_, j) - rows_[e].cost);
+        }
+        for (const std::int32_t j : scarce_columns) at(v_, j) -= limit;
+        for (std::int64_t j = 0; j < rows_.columns(); ++j) result.col_dual[j] = sign * at(v_, j) + T(0);
+        for (std::int64_t i = 0; i < rows_.rows(); ++i) {
+            const std::int64_t j = result.col_of_row[i];
+            const T u = j < 0 ? limit : std::min(at(cost_, i) - at(v_, j), limit);
+            result.row_dual[i] = sign * u + T(0);
+            if (j >= 0) *result.total += static_cast<double>(sign * at(cost_, i));
+        }
+    }
+
     void write(bool flips, T sign, Result<T>& result) const {
         std::int64_t* const col_of_row = flips ? result.row_of_col : result.col_of_row;
         std::int64_t* const row_of_col = flips ? result.col_of_row : result.row_of_col;
@@ -530,8 +637,11 @@ class Worker {
 
     const Options& options_;
     Pacer pacer_;
-    Rows<T> rows_;
+    Rows<T> rows_, part_;
     Solver<T> solver_;
+    Cover cover_;
+    // Of a largest matching: duals, and what each row's pair costs.
+    std::vector<T> u_, v_, cost_;
 };
 
 }  // namespace

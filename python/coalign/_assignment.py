@@ -15,9 +15,6 @@ from ._errors import DeviceError, InfeasibleError, Status
 from ._sparse import SparseBatch
 from ._validate import MatrixBatch
 
-#: By how much a limit exceeds what any exchange of pairs can gain, where every pair is worth it.
-_MARGIN = 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -57,7 +54,7 @@ def solve(batch: MatrixBatch | SparseBatch, options: Options, start: Array | Non
         if options.max_cost != sign * math.inf:
             raise ValueError(f"max_cost: expected a number or {'-' * options.maximize}inf")
         if isinstance(batch, SparseBatch):
-            return _run(batch, np.dtype(np.float64), options, sign * _largest_limit(batch))
+            return _run(batch, np.dtype(np.float64), options, options.max_cost)
         return _solve_largest(batch, options)
     outcome = _run(batch, batch.dtype, options, options.max_cost, start)
     infeasible = np.flatnonzero(outcome.status == Status.INFEASIBLE)
@@ -239,15 +236,6 @@ def rank(
     if bad is not None:
         raise _bad_value(batch, options, *bad)
     return columns, totals
-
-
-def _largest_limit(batch: SparseBatch) -> float:
-    """Return a limit that no exchange of pairs of sparse costs is worth."""
-    largest = 0.0
-    for p in range(len(batch.rows)):
-        pairs = min(batch.rows[p], batch.columns[p])
-        largest = max(largest, _MARGIN * float(pairs) * batch.largest(p))
-    return largest + 1
 
 
 def _native(batch: MatrixBatch, dtype: np.dtype[Any]) -> Array | list[Array]:

@@ -55,11 +55,6 @@ class SparseBatch:
             for item, values in zip(self.data, self.values, strict=True)
         ]
 
-    def largest(self, problem: int) -> float:
-        """Return the largest finite cost of a problem, by magnitude."""
-        values = np.abs(self.entries(problem)[2])
-        return float(np.max(values, where=np.isfinite(values), initial=0.0))
-
     def entries(self, problem: int) -> tuple[Array, Array, npt.NDArray[np.float64]]:
         """Return the row, the column and the cost of every pair that is stored."""
         item = self.data[problem]
