@@ -622,8 +622,7 @@ class Worker {
         for (std::int64_t j = 0; j < rows_.columns(); ++j) col_dual[j] = sign * solver_.price(j) + T(0);
         for (std::int64_t i = 0; i < rows_.rows(); ++i) {
             const std::int64_t e = solver_.pair(i);
-            // A pair at the limit itself gains nothing, and is none.
-            if (e < 0 || (options_.has_limit && !(rows_[e].cost < limit))) {
+            if (e < 0) {
                 row_dual[i] = sign * limit;
                 continue;
             }

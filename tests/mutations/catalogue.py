@@ -29,6 +29,8 @@ class Mutation:
 ASSIGNMENT = "tests/test_assignment_values.py"
 ASSIGNMENT_ERRORS = "tests/test_assignment_errors.py"
 ASSIGNMENT_INDEPENDENCE = "tests/test_assignment_independence.py"
+RANKING = "tests/test_assignment_ranking.py"
+SPARSE = "tests/test_assignment_sparse.py"
 VALUES = "tests/test_warping_values.py"
 PATHS = "tests/test_warping_paths.py"
 WINDOWS = "tests/test_warping_windows.py"
@@ -919,10 +921,159 @@ ASSIGNMENT_NATIVE = [
     ),
     Mutation(
         "a task of tiny problems leaves out the last",
-        "csrc/assignment/assignment.cpp",
+        "csrc/assignment/batch.hpp",
         "const std::int64_t end = std::min((task + 1) * chunk, count);",
         "const std::int64_t end = std::min((task + 1) * chunk, count - (chunk > 1));",
         (f"{ASSIGNMENT_INDEPENDENCE}::test_many_tiny_problems_have_the_bits_of_each_alone",),
+    ),
+]
+
+ASSIGNMENT_SPARSE = [
+    Mutation(
+        "of a pair's entries the last counts",
+        "csrc/assignment/sparse.cpp",
+        "sum += cost;",
+        "sum = cost;",
+        (
+            "native:test_assignment_sparse",
+            f"{SPARSE}::test_duplicates_add_up_and_the_input_keeps_them",
+        ),
+    ),
+    Mutation(
+        "stored infinities stay entries",
+        "csrc/assignment/sparse.cpp",
+        "forbidden_ |= sum == kInfinity<T>;",
+        "",
+        (f"{SPARSE}::test_a_row_of_stored_infinities_has_no_pair", "native:test_assignment_sparse"),
+    ),
+    Mutation(
+        "a row's way out does not bound its bid",
+        "csrc/assignment/sparse.cpp",
+        "if (has_limit_ && limit_ < found.second) found.second = limit_;",
+        "",
+        (f"{SPARSE}::test_a_limit_agrees_with_the_dense_one", "native:test_assignment_sparse"),
+    ),
+    Mutation(
+        "no row on a path is let go",
+        "csrc/assignment/sparse.cpp",
+        "if (has_limit_ && limit_ - offset < way_out_) {",
+        "if (false && limit_ - offset < way_out_) {",
+        (f"{SPARSE}::test_a_limit_agrees_with_the_dense_one",),
+    ),
+    Mutation(
+        "a sparse row pairs at the limit itself",
+        "csrc/assignment/sparse.cpp",
+        "if (!has_limit_ || least < limit_) return false;",
+        "if (!has_limit_ || least <= limit_) return false;",
+        ("native:test_assignment_sparse",),
+    ),
+    Mutation(
+        "the heap forgets the last of four children",
+        "csrc/assignment/sparse.cpp",
+        "child < std::min(first + kArity, count)",
+        "child < std::min(first + kArity - 1, count)",
+        (f"{SPARSE}::test_larger_totals_are_scipys", "native:test_assignment_sparse"),
+    ),
+    Mutation(
+        "an older place in the heap is not passed over",
+        "csrc/assignment/sparse.cpp",
+        "if (near.distance > column(j).d) continue;",
+        "",
+        (f"{SPARSE}::test_larger_totals_are_scipys",),
+    ),
+    Mutation(
+        "sparse prices stay as they were before a path",
+        "csrc/assignment/sparse.cpp",
+        "column(j).v += column(j).d - bound_;",
+        "column(j).v += 0 * (column(j).d - bound_);",
+        (f"{SPARSE}::test_larger_totals_are_scipys", "native:test_assignment_sparse"),
+    ),
+    Mutation(
+        "pairs between the parts of a largest matching may be too cheap",
+        "csrc/assignment/sparse.cpp",
+        "limit = std::max(limit, at(u_, i) + at(v_, j) - rows_[e].cost);",
+        "limit = std::max(limit, at(u_, i));",
+        (f"{SPARSE}::test_as_many_pairs_as_can_be_whatever_the_costs_span",),
+    ),
+    Mutation(
+        "prices of a square part stay above 0",
+        "csrc/assignment/sparse.cpp",
+        "shift = std::max(shift, solved.price(j));",
+        "shift = std::max(shift, 0 * solved.price(j));",
+        (f"{SPARSE}::test_as_many_pairs_as_can_be_whatever_the_costs_span",),
+    ),
+    Mutation(
+        "rows that stay free do not compete",
+        "csrc/assignment/cover.hpp",
+        "return at(level_, i) != kFar;",
+        "return at(level_, i) > 0;",
+        (f"{SPARSE}::test_no_matching_is_an_error_with_the_way_out",),
+    ),
+    Mutation(
+        "the entries of CSC are those of CSR",
+        "python/coalign/_sparse.py",
+        'if item.format == "csc":\n            rows, columns',
+        'if item.format == "none":\n            rows, columns',
+        (f"{SPARSE}::test_small_matrices_agree_with_dense_ones",),
+    ),
+    Mutation(
+        "the user's duplicates are summed in place",
+        "python/coalign/_sparse.py",
+        "            item = item.copy()\n",
+        "",
+        (f"{SPARSE}::test_duplicates_add_up_and_the_input_keeps_them",),
+    ),
+    Mutation(
+        "blocks pass for rows",
+        "python/coalign/_sparse.py",
+        'if item.format not in ("csr", "csc"):',
+        'if item.format not in ("csr", "csc", "bsr"):',
+        (f"{SPARSE}::test_other_formats_are_told_the_remedy",),
+    ),
+]
+
+ASSIGNMENT_RANKING = [
+    Mutation(
+        "each set keeps as few rows as its parent",
+        "csrc/assignment/ranking.cpp",
+        "child.kept = i;",
+        "child.kept = parent.kept;",
+        ("native:test_assignment_ranking",),
+    ),
+    Mutation(
+        "a set forgets what its parent gave up",
+        "csrc/assignment/ranking.cpp",
+        "if (i == parent.kept) child.forbidden = parent.forbidden;",
+        "",
+        ("native:test_assignment_ranking",),
+    ),
+    Mutation(
+        "one set too few waits",
+        "csrc/assignment/ranking.cpp",
+        "if (queue.size() > wanted)",
+        "if (queue.size() >= wanted)",
+        ("native:test_assignment_ranking",),
+    ),
+    Mutation(
+        "a path ends at half of what it may cost",
+        "csrc/assignment/ranking.cpp",
+        "!(near < bound)",
+        "!(2 * near < bound)",
+        ("native:test_assignment_ranking",),
+    ),
+    Mutation(
+        "the dual of free columns stays as it was",
+        "csrc/assignment/ranking.cpp",
+        "if (taken >= 0) child.free_dual += length - at(distance_, taken);",
+        "",
+        ("native:test_assignment_ranking", f"{RANKING}"),
+    ),
+    Mutation(
+        "maximised totals are those of the negated costs",
+        "csrc/assignment/ranking.cpp",
+        "sum += sign * row(i)[j];",
+        "sum += row(i)[j];",
+        ("native:test_assignment_ranking",),
     ),
 ]
 
@@ -994,6 +1145,8 @@ ASSIGNMENT_PYTHON = [
 
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
+    *ASSIGNMENT_SPARSE,
+    *ASSIGNMENT_RANKING,
     *ASSIGNMENT_PYTHON,
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
