@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "assignment/ranking_kernels.hpp"
 #include "core/buffer.hpp"
 
 namespace coalign::assignment {
@@ -32,13 +33,15 @@ template <class T>
 class Ranker {
    public:
     Ranker(const Kernels<double>& kernels, const Options& options, std::int64_t k, Pulse& pulse)
-        : kernels_(kernels), options_(options), k_(k), pacer_(pulse) {}
+        : kernels_(kernels), lanes_(ranking_kernels_for(kernels.isa)), options_(options), k_(k), pacer_(pulse) {}
 
     bool solve(const Costs<T>& given, Ranking& result) {
         const bool flips = given.rows > given.columns;
         rows_ = flips ? given.columns : given.rows;
         columns_ = flips ? given.rows : given.columns;
         if (!copy(given, flips)) return false;
+        free_.assign(static_cast<std::size_t>(stride_), 0);
+        forbidden_.assign(static_cast<std::size_t>(stride_), kInfinity);
         Set first;
         result.outcome = find_first(first);
         if (result.outcome.stopped) return false;
@@ -53,20 +56,22 @@ class Ranker {
    private:
     using Queue = std::multimap<double, Set>;
 
-    const double* row(std::int64_t i) const { return costs_.data() + i * columns_; }
+    const double* row(std::int64_t i) const { return costs_.data() + i * stride_; }
     template <class Vector>
     static auto& at(Vector& values, std::int64_t k) {
         return values[static_cast<std::size_t>(k)];
     }
 
     bool copy(const Costs<T>& given, bool flips) {
-        double* const out = costs_.reserve(std::max<std::int64_t>(rows_ * columns_, 1));
+        stride_ = (columns_ + kRankingPad - 1) / kRankingPad * kRankingPad;
+        double* const out = costs_.reserve(std::max<std::int64_t>(rows_ * stride_, 1));
         const std::int64_t row_stride = flips ? given.column_stride : given.row_stride;
         const std::int64_t column_stride = flips ? given.row_stride : given.column_stride;
         const double sign = options_.maximize ? -1 : 1;
         for (std::int64_t i = 0; i < rows_; ++i) {
             for (std::int64_t j = 0; j < columns_; ++j)
-                out[i * columns_ + j] = sign * static_cast<double>(given.data[i * row_stride + j * column_stride]);
+                out[i * stride_ + j] = sign * static_cast<double>(given.data[i * row_stride + j * column_stride]);
+            std::fill(out + i * stride_ + columns_, out + (i + 1) * stride_, kInfinity);
             if (!pacer_.proceed(columns_)) return false;
         }
         return true;
@@ -76,8 +81,8 @@ class Ranker {
         const auto rows = static_cast<std::size_t>(rows_), columns = static_cast<std::size_t>(columns_);
         std::vector<std::int64_t> col_of_row(rows), row_of_col(columns);
         std::vector<double> u(rows);
-        first.v.assign(columns, 0);
-        const Problem<double> problem{costs_.data(), rows_, columns_, columns_, false, false, 0};
+        first.v.assign(static_cast<std::size_t>(stride_), 0);
+        const Problem<double> problem{costs_.data(), rows_, columns_, stride_, false, false, 0};
         const Solution<double> solution{col_of_row.data(), row_of_col.data(), u.data(), first.v.data()};
         double* const workspace = workspace_.reserve(kernels_.workspace(rows_, columns_));
         const Outcome outcome = kernels_.solve(problem, solution, workspace, pacer_, scans, false);
@@ -125,6 +130,8 @@ class Ranker {
 
     // One set for each row past those kept: it keeps one row more than the one before, and gives up the next pair.
     bool split(double parent_total, const Set& parent, std::size_t wanted, Queue& queue) {
+        owner_.assign(static_cast<std::size_t>(columns_), kNobody);
+        for (std::int64_t i = 0; i < rows_; ++i) at(owner_, at(parent.col_of_row, i)) = static_cast<std::int32_t>(i);
         for (std::int64_t i = parent.kept; i < rows_; ++i) {
             // What is not among the cheapest still wanted need not be known.
             const bool full = queue.size() >= wanted;
@@ -143,65 +150,54 @@ class Ranker {
         return true;
     }
 
+    static constexpr double kClosed = -1;        // as a distance: no other is below 0
     static constexpr std::int32_t kNobody = -1;  // as a row: one of those, of no cost, that have the free columns
+
+    Near relax(const double* costs, const Set& parent, double near, double dual, std::int64_t i) {
+        return lanes_.relax(costs, parent.v.data(), stride_, near, dual, i, {distance_.data(), before_.data()});
+    }
 
     // Dijkstra from the row that gave up its column to that column. Free columns belong to rows that cost nothing, so
     // that all are matched: whoever takes one sends its owner to another column. False when the call is to stop.
     bool resolve(const Set& parent, Set& child, double bound, bool& exists) {
-        const auto columns = static_cast<std::size_t>(columns_);
-        owner_.assign(columns, kNobody);
-        for (std::int64_t i = 0; i < rows_; ++i) at(owner_, at(parent.col_of_row, i)) = static_cast<std::int32_t>(i);
-        distance_.assign(columns, kInfinity);
-        before_.assign(columns, kNobody);
-        closed_.assign(columns, 0);
-        for (std::int64_t i = 0; i < child.kept; ++i) at(closed_, at(parent.col_of_row, i)) = 1;
+        distance_.assign(static_cast<std::size_t>(stride_), kInfinity);
+        std::fill(distance_.begin() + columns_, distance_.end(), kClosed);
+        before_.resize(static_cast<std::size_t>(stride_));
+        reached_.clear();
+        for (std::int64_t i = 0; i < child.kept; ++i) at(distance_, at(parent.col_of_row, i)) = kClosed;
         const std::int64_t first = child.kept, sink = at(parent.col_of_row, first);
         // Its own dual was that of the pair given up; distances are taken against it, to be what the total grows by.
-        const double first_dual = row(first)[sink] - at(parent.v, sink);
-        std::int64_t taken = -1;  // the first free column on the way
-        for (std::int64_t j = 0; j < columns_; ++j) {
-            if (at(closed_, j)) continue;
-            at(distance_, j) = std::max(row(first)[j] - at(parent.v, j) - first_dual, 0.0);
-            at(before_, j) = static_cast<std::int32_t>(first);
-        }
+        relax(row(first), parent, 0, row(first)[sink] - at(parent.v, sink), first);
         for (const std::int32_t j : child.forbidden) at(distance_, j) = kInfinity;
-        for (;;) {
-            std::int64_t j = -1;
-            double near = kInfinity;
-            for (std::int64_t k = 0; k < columns_; ++k) {
-                if (at(closed_, k) || !(at(distance_, k) < near)) continue;
-                near = at(distance_, k);
-                j = k;
-            }
+        std::int64_t taken = -1;  // the first free column on the way
+        double taken_at = 0, length = 0;
+        for (Near near = relax(forbidden_.data(), parent, 0, 0, kNobody);;) {
             if (!pacer_.proceed(columns_)) return false;
-            if (j < 0 || !(near < bound)) return true;
+            const auto [distance, j] = near;
+            if (!(distance < bound)) return true;
+            length = distance;
             if (j == sink) break;
-            at(closed_, j) = 1;
+            at(distance_, j) = kClosed;
+            reached_.push_back({distance, j});
             const std::int32_t i = at(owner_, j);
-            if (i == kNobody && taken >= 0) continue;
-            if (i == kNobody) taken = j;
-            const double dual = i == kNobody ? parent.free_dual : row(i)[j] - at(parent.v, j);
-            ++scans.paths;
-            for (std::int64_t k = 0; k < columns_; ++k) {
-                if (at(closed_, k)) continue;
-                const double cost = i == kNobody ? 0.0 : row(i)[k];
-                const double x = near + std::max(cost - at(parent.v, k) - dual, 0.0);
-                if (!(x < at(distance_, k))) continue;
-                at(distance_, k) = x;
-                at(before_, k) = i;
+            const bool is_free = i == kNobody;
+            // All free columns have one dual: those after the first lead nowhere nearer.
+            const double* const costs = !is_free ? row(i) : taken < 0 ? free_.data() : forbidden_.data();
+            if (is_free && taken < 0) {
+                taken = j;
+                taken_at = distance;
             }
+            ++scans.paths;
+            near = relax(costs, parent, distance, is_free ? parent.free_dual : row(i)[j] - at(parent.v, j), i);
         }
         exists = true;
-        const double length = at(distance_, sink);
         child.v = parent.v;
-        for (std::int64_t i = 0; i < child.kept; ++i) at(distance_, at(parent.col_of_row, i)) = kInfinity;
-        for (std::int64_t j = 0; j < columns_; ++j)
-            if (at(distance_, j) < length) at(child.v, j) -= length - at(distance_, j);
+        for (const Near& near : reached_) at(child.v, near.column) -= length - near.distance;
         child.free_dual = parent.free_dual;
-        if (taken >= 0) child.free_dual += length - at(distance_, taken);
+        if (taken >= 0) child.free_dual += length - taken_at;
         child.col_of_row = parent.col_of_row;
         for (std::int64_t j = sink;;) {
-            const std::int32_t i = at(before_, j);
+            const std::int64_t i = at(before_, j);
             // Its owner is given column j: what matters is who takes the one it had.
             const std::int64_t had = i == kNobody ? taken : at(child.col_of_row, i);
             if (i != kNobody) at(child.col_of_row, i) = static_cast<std::int32_t>(j);
@@ -211,16 +207,27 @@ class Ranker {
     }
 
     const Kernels<double>& kernels_;
+    const RankingKernels& lanes_;
     const Options& options_;
-    std::int64_t k_, rows_ = 0, columns_ = 0;
+    std::int64_t k_, rows_ = 0, columns_ = 0, stride_ = 0;  // of a row, whole vectors
     Pacer pacer_;
     Buffer<double> costs_, workspace_;
-    std::vector<std::int32_t> owner_, before_;
+    std::vector<std::int32_t> owner_;
+    std::vector<std::int64_t> before_;
     std::vector<double> distance_;
-    std::vector<char> closed_;
+    std::vector<double> free_, forbidden_;  // what the owner of a free column pays, and who may have none
+    std::vector<Near> reached_;
 };
 
 }  // namespace
+
+const RankingKernels& ranking_kernels_for([[maybe_unused]] Isa isa) {
+#if defined(__x86_64__)
+    return isa == Isa::v4 ? v4::ranking_kernels : isa == Isa::v3 ? v3::ranking_kernels : v2::ranking_kernels;
+#else
+    return neon::ranking_kernels;
+#endif
+}
 
 template <class T>
 Run rank(const Kernels<double>& kernels, const std::vector<Costs<T>>& problems, std::int64_t k, const Options& options,

@@ -1057,16 +1057,30 @@ ASSIGNMENT_RANKING = [
     Mutation(
         "a path ends at half of what it may cost",
         "csrc/assignment/ranking.cpp",
-        "!(near < bound)",
-        "!(2 * near < bound)",
+        "!(distance < bound)",
+        "!(2 * distance < bound)",
         ("native:test_assignment_ranking",),
     ),
     Mutation(
         "the dual of free columns stays as it was",
         "csrc/assignment/ranking.cpp",
-        "if (taken >= 0) child.free_dual += length - at(distance_, taken);",
+        "if (taken >= 0) child.free_dual += length - taken_at;",
         "",
         ("native:test_assignment_ranking", f"{RANKING}"),
+    ),
+    Mutation(
+        "a search for the next matching comes back to closed columns",
+        "csrc/assignment/ranking_kernels.cpp",
+        "select(d >= Lanes{}, d, infinity<double>())",
+        "select(d >= Lanes{} - 2.0, d, infinity<double>())",
+        ("native:test_assignment_ranking",),
+    ),
+    Mutation(
+        "of equally near columns that of the last lane is taken",
+        "csrc/assignment/ranking_kernels.cpp",
+        "if (other < column) column = other;",
+        "column = columns;",
+        ("native:test_assignment_ranking",),
     ),
     Mutation(
         "maximised totals are those of the negated costs",
