@@ -1069,17 +1069,10 @@ ASSIGNMENT_RANKING = [
         ("native:test_assignment_ranking", f"{RANKING}"),
     ),
     Mutation(
-        "a search for the next matching comes back to closed columns",
+        "distances do not add up on the way to the next matching",
         "csrc/assignment/ranking_kernels.cpp",
-        "select(d >= Lanes{}, d, infinity<double>())",
-        "select(d >= Lanes{} - 2.0, d, infinity<double>())",
-        ("native:test_assignment_ranking",),
-    ),
-    Mutation(
-        "of equally near columns that of the last lane is taken",
-        "csrc/assignment/ranking_kernels.cpp",
-        "if (other < column) column = other;",
-        "column = columns;",
+        "const Lanes x = splat(near) + maximum(",
+        "const Lanes x = splat(0 * near) + maximum(",
         ("native:test_assignment_ranking",),
     ),
     Mutation(
