@@ -96,6 +96,8 @@ class Candidates {
         const T* const row = this->row(i);
         T limit;
         if (measure<kCheck>(row, limit)) return true;
+        // Reduced costs of the pairs' limit or more will never make a pair.
+        if (p_.has_limit && p_.limit < limit) limit = p_.limit;
         std::int32_t near[kRoom + kBlock + 16];
         int count = 0;
         for (std::int64_t start = 0; start < p_.columns; start += kBlock) {
@@ -112,7 +114,7 @@ class Candidates {
             const Vec<T> c = gather(row, load_int<T>(columns + k));
             store(costs + k, select(filled, kNegate ? -c : c, infinity<T>()));
         }
-        bound_[i] = limit;
+        bound_[i] = p_.has_limit && limit == p_.limit ? kInfinity<T> : limit;
         return false;
     }
 

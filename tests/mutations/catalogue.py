@@ -394,7 +394,7 @@ SHARED_NATIVE = [
     ),
     Mutation(
         "what interrupted a call is not raised",
-        "csrc/bindings/warping.cpp",
+        "csrc/bindings/bindings.hpp",
         "monitor.raise_pending();",
         "",
         (f"{PROGRESS}::test_an_exception_in_the_function_stops_the_call_and_comes_out",),
@@ -435,7 +435,7 @@ SHARED_NATIVE = [
     ),
     Mutation(
         "the GIL is held",
-        "csrc/bindings/warping.cpp",
+        "csrc/bindings/bindings.hpp",
         "const WithoutGil released;",
         "",
         (f"{EXECUTION}::test_the_gil_is_released",),
@@ -510,8 +510,8 @@ SHARED_PYTHON = [
     Mutation(
         "a length may be one too long",
         "python/coalign/_validate.py",
-        "(values < 1) | (values > longest)",
-        "(values < 1) | (values > longest + 1)",
+        "(values < least) | (values > longest)",
+        "(values < least) | (values > longest + 1)",
         (f"{ERRORS}::test_lengths",),
     ),
     Mutation(
@@ -677,8 +677,8 @@ CUDA_KERNELS = [
     Mutation(
         "on a GPU ties prefer the step in x",
         "cuda/warping.cu",
-        "diagonal == best ? 0 : up == best ? 1 : 2",
-        "up == best ? 1 : diagonal == best ? 0 : 2",
+        "const bool diagonal = (codes >> bit & 1u) == 0, up = (codes >> (32 + bit) & 1u) == 0;",
+        "const bool up = (codes >> (32 + bit) & 1u) == 0, diagonal = !up && !(codes >> bit & 1u);",
         (f"{CUDA}::test_ties_prefer_the_diagonal_then_x",),
     ),
     Mutation(
@@ -691,8 +691,8 @@ CUDA_KERNELS = [
     Mutation(
         "the first lane reads the edge column one tile late",
         "cuda/warping.cu",
-        "fetch(tile + 1);",
-        "fetch(tile);",
+        "next_[r];\n        fetch(tile + 1);",
+        "next_[r];\n        fetch(tile);",
         ("native:test_warping_kernels",),
     ),
     Mutation(
@@ -841,9 +841,9 @@ CUDA_FACE = [
 ASSIGNMENT_NATIVE = [
     Mutation(
         "a path ends where a row may be let go, however near a column is",
-        "csrc/assignment/dense.hpp",
-        "if (way_out < distance) way_out = distance;",
-        "way_out = distance;",
+        "csrc/assignment/search.hpp",
+        "if (end_ < now_) end_ = now_;",
+        "end_ = now_;",
         (f"{ASSIGNMENT}::test_a_limit",),
     ),
     Mutation(
@@ -862,9 +862,9 @@ ASSIGNMENT_NATIVE = [
     ),
     Mutation(
         "prices stay as they were before a path",
-        "csrc/assignment/dense.hpp",
-        "v_[scanned_[k]] += reached_[k] - distance;",
-        "v_[scanned_[k]] += 0 * (reached_[k] - distance);",
+        "csrc/assignment/search.hpp",
+        "v_[settled_[k]] += reached_[k] - end_;",
+        "v_[settled_[k]] += 0 * (reached_[k] - end_);",
         (f"{ASSIGNMENT}::test_every_family",),
     ),
     Mutation(
@@ -880,6 +880,41 @@ ASSIGNMENT_NATIVE = [
         "if (warm && square && !bound_prices()) return stopped();",
         "",
         (f"{ASSIGNMENT}::test_a_warm_start_gives_the_optimum_whatever_it_starts_from",),
+    ),
+    Mutation(
+        "a list is believed beyond its bound",
+        "csrc/assignment/dense.hpp",
+        "!(found.second <= lists_.bound(i))",
+        "!(found.second <= 2 * lists_.bound(i))",
+        (f"{ASSIGNMENT}::test_large_problems",),
+    ),
+    Mutation(
+        "a search trusts lists beyond their horizon",
+        "csrc/assignment/search.hpp",
+        "horizon_[seen_] = lists_.bound(i) - offset;",
+        "horizon_[seen_] = kInfinity<T>;",
+        (f"{ASSIGNMENT}::test_large_problems", f"{ASSIGNMENT}::test_a_limit"),
+    ),
+    Mutation(
+        "every column of a row is reached but those of the last block",
+        "csrc/assignment/frontier.hpp",
+        "least_[b] = least_lane<T>(least)[0];",
+        "least_[b] = b + 1 < blocks_ ? least_lane<T>(least)[0] : kInfinity<T>;",
+        (f"{ASSIGNMENT}::test_every_shape_around_the_vectors",),
+    ),
+    Mutation(
+        "a list that is too long loses its least",
+        "csrc/assignment/candidates.hpp",
+        "if (x[k] < limit || (same && x[k] == least && left < kRoom / 2)) near[left++] = near[k];",
+        "if (x[k] > least && x[k] < limit) near[left++] = near[k];",
+        (f"{ASSIGNMENT}::test_the_candidates_of_rows_with_many_alike",),
+    ),
+    Mutation(
+        "a list's bound is higher than what it leaves out",
+        "csrc/assignment/candidates.hpp",
+        "limit == p_.limit ? kInfinity<T> : limit;",
+        "limit == p_.limit ? kInfinity<T> : limit + (limit > 0 ? limit : -limit);",
+        (f"{ASSIGNMENT}::test_large_problems",),
     ),
     Mutation(
         "a few columns' prices stay as they were before a path",
