@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coalign import Assignment, _execution, assign
+from coalign import Assignment, InfeasibleError, _execution, assign
 from oracles.compare import assert_same_bits
 from oracles.instances import COST_FAMILIES, Array, make_costs
 from workers import run_on_threads
@@ -120,6 +120,44 @@ def test_many_tiny_problems_have_the_bits_of_each_alone(
             alone = assign(costs[p], **options)
             for name, values in parts(alone).items():
                 assert_same_bits(values[0], getattr(found, name)[p], name)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (8, 8), (9, 3), (5, 16), (16, 16), (12, 17)])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_problems_solved_in_groups_have_the_bits_of_each_alone(
+    shape: tuple[int, int], maximize: bool, isa: str, dtype: np.dtype
+) -> None:
+    # Whole groups of lanes and some over; ties, zeros of both signs, and pairs that are forbidden.
+    rng = np.random.default_rng(shape)
+    sign = -1 if maximize else 1
+    costs = rng.integers(-2, 3, (75, *shape)) * rng.choice([1.0, -0.5], (75, *shape))
+    costs[25:50] = rng.normal(size=(25, *shape))
+    costs[::3] = np.where(rng.uniform(size=(25, *shape)) < 0.3, sign * np.inf, costs[::3])
+    diagonal = np.arange(min(shape))
+    costs[:, diagonal, diagonal] = 1
+    costs = costs.astype(dtype)
+    with _execution.forced(isa):
+        turned = np.ascontiguousarray(costs.swapaxes(1, 2)).swapaxes(1, 2)
+        batches = [
+            assign(batch, maximize=maximize, threads=1) for batch in (costs, turned, [*costs])
+        ]
+        for p in range(len(costs)):
+            alone = parts(assign(costs[p], maximize=maximize))
+            for found in batches:
+                for name, values in alone.items():
+                    assert_same_bits(values[0], getattr(found, name)[p], name)
+
+
+def test_errors_within_a_group_are_those_of_each_alone(isa: str, dtype: np.dtype) -> None:
+    costs = np.random.default_rng(4).normal(size=(40, 6, 7)).astype(dtype)
+    with _execution.forced(isa):
+        infeasible = costs.copy()
+        infeasible[21, 2:4, 1:] = np.inf
+        with pytest.raises(InfeasibleError, match=r"\Aproblem 21: "):
+            assign(infeasible)
+        costs[33, 4, 5] = np.nan
+        with pytest.raises(ValueError, match=r"\Acost: NaN at index \(33, 4, 5\)"):
+            assign(costs)
 
 
 def test_repeated_calls_give_the_same_bits(isa: str, dtype: np.dtype) -> None:

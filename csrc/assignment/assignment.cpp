@@ -36,44 +36,92 @@ class Worker {
     Worker(const Kernels<T>& kernels, const Options& options, Pulse& pulse)
         : kernels_(kernels), options_(options), pacer_(pulse) {}
 
-    bool solve(const Costs<T>& given, Result<T>& result) {
-        // The solver matches every row, so without a limit they must be the shorter side.
-        const bool flips = !options_.has_limit && given.rows > given.columns;
-        Costs<T> costs = flips ? transposed(given) : given;
-        if (costs.column_stride != 1 && costs.columns > 1) {
-            T* const copy = copy_.reserve(costs.rows * costs.columns);
-            if (!copy_by_rows(kernels_, costs, copy, pacer_)) return false;
-            costs = {copy, costs.rows, costs.columns, costs.columns, 1};
-        }
-        const Solution<T> solution{
-            flips ? result.row_of_col : result.col_of_row, flips ? result.col_of_row : result.row_of_col,
-            flips ? result.col_dual : result.row_dual, flips ? result.row_dual : result.col_dual};
-        const double sign = options_.maximize ? -1 : 1;
-        const auto limit = static_cast<T>(sign * options_.limit);
-        const Problem<T> problem{costs.data,        costs.rows,         costs.columns, costs.row_stride,
-                                 options_.maximize, options_.has_limit, limit};
-        if (options_.warm && options_.maximize) negate(solution.col_dual, costs.columns);
-        T* const workspace = workspace_.reserve(kernels_.workspace(costs.rows, costs.columns));
-        result.outcome = kernels_.solve(problem, solution, workspace, pacer_, scans, options_.warm);
-        if (result.outcome.stopped) return false;
-        if (flips) std::swap(result.outcome.row, result.outcome.column);
-        if (options_.maximize) {
-            negate(result.row_dual, given.rows);
-            negate(result.col_dual, given.columns);
-        }
-        *result.total = 0;
-        if (result.outcome.status != Status::ok) return true;
-        for (std::int64_t i = 0; i < given.rows; ++i) {
-            const std::int64_t j = result.col_of_row[i];
-            if (j >= 0)
-                *result.total += static_cast<double>(given.data[i * given.row_stride + j * given.column_stride]);
-        }
-        return true;
+    // Solves one problem, or some of one shape together; how many, and 0 when the call is to stop.
+    std::int64_t solve(const Costs<T>* given, Result<T>* results, std::int64_t count) {
+        if (solve_group(given, results, count))
+            return pacer_.proceed(kernels_.group * given->rows) ? kernels_.group : 0;
+        return solve(*given, *results) ? 1 : 0;
     }
 
     Scans scans;
 
    private:
+    bool flips(const Costs<T>& given) const {
+        // The solver matches every row, so without a limit they must be the shorter side.
+        return !options_.has_limit && given.rows > given.columns;
+    }
+
+    Solution<T> solution(const Costs<T>& given, const Result<T>& result) const {
+        if (flips(given)) return {result.row_of_col, result.col_of_row, result.col_dual, result.row_dual};
+        return {result.col_of_row, result.row_of_col, result.row_dual, result.col_dual};
+    }
+
+    bool solve_group(const Costs<T>* given, Result<T>* results, std::int64_t count) {
+        const int size = kernels_.group;
+        if (size == 0 || count < size || options_.has_limit || options_.warm) return false;
+        const Costs<T> first = flips(*given) ? transposed(*given) : *given;
+        if (!kernels_.groups(first.rows, first.columns)) return false;
+        if (first.row_stride != 1 && first.column_stride != 1) return false;
+        const T* cost[kMostGrouped];
+        Solution<T> solutions[kMostGrouped];
+        Outcome outcomes[kMostGrouped];
+        for (int k = 0; k < size; ++k) {
+            const Costs<T>& other = given[k];
+            if (other.rows != given->rows || other.columns != given->columns || other.row_stride != given->row_stride ||
+                other.column_stride != given->column_stride)
+                return false;
+            cost[k] = other.data;
+            solutions[k] = solution(other, results[k]);
+        }
+        const Group<T> group{
+            cost,      first.rows, first.columns, first.row_stride, first.column_stride, options_.maximize,
+            solutions, outcomes};
+        if (!kernels_.solve_group(group, scans)) return false;
+        for (int k = 0; k < size; ++k) {
+            results[k].outcome = outcomes[k];
+            finish(given[k], results[k]);
+        }
+        return true;
+    }
+
+    bool solve(const Costs<T>& given, Result<T>& result) {
+        Costs<T> costs = flips(given) ? transposed(given) : given;
+        if (costs.column_stride != 1 && costs.columns > 1) {
+            T* const copy = copy_.reserve(costs.rows * costs.columns);
+            if (!copy_by_rows(kernels_, costs, copy, pacer_)) return false;
+            costs = {copy, costs.rows, costs.columns, costs.columns, 1};
+        }
+        const Solution<T> out = solution(given, result);
+        const double sign = options_.maximize ? -1 : 1;
+        const auto limit = static_cast<T>(sign * options_.limit);
+        const Problem<T> problem{costs.data,        costs.rows,         costs.columns, costs.row_stride,
+                                 options_.maximize, options_.has_limit, limit};
+        if (options_.warm && options_.maximize) negate(out.col_dual, costs.columns);
+        T* const workspace = workspace_.reserve(kernels_.workspace(costs.rows, costs.columns));
+        result.outcome = kernels_.solve(problem, out, workspace, pacer_, scans, options_.warm);
+        if (result.outcome.stopped) return false;
+        finish(given, result);
+        return true;
+    }
+
+    // What the results are of the problem as it was given, and their total.
+    void finish(const Costs<T>& given, Result<T>& result) const {
+        if (flips(given)) std::swap(result.outcome.row, result.outcome.column);
+        if (options_.maximize) {
+            negate(result.row_dual, given.rows);
+            negate(result.col_dual, given.columns);
+        }
+        *result.total = 0;
+        if (result.outcome.status != Status::ok) return;
+        for (std::int64_t i = 0; i < given.rows; ++i) {
+            const std::int64_t j = result.col_of_row[i];
+            if (j >= 0)
+                *result.total += static_cast<double>(given.data[i * given.row_stride + j * given.column_stride]);
+        }
+    }
+
+    static constexpr int kMostGrouped = 16;
+
     static void negate(T* values, std::int64_t count) {
         // Not -0: a free column's dual is plain zero.
         for (std::int64_t k = 0; k < count; ++k) values[k] = T(0) - values[k];
@@ -95,7 +143,9 @@ Run assign(const Kernels<T>& kernels, const std::vector<Costs<T>>& problems, con
     return solve_each(
         static_cast<std::int64_t>(problems.size()), work, work_per_thread, options.threads, pulse, scans,
         [&] { return std::make_unique<Worker<T>>(kernels, options, pulse); },
-        [&](Worker<T>& worker, std::size_t p) { return worker.solve(problems[p], results[p]); });
+        [&](Worker<T>& worker, std::int64_t p, std::int64_t end) {
+            return p + worker.solve(problems.data() + p, results.data() + p, end - p);
+        });
 }
 
 template Run assign(const Kernels<float>&, const std::vector<Costs<float>>&, const Options&, double, Pulse&,

@@ -215,6 +215,8 @@ class Dense {
         return free_column_at<T, kNegate>(row(i), v_, p_.columns, value, out_.row_of_col);
     }
 
+    // No pair is made at the limit itself: it would gain nothing. As prices are never above 0, costs are no more than
+    // reduced costs.
     bool reject_if_dear(std::int64_t i, T least) {
         if (!p_.has_limit || least < p_.limit) return false;
         out_.col_of_row[i] = kRejected;
@@ -304,12 +306,7 @@ class Dense {
         for (std::int64_t j = 0; j < p_.columns; ++j) out_.col_dual[j] = v_[j];
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             const std::int64_t j = out_.col_of_row[i];
-            // A pair at the limit itself gains nothing, and is none.
-            if (j >= 0 && p_.has_limit && !(at(i, j) < p_.limit)) {
-                out_.row_of_col[j] = kFree;
-                out_.col_of_row[i] = kRejected;
-            }
-            if (out_.col_of_row[i] >= 0) {
+            if (j >= 0) {
                 out_.row_dual[i] = at(i, j) - v_[j];
                 // Rounding may lift it over the limit, where it would prove nothing.
                 if (p_.has_limit && p_.limit < out_.row_dual[i]) out_.row_dual[i] = p_.limit;

@@ -43,9 +43,25 @@ struct Outcome {
     bool stopped = false;
 };
 
+// As many problems of one shape as a vector has lanes, any strides between their costs. Rows are no more than columns,
+// all are matched, and one of the strides is 1.
+template <class T>
+struct Group {
+    const T* const* cost;
+    std::int64_t rows, columns, row_stride, column_stride;
+    bool maximize;
+    const Solution<T>* solutions;
+    Outcome* outcomes;
+};
+
 template <class T>
 struct Kernels {
     Isa isa;
+    // Problems to a group; 0 where lanes are too few to repay it.
+    int group;
+    // Whether a shape is for groups, and solving one: false if it has to be done problem by problem.
+    bool (*groups)(std::int64_t rows, std::int64_t columns);
+    bool (*solve_group)(const Group<T>& group, Scans& scans);
     // out (columns, rows) = in (rows, columns), whose rows are `stride` apart.
     void (*transpose)(const T* in, std::int64_t rows, std::int64_t columns, std::int64_t stride, T* out);
     // Elements of workspace that a problem needs.

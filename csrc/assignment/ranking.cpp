@@ -239,7 +239,10 @@ Run rank(const Kernels<double>& kernels, const std::vector<Costs<T>>& problems, 
     return solve_each(
         static_cast<std::int64_t>(problems.size()), work, work_per_thread, options.threads, pulse, scans,
         [&] { return std::make_unique<Ranker<T>>(kernels, options, k, pulse); },
-        [&](Ranker<T>& ranker, std::size_t p) { return ranker.solve(problems[p], results[p]); });
+        [&](Ranker<T>& ranker, std::int64_t p, std::int64_t) {
+            const auto problem = static_cast<std::size_t>(p);
+            return ranker.solve(problems[problem], results[problem]) ? p + 1 : p;
+        });
 }
 
 template Run rank(const Kernels<double>&, const std::vector<Costs<float>>&, std::int64_t, const Options&, double,

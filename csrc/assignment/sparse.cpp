@@ -654,7 +654,10 @@ Run assign_sparse(const std::vector<SparseCosts<T>>& problems, const Options& op
     return solve_each(
         static_cast<std::int64_t>(problems.size()), work, work_per_thread, options.threads, pulse, scans,
         [&] { return std::make_unique<Worker<T>>(options, pulse); },
-        [&](Worker<T>& worker, std::size_t p) { return worker.solve(problems[p], results[p]); });
+        [&](Worker<T>& worker, std::int64_t p, std::int64_t) {
+            const auto problem = static_cast<std::size_t>(p);
+            return worker.solve(problems[problem], results[problem]) ? p + 1 : p;
+        });
 }
 
 template Run assign_sparse(const std::vector<SparseCosts<float>>&, const Options&, double, Pulse&,

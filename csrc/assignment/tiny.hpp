@@ -31,7 +31,8 @@ class Tiny {
         for (std::int64_t i = 0; i < p_.rows; ++i)
             if (out_.col_of_row[i] < 0 && !augment(i)) return {Status::infeasible, i, 0, false};
         T v[kRoom];
-        for (int n = 0; n < kVectors; ++n) store(v + n * kWidth<T>, v_[n]);
+        // No -0, whose sign would tell in which order minima were taken.
+        for (int n = 0; n < kVectors; ++n) store(v + n * kWidth<T>, v_[n] + Vec<T>{});
         for (std::int64_t j = 0; j < p_.columns; ++j) {
             out_.col_dual[j] = v[j];
             out_.row_of_col[j] = (free_ >> j & 1) != 0 ? -1 : row_of_col_[j];

@@ -886,14 +886,14 @@ ASSIGNMENT_NATIVE = [
         "csrc/assignment/dense.hpp",
         "!(found.second <= lists_.bound(i))",
         "!(found.second <= 2 * lists_.bound(i))",
-        (f"{ASSIGNMENT}::test_large_problems",),
+        (f"{ASSIGNMENT}::test_lists_of_candidates_spare_most_passes",),
     ),
     Mutation(
         "a search trusts lists beyond their horizon",
         "csrc/assignment/search.hpp",
         "horizon_[seen_] = lists_.bound(i) - offset;",
         "horizon_[seen_] = kInfinity<T>;",
-        (f"{ASSIGNMENT}::test_large_problems", f"{ASSIGNMENT}::test_a_limit"),
+        (f"{ASSIGNMENT}::test_a_limit",),
     ),
     Mutation(
         "every column of a row is reached but those of the last block",
@@ -914,7 +914,7 @@ ASSIGNMENT_NATIVE = [
         "csrc/assignment/candidates.hpp",
         "limit == p_.limit ? kInfinity<T> : limit;",
         "limit == p_.limit ? kInfinity<T> : limit + (limit > 0 ? limit : -limit);",
-        (f"{ASSIGNMENT}::test_large_problems",),
+        (f"{ASSIGNMENT}::test_lists_of_candidates_spare_most_passes",),
     ),
     Mutation(
         "a few columns' prices stay as they were before a path",
@@ -931,16 +931,23 @@ ASSIGNMENT_NATIVE = [
         (f"{ASSIGNMENT}::test_every_family", f"{ASSIGNMENT}::test_three_by_three"),
     ),
     Mutation(
+        "in a group a path's end is not the nearest",
+        "csrc/assignment/lane_group.hpp",
+        "end_ = near_.distance;",
+        "end_ = near_.distance + near_.distance;",
+        (f"{ASSIGNMENT_INDEPENDENCE}::test_many_tiny_problems_have_the_bits_of_each_alone",),
+    ),
+    Mutation(
         "tall problems are not turned",
         "csrc/assignment/assignment.cpp",
-        "const bool flips = !options_.has_limit && given.rows > given.columns;",
-        "const bool flips = !options_.has_limit && given.rows > given.columns + 1;",
+        "return !options_.has_limit && given.rows > given.columns;",
+        "return !options_.has_limit && given.rows > given.columns + 1;",
         ("native:test_assignment", f"{ASSIGNMENT}::test_every_family"),
     ),
     Mutation(
         "the place of a bad value is that of the transpose",
         "csrc/assignment/assignment.cpp",
-        "if (flips) std::swap(result.outcome.row, result.outcome.column);",
+        "if (flips(given)) std::swap(result.outcome.row, result.outcome.column);",
         "",
         (
             f"{ASSIGNMENT_ERRORS}::test_a_value_that_is_no_cost_is_named_with_its_index",
