@@ -1,81 +1,10 @@
 #include "bindings.hpp"
 
-#include <pybind11/numpy.h>
-#include <pybind11/stl.h>
-
-#include <cstdint>
-#include <optional>
-#include <stdexcept>
-#include <string>
-#include <tuple>
-#include <utility>
-
 #include "core/device.hpp"
-#include "warping.hpp"
 
 namespace py = pybind11;
 
 namespace coalign::cuda {
-namespace {
-
-using Address = std::uintptr_t;
-using Rows = py::array_t<std::int32_t, py::array::c_style>;
-
-template <class T>
-T* pointer(Address address) {
-    return reinterpret_cast<T*>(address);
-}
-
-Metric parse_metric(const std::string& name) {
-    if (name == "sqeuclidean") return Metric::sqeuclidean;
-    if (name == "euclidean") return Metric::euclidean;
-    if (name == "cityblock") return Metric::cityblock;
-    if (name == "cosine") return Metric::cosine;
-    throw std::invalid_argument("metric: " + name);
-}
-
-Window::Kind parse_window(const std::string& name) {
-    if (name == "none") return Window::Kind::none;
-    if (name == "band") return Window::Kind::band;
-    if (name == "slanted") return Window::Kind::slanted;
-    if (name == "rows") return Window::Kind::rows;
-    throw std::invalid_argument("window: " + name);
-}
-
-// A call that is ready but for its workspace.
-class Warping {
-   public:
-    Warping(const std::string& dtype, WarpingCall call, std::optional<Rows> rows, int device, std::int64_t workspace,
-            int columns, int lanes)
-        : call_(call), rows_(std::move(rows)), device_(device), single_(dtype == "float32") {
-        if (!single_ && dtype != "float64") throw std::invalid_argument("dtype: " + dtype);
-        if (rows_) {
-            if (rows_->ndim() != 2 || rows_->shape(0) < call_.x.frames || rows_->shape(1) != 2)
-                throw std::invalid_argument("rows: one row per frame of x");
-            call_.host_rows = rows_->data();
-        }
-        const WarpingLimits limits{multiprocessors(device), workspace, columns, lanes};
-        plan_ = single_ ? plan_warping<float>(call_, limits) : plan_warping<double>(call_, limits);
-    }
-
-    const WarpingPlan& plan() const { return plan_; }
-
-    void run(Address workspace, Address stream) const {
-        const py::gil_scoped_release release;
-        const DeviceScope scope(device_);
-        const auto run_typed = single_ ? run_warping<float> : run_warping<double>;
-        run_typed(call_, plan_, pointer<void>(workspace), pointer<CUstream_st>(stream));
-    }
-
-   private:
-    WarpingCall call_;
-    std::optional<Rows> rows_;
-    int device_;
-    bool single_;
-    WarpingPlan plan_;
-};
-
-}  // namespace
 
 void bind(py::module_& module) {
     module.def(
@@ -85,65 +14,8 @@ void bind(py::module_& module) {
             return py::make_tuple(devices.count, devices.problem);
         },
         "How many devices there are, and if none, why.");
-
-    // Local, so that the emulated module can be loaded beside this one.
-    py::class_<SeriesArray>(module, "SeriesArray", py::module_local(),
-                            "One side of a call, in device memory; strides in elements.")
-        .def(py::init([](Address data, Address items, std::int64_t count, std::int64_t frames,
-                         const std::tuple<std::int64_t, std::int64_t, std::int64_t>& strides, Address lengths,
-                         Address order, Address bad) {
-                 return SeriesArray{pointer<const void>(data),
-                                    pointer<const void* const>(items),
-                                    count,
-                                    frames,
-                                    std::get<0>(strides),
-                                    std::get<1>(strides),
-                                    std::get<2>(strides),
-                                    pointer<const std::int64_t>(lengths),
-                                    pointer<const std::int64_t>(order),
-                                    pointer<std::uint64_t>(bad)};
-             }),
-             py::kw_only(), py::arg("data"), py::arg("items"), py::arg("count"), py::arg("frames"), py::arg("strides"),
-             py::arg("lengths"), py::arg("order"), py::arg("bad"));
-
-    py::class_<Warping>(module, "Warping", py::module_local(), "A planned call: give it a workspace and a stream.")
-        .def(py::init([](const std::string& dtype, const std::string& metric, std::int64_t dim, const SeriesArray& x,
-                         const SeriesArray& y, bool all_pairs, bool symmetric, Address order,
-                         const std::tuple<std::string, std::int64_t>& window, Address rows,
-                         const std::optional<Rows>& host_rows, double max_cost, Address cost, std::int64_t cost_stride,
-                         Address status, Address x_index, Address y_index, Address path_length, int device,
-                         std::int64_t workspace_bytes, int columns, int lanes) {
-                 WarpingCall call;
-                 call.metric = parse_metric(metric);
-                 call.dim = dim;
-                 call.x = x;
-                 call.y = y;
-                 call.all_pairs = all_pairs;
-                 call.symmetric = symmetric;
-                 call.order = pointer<const std::int64_t>(order);
-                 call.window = parse_window(std::get<0>(window));
-                 call.radius = std::get<1>(window);
-                 call.rows = pointer<const std::int32_t>(rows);
-                 call.max_cost = max_cost;
-                 call.cost = pointer<void>(cost);
-                 call.cost_stride = cost_stride;
-                 call.status = pointer<std::int32_t>(status);
-                 call.x_index = pointer<std::int64_t>(x_index);
-                 call.y_index = pointer<std::int64_t>(y_index);
-                 call.path_length = pointer<std::int64_t>(path_length);
-                 return Warping(dtype, call, host_rows, device, workspace_bytes, columns, lanes);
-             }),
-             py::kw_only(), py::arg("dtype"), py::arg("metric"), py::arg("dim"), py::arg("x"), py::arg("y"),
-             py::arg("all_pairs"), py::arg("symmetric"), py::arg("order"), py::arg("window"), py::arg("rows"),
-             py::arg("host_rows"), py::arg("max_cost"), py::arg("cost"), py::arg("cost_stride"), py::arg("status"),
-             py::arg("x_index"), py::arg("y_index"), py::arg("path_length"), py::arg("device"),
-             py::arg("workspace_bytes"), py::arg("columns"), py::arg("lanes"))
-        .def_property_readonly("workspace_bytes", [](const Warping& self) { return self.plan().workspace_bytes; })
-        .def_property_readonly("pairs_per_launch", [](const Warping& self) { return self.plan().pairs_per_launch; })
-        .def_property_readonly("columns", [](const Warping& self) { return self.plan().columns; })
-        .def_property_readonly("lanes", [](const Warping& self) { return self.plan().lanes; })
-        .def("run", &Warping::run, py::kw_only(), py::arg("workspace"), py::arg("stream"),
-             "Queue the call on the stream.");
+    bind_assignment(module);
+    bind_warping(module);
 }
 
 }  // namespace coalign::cuda

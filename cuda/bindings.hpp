@@ -2,9 +2,21 @@
 
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
+
 namespace coalign::cuda {
 
-// What Python calls. Private: pointers and strides are taken at their word, so `_cuda_warping.py` is the only caller.
+// What Python calls. Private: pointers and strides are taken at their word, so `_cuda_<operation>.py` are the only
+// callers.
 void bind(pybind11::module_& module);
+void bind_assignment(pybind11::module_& module);
+void bind_warping(pybind11::module_& module);
+
+using Address = std::uintptr_t;
+
+template <class T>
+T* pointer(Address address) {
+    return reinterpret_cast<T*>(address);
+}
 
 }  // namespace coalign::cuda

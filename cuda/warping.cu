@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include "core/arena.hpp"
+#include "core/arithmetic.cuh"
 #include "core/block.cuh"
 #include "core/launch.cuh"
 #include "core/status.hpp"
@@ -20,11 +22,6 @@ constexpr unsigned kThreads = 64;
 constexpr unsigned kCheckThreads = 256;
 // Packed rows begin on 16 bytes, and a tile may be read past their end.
 constexpr std::int64_t kPitch = 32;
-
-template <class T>
-constexpr T kInfinity = std::numeric_limits<T>::infinity();
-template <class T>
-constexpr T kNaN = std::numeric_limits<T>::quiet_NaN();
 
 // One side as the kernels read it: the frames of an item, `pitch` from one dimension to the next.
 template <class T>
@@ -74,13 +71,6 @@ __device__ inline float minimum(float a, float b, float c) {
 __device__ inline double minimum(double a, double b, double c) {
     const double least = a < b ? a : b;
     return least < c ? least : c;
-}
-
-__device__ inline float fused(float a, float b, float c) {
-    return fmaf(a, b, c);
-}
-__device__ inline double fused(double a, double b, double c) {
-    return fma(a, b, c);
 }
 
 __device__ inline float magnitude(float a) {
@@ -568,27 +558,6 @@ __global__ void __launch_bounds__(kCheckThreads)
         out[d * pitch] = unit ? value / largest / norm : value;
     }
 }
-
-std::int64_t rounded_up(std::int64_t value, std::int64_t multiple) {
-    return (value + multiple - 1) / multiple * multiple;
-}
-
-// Shared out from the front of a workspace, each part on 256 bytes; with no workspace it only counts.
-class Arena {
-   public:
-    explicit Arena(void* base) : base_(static_cast<unsigned char*>(base)) {}
-    template <class T>
-    T* take(std::int64_t count) {
-        const std::int64_t at = used_;
-        used_ += rounded_up(count * static_cast<std::int64_t>(sizeof(T)), 256);
-        return base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + at);
-    }
-    std::int64_t used() const { return used_; }
-
-   private:
-    unsigned char* base_;
-    std::int64_t used_ = 0;
-};
 
 bool is_univariate(const WarpingCall& call) {
     return call.dim == 1 && call.metric != Metric::cosine;

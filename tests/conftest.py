@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 from coalign import _device, _execution
+from cuda_emulation.device import GpuUnderTest, emulated_gpu, real_gpu
 
 # The same examples on every machine and in every run: a failure is never a matter of luck.
 settings.register_profile(
@@ -43,3 +45,18 @@ def dtype(request: pytest.FixtureRequest) -> np.dtype:
 def without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the build one without CUDA."""
     monkeypatch.setattr(_device, "native", lambda: None)
+
+
+@pytest.fixture(params=["emulated", "gpu"])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuUnderTest]:
+    """Each GPU there is to test on."""
+    if request.param == "emulated":
+        yield from emulated_gpu(monkeypatch)
+    else:
+        yield real_gpu()
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuUnderTest]:
+    """The emulated GPU, for what only it shows."""
+    yield from emulated_gpu(monkeypatch)

@@ -13,7 +13,6 @@ import pytest
 from scipy.optimize import linear_sum_assignment as scipy_assignment
 
 from coalign import (
-    DeviceError,
     InfeasibleError,
     Status,
     assign,
@@ -246,12 +245,6 @@ def test_shapes_dtypes_and_kinds(call: Call, error: type[Exception], message: st
         lambda: assign(COST, device="gpu"),
         ValueError,
         """device: expected None, "cpu", "cuda" or "auto", got 'gpu'""",
-    ),
-    (
-        "cuda",
-        lambda: assign(COST, device="cuda"),
-        DeviceError,
-        'device: "cuda" was asked for, and assign runs on the CPU only',
     ),
     (
         "warm_start that is none",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,27 +21,12 @@ from coalign import (
     slanted,
 )
 from coalign._execution import forced
-from cuda_emulation.device import GpuUnderTest, emulated_gpu, emulated_module, real_gpu
+from cuda_emulation.device import GpuUnderTest, emulated_module
 from oracles.compare import assert_close, relative_tolerance
 from oracles.instances import make_series, make_staircase, pad
 from oracles.warping import accumulate, inside, local_costs, trace_back, within
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine")
-
-
-@pytest.fixture(params=["emulated", "gpu"])
-def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuUnderTest]:
-    """Each GPU there is to test on."""
-    if request.param == "emulated":
-        yield from emulated_gpu(monkeypatch)
-    else:
-        yield real_gpu()
-
-
-@pytest.fixture
-def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuUnderTest]:
-    """The emulated GPU, for what only it shows."""
-    yield from emulated_gpu(monkeypatch)
 
 
 def draw_batch(

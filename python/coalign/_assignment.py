@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _core, _execution, _validate
-from ._arrays import NUMPY, Array
+from . import _core, _cuda_assignment, _execution, _validate
+from ._arrays import NUMPY, Array, to_host
+from ._cuda_assignment import DeviceAssignments
+from ._device import Gpu
 from ._errors import DeviceError, InfeasibleError, Status
 from ._sparse import SparseBatch
 from ._validate import MatrixBatch
+
+NO_WARM_START = "warm_start: expected None on a GPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +27,16 @@ class Options:
     maximize: bool
     max_cost: float | None
     threads: int
+    device: str | None = None
 
     @classmethod
     def take(cls, maximize: Any, max_cost: Any, threads: Any, device: Any) -> Options:
         """Check the options as the user gave them."""
-        if _execution.take_device(device) == "cuda":
-            raise DeviceError('device: "cuda" was asked for, and assign runs on the CPU only')
+        device = _execution.take_device(device)
         if not isinstance(maximize, (bool, np.bool_)):
             raise TypeError(f"maximize: expected a bool, got {type(maximize).__name__}")
         limit = None if max_cost is None else _validate.take_max_cost(max_cost)
-        return cls(bool(maximize), limit, _execution.thread_count(threads))
+        return cls(bool(maximize), limit, _execution.thread_count(threads), device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +51,77 @@ class Outcome:
     status: npt.NDArray[np.int32]
 
 
-def solve(batch: MatrixBatch | SparseBatch, options: Options, start: Array | None) -> Outcome:
-    """Compute every problem; raise for the first that is wrong or has no solution."""
-    if options.max_cost is not None and math.isinf(options.max_cost):
-        sign = -1.0 if options.maximize else 1.0
-        if options.max_cost != sign * math.inf:
-            raise ValueError(f"max_cost: expected a number or {'-' * options.maximize}inf")
+def solve(
+    batch: MatrixBatch | SparseBatch, options: Options, start: Array | None
+) -> Outcome | DeviceAssignments:
+    """Compute every problem; on the host, raise for the first that is wrong or has no solution."""
+    makes_most = options.max_cost is not None and math.isinf(options.max_cost)
+    sign = -1.0 if options.maximize else 1.0
+    if makes_most and options.max_cost != sign * math.inf:
+        raise ValueError(f"max_cost: expected a number or {'-' * options.maximize}inf")
+    gpu = _choose_gpu(batch, options, makes_most, start)
+    if gpu is not None and isinstance(batch, MatrixBatch):
+        found = _cuda_assignment.run(batch, batch.dtype, options.maximize, options.max_cost, gpu)
+        if batch.kind.gpu is not None:
+            return found
+        outcome = _from_device(found)
+        _require_costs(batch, options, outcome.status)
+        return _require_feasible(batch, outcome)
+    if makes_most:
         if isinstance(batch, SparseBatch):
             return _run(batch, np.dtype(np.float64), options, options.max_cost)
         return _solve_largest(batch, options)
-    outcome = _run(batch, batch.dtype, options, options.max_cost, start)
+    return _require_feasible(batch, _run(batch, batch.dtype, options, options.max_cost, start))
+
+
+def _choose_gpu(
+    batch: MatrixBatch | SparseBatch, options: Options, makes_most: bool, start: Array | None
+) -> Gpu | None:
+    """Return the GPU that a call runs on, or None; what no GPU does, "auto" leaves to the CPU."""
+    where = batch.kind.gpu
+    if where is None and options.device not in ("auto", "cuda"):
+        return None
+    problem = None
+    if isinstance(batch, SparseBatch):
+        problem = "cost: expected a dense one on a GPU, got a sparse matrix"
+    elif makes_most:
+        problem = "max_cost: expected a finite number on a GPU, got an infinite one"
+    elif start is not None:
+        problem = NO_WARM_START
+    if problem is not None:
+        if where is None and options.device == "auto":
+            return None
+        raise DeviceError(f"{problem}; the CPU takes it")
+    return _execution.choose_gpu(options.device, where, "cost")
+
+
+def _from_device(found: DeviceAssignments) -> Outcome:
+    return Outcome(
+        *(
+            to_host(part.owner)
+            for part in (
+                found.col_of_row,
+                found.row_of_col,
+                found.row_dual,
+                found.col_dual,
+                found.total,
+                found.status,
+            )
+        )
+    )
+
+
+def _require_costs(batch: MatrixBatch, options: Options, status: npt.NDArray[np.int32]) -> None:
+    """Raise for the first cost that is none of a problem that a GPU refused."""
+    for p in np.flatnonzero(np.isin(status, (Status.NAN, Status.INVALID))).tolist():
+        cost = batch.matrix(p)
+        allowed = cost < np.inf if options.maximize else cost > -np.inf
+        row, column = np.argwhere(~allowed)[0].tolist()
+        raise _bad_value(batch, options, p, row, column)
+
+
+def _require_feasible(batch: MatrixBatch | SparseBatch, outcome: Outcome) -> Outcome:
+    """Return an outcome; raise for the first problem that has no solution."""
     infeasible = np.flatnonzero(outcome.status == Status.INFEASIBLE)
     if infeasible.size:
         which = f"problem {infeasible[0]}: " if batch.is_batch else ""

@@ -52,3 +52,35 @@ class Warping:
         lanes: int,
     ) -> None: ...
     def run(self, *, workspace: int, stream: int) -> None: ...
+
+class Assignment:
+    workspace_bytes: int
+    order: npt.NDArray[np.int64]
+    def __init__(
+        self,
+        *,
+        dtype: str,
+        data: int,
+        items: int,
+        count: int,
+        rows: int,
+        columns: int,
+        strides: tuple[int, int, int],
+        row_lengths: int,
+        column_lengths: int,
+        host_rows: npt.NDArray[np.int64] | None,
+        host_columns: npt.NDArray[np.int64] | None,
+        row_at: int,
+        column_at: int,
+        cost_at: int,
+        maximize: bool,
+        limit: float | None,
+        col_of_row: int,
+        row_of_col: int,
+        row_dual: int,
+        col_dual: int,
+        total: int,
+        status: int,
+        device: int,
+    ) -> None: ...
+    def run(self, *, order: int, workspace: int, stream: int) -> None: ...

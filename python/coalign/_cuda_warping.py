@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, _execution
+from ._cuda_arrays import address, on_device, place_items
 from ._device import DeviceArray, Gpu, require_native
 from ._validate import SeriesBatch
 
@@ -49,8 +50,8 @@ def place(batch: SeriesBatch, dtype: np.dtype[Any], gpu: Gpu, *, by_length: bool
         count=len(batch),
         frames=frames,
         strides=(0, batch.dim, 1) if items else strides,
-        lengths=_pointer(lengths),
-        order=_pointer(order),
+        lengths=address(lengths),
+        order=address(order),
         bad=bad.pointer,
     )
     others = (lengths, order, items)
@@ -62,37 +63,10 @@ def _place_data(
 ) -> tuple[DeviceArray, DeviceArray | None, tuple[DeviceArray, ...]]:
     """Return the data as one (B, T, D) array, or a table of where its items begin."""
     if isinstance(batch.data, (np.ndarray, DeviceArray)):
-        data = _on_device(batch.data, dtype, gpu)
+        data = on_device(batch.data, dtype, gpu)
         return data, None, (data,)
-    if isinstance(batch.data[0], np.ndarray):
-        # Side by side in one array, which goes over in one copy.
-        flat = np.concatenate([np.asarray(item, dtype).reshape(-1) for item in batch.arrays])
-        data = gpu.upload(flat)
-        sizes = batch.lengths * (batch.dim * dtype.itemsize)
-        table = data.pointer + np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        held: tuple[DeviceArray, ...] = (data,)
-    else:
-        held = tuple(_contiguous(item, dtype) for item in batch.arrays)
-        data = held[0]
-        table = np.array([item.pointer for item in held], np.int64)
-    return data, gpu.upload(table.astype(np.int64)), held
-
-
-def _on_device(array: Any, dtype: np.dtype[Any], gpu: Gpu) -> DeviceArray:
-    if isinstance(array, DeviceArray):
-        whole = all(stride % array.dtype.itemsize == 0 for stride in array.strides)
-        return array if whole and array.dtype == dtype else _contiguous(array, dtype)
-    return gpu.upload(np.ascontiguousarray(array, dtype))
-
-
-def _contiguous(array: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:
-    """Return an array in C order; one that had a last axis added gets it again."""
-    found = array.library.describe(array.library.contiguous(array.owner, dtype))
-    return found if found.ndim == array.ndim else found.with_last_axis()
-
-
-def _pointer(array: DeviceArray | None) -> int:
-    return 0 if array is None else array.pointer
+    table, held = place_items(batch.arrays, dtype, gpu)
+    return held[0], gpu.upload(table), held
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +114,13 @@ def run_pairs(
         gpu,
         all_pairs=False,
         symmetric=False,
-        order=_pointer(order),
+        order=address(order),
         cost=cost.pointer,
         cost_stride=1,
         status=status.pointer,
-        x_index=_pointer(x_index),
-        y_index=_pointer(y_index),
-        path_length=_pointer(path_length),
+        x_index=address(x_index),
+        y_index=address(y_index),
+        path_length=address(path_length),
     )
     return DevicePairs(cost, status, x_index, y_index, path_length, sides)
 
@@ -222,7 +196,7 @@ def _queue(
         x=sides[0].native,
         y=sides[1].native,
         window=kind,
-        rows=_pointer(rows),
+        rows=address(rows),
         host_rows=host_rows,
         max_cost=options.limit(dtype),
         device=gpu.index,

@@ -82,6 +82,16 @@ class DeviceArray:
         strides = (*self.strides, self.dtype.itemsize)
         return replace(self, shape=(*self.shape, 1), strides=strides)
 
+    def with_shape(self, shape: tuple[int, ...]) -> DeviceArray:
+        """View an array in C order with axes of length 1 added, or taken away."""
+        inner = [int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape))]
+        return replace(self, shape=shape, strides=tuple(n * self.dtype.itemsize for n in inner))
+
+    def with_first_axis(self) -> DeviceArray:
+        """View with one more axis before the others, of length 1."""
+        whole = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return replace(self, shape=(1, *self.shape), strides=(whole, *self.strides))
+
     def span(self) -> tuple[int, int]:
         """Return the first byte and the one past the last."""
         steps = [(n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True)]

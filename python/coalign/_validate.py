@@ -192,24 +192,34 @@ def require_frames(shape: tuple[int, ...], name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MatrixBatch:
-    """One matrix, a padded batch (B, N, M), or a list of (N, M) arrays, and each one's shape."""
+    """One matrix, a padded batch (B, N, M), or a list of (N, M) arrays, and each one's shape.
+
+    `data` is an array, or a list of them, on the host or on a GPU; lengths that lie there stay
+    there, in `device_rows` and `device_columns`: the others then hold what they may be at most.
+    """
 
     name: str
-    data: Array | list[Array]
+    data: Any
     rows: npt.NDArray[np.int64]
     columns: npt.NDArray[np.int64]
     kind: Kind
     is_batch: bool
     is_padded: bool
+    device_rows: DeviceArray | None = None
+    device_columns: DeviceArray | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The matrices' common dtype."""
-        return self.data.dtype if isinstance(self.data, np.ndarray) else compute_dtype(*self.data)
+        found: np.dtype[Any] = (
+            compute_dtype(*self.data) if isinstance(self.data, list) else self.data.dtype
+        )
+        return found
 
     def matrix(self, problem: int) -> Array:
         """View one matrix, cut to its lengths."""
-        return self.data[problem][: self.rows[problem], : self.columns[problem]]
+        found: Array = self.data[problem][: self.rows[problem], : self.columns[problem]]
+        return found
 
     def place(self, problem: int) -> tuple[str, tuple[int, ...]]:
         """Return what the user calls the array of a problem, and the index of the problem in it."""
@@ -227,18 +237,25 @@ def take_matrices(
     column_lengths: tuple[Any, str],
     *,
     empty: bool = False,
+    on_gpu: bool = False,
 ) -> MatrixBatch:
-    """Check a matrix, a padded batch or a list of them; with `empty`, axes may have no length."""
+    """Check a matrix, a padded batch or a list of them; with `empty`, axes may have no length.
+
+    Only with `on_gpu` may they lie on a GPU.
+    """
     least = 0 if empty else 1
     is_list = isinstance(obj, (list, tuple)) and any(is_array(item) for item in obj)
     if is_list:
         items, kind = take_list(obj, name)
+        if kind.gpu is not None and not on_gpu:
+            to_numpy(obj[0], f"{name}[0]")
         for i, item in enumerate(items):
             require_ndim(item, f"{name}[{i}]", (2,))
             require_matrix(item.shape, f"{name}[{i}]", least)
         is_padded = False
     else:
-        array, kind = to_numpy(obj, name)
+        array: Any
+        array, kind = (take_array if on_gpu else to_numpy)(obj, name)
         require_ndim(array, name, (2, 3))
         require_matrix(array.shape[-2:], name, least)
         is_padded = array.ndim == 3
@@ -251,12 +268,27 @@ def take_matrices(
                 )
         matrices = items if is_list else [array]
         shapes = np.array([matrix.shape for matrix in matrices], np.int64).reshape(-1, 2)
-        data = items if is_list else array[np.newaxis]
+        data = items if is_list else _with_first_axis(array)
         return MatrixBatch(name, data, shapes[:, 0], shapes[:, 1], kind, is_list, False)
     count, longest, widest = array.shape
-    rows = take_lengths(*row_lengths, count, longest, least=least)
-    columns = take_lengths(*column_lengths, count, widest, least=least)
-    return MatrixBatch(name, array, rows, columns, kind, True, True)
+    on_device = [
+        take_device_lengths(*lengths, count, kind)
+        if kind.gpu is not None and lies_on_gpu(lengths[0])
+        else None
+        for lengths in (row_lengths, column_lengths)
+    ]
+    rows, columns = (
+        take_lengths(None if there is not None else values, words, count, most, least=least)
+        for there, (values, words), most in zip(
+            on_device, (row_lengths, column_lengths), (longest, widest), strict=True
+        )
+    )
+    return MatrixBatch(name, array, rows, columns, kind, True, True, *on_device)
+
+
+def _with_first_axis(matrix: Any) -> Any:
+    """View one matrix as a batch of one."""
+    return matrix.with_first_axis() if isinstance(matrix, DeviceArray) else matrix[np.newaxis]
 
 
 def require_matrix(shape: tuple[int, ...], name: str, least: int) -> None:

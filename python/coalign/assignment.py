@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _validate
-from ._arrays import Array, to_host
-from ._assignment import Options, Outcome, rank, solve
-from ._errors import InfeasibleError, Status
+from ._arrays import Array, lies_on_gpu, to_host
+from ._assignment import NO_WARM_START, Options, Outcome, rank, solve
+from ._cuda_assignment import DeviceAssignments
+from ._device import DeviceArray
+from ._errors import DeviceError, InfeasibleError, Status
 from ._sparse import SparseBatch, holds_sparse, take_sparse
 from ._validate import MatrixBatch
 
@@ -58,6 +60,8 @@ class Assignment:
     def check(self) -> Assignment:
         """Return self if every status is OK; else raise for the first that is not.
 
+        Waits for a GPU to have computed it.
+
         Returns
         -------
         Assignment
@@ -67,18 +71,28 @@ class Assignment:
         ------
         InfeasibleError
             The forbidden pairs leave no matching of the whole shorter side.
+        ValueError
+            On a GPU: a cost is NaN or infinite the wrong way, or a length is out of range.
         """
         for problem, status in enumerate(np.atleast_1d(to_host(self.status))):
             if status == Status.INFEASIBLE:
                 raise InfeasibleError(f"problem {problem}: no matching")
+            if status == Status.NAN:
+                raise ValueError(f"problem {problem}: NaN in the cost")
+            if status == Status.INVALID:
+                raise ValueError(
+                    f"problem {problem}: an infinite cost that forbids nothing, or a length out of "
+                    "range"
+                )
         return self
 
     def pairs(self) -> Any:
-        """Return the matched (row, column) pairs, in the order of the rows.
+        """Return the matched (row, column) pairs, in the order of the rows, on the host.
 
         Returns
         -------
         int64 array of shape (K, 2), or list of B such arrays
+            In NumPy; waits for a GPU to have computed them.
 
         Examples
         --------
@@ -87,8 +101,8 @@ class Assignment:
         [[0, 1], [1, 0]]
         """
         if self._is_batch():
-            return [_pairs(columns) for columns in self.col_of_row]
-        return _pairs(self.col_of_row)
+            return [_pairs(columns) for columns in _on_host(self.col_of_row)]
+        return _pairs(_on_host(self.col_of_row))
 
     def gap(self, cost: Any) -> Any:
         """Return how far the total may be from the optimum: a proof that needs no trust.
@@ -119,11 +133,11 @@ class Assignment:
         >>> float(coalign.assign(cost).gap(cost))
         0.0
         """
-        batch = _take_costs(cost, (None, "row_lengths"), (None, "col_lengths"))
+        batch = _take_costs(_on_host(cost), (None, "row_lengths"), (None, "col_lengths"))
         if batch.is_batch != self._is_batch() or len(batch.rows) != np.size(to_host(self.status)):
             raise ValueError("cost: expected the shape that was solved")
-        single = [self.col_of_row], [self.col_dual], [self.row_dual]
-        parts = (self.col_of_row, self.col_dual, self.row_dual) if self._is_batch() else single
+        sides = [_on_host(side) for side in (self.col_of_row, self.col_dual, self.row_dual)]
+        parts = sides if self._is_batch() else [[side] for side in sides]
         gaps = [
             self._gap(_costs_of(batch, p), *(to_host(part) for part in of_problem))
             for p, of_problem in enumerate(zip(*parts, strict=True))
@@ -158,9 +172,15 @@ class Assignment:
 
 
 def _pairs(col_of_row: Any) -> Any:
-    columns = to_host(col_of_row)
-    rows = np.flatnonzero(columns >= 0)
-    return np.stack([rows, columns[rows]], axis=1)
+    rows = np.flatnonzero(col_of_row >= 0)
+    return np.stack([rows, col_of_row[rows]], axis=1)
+
+
+def _on_host(values: Any) -> Any:
+    """Copy arrays of any kind to NumPy, alone or in a list; waits for a GPU."""
+    if isinstance(values, (list, tuple)):
+        return [to_host(value) if lies_on_gpu(value) else value for value in values]
+    return to_host(values) if lies_on_gpu(values) else values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -252,7 +272,7 @@ def _take_costs(
 ) -> MatrixBatch | SparseBatch:
     if holds_sparse(cost):
         return take_sparse(cost, "cost", row_lengths, col_lengths)
-    return _validate.take_matrices(cost, "cost", row_lengths, col_lengths, empty=True)
+    return _validate.take_matrices(cost, "cost", row_lengths, col_lengths, empty=True, on_gpu=True)
 
 
 def assign(
@@ -291,14 +311,18 @@ def assign(
         faster where little has changed. Used where N = M, without `max_cost`.
     threads : int, optional
         At most this many; None takes the CPUs this process may use, or COALIGN_NUM_THREADS.
-    device : {None, "cpu", "auto"}
-        Where to compute.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute. None follows `cost`; "cuda" takes host arrays to the GPU and the result
+        back; "auto" uses a usable GPU, else the CPU, and the CPU for what no GPU does: sparse
+        costs, an infinite `max_cost`, `warm_start`.
 
     Returns
     -------
     Assignment
         Matchings, totals and duals, of the input's kind; computed in float32 for float16, bfloat16
-        and float32 (with an infinite `max_cost` in float64), else in float64.
+        and float32 (with an infinite `max_cost` in float64), else in float64. Costs on a GPU are
+        solved there, on the caller's current stream and without waiting for it: a cost that is NaN,
+        or a problem without a matching, shows in `status`, and `check()` raises for it.
 
     Raises
     ------
@@ -334,6 +358,8 @@ def assign(
     options = Options.take(maximize, max_cost, threads, device)
     batch = _take_costs(cost, (row_lengths, "row_lengths"), (col_lengths, "col_lengths"))
     outcome = solve(batch, options, _prices(warm_start, batch, options))
+    if isinstance(outcome, DeviceAssignments):
+        return _as_device_result(outcome, batch, options)
     return _as_result(outcome, batch, options)
 
 
@@ -471,6 +497,8 @@ def _prices(
         return None
     if not isinstance(earlier, Assignment):
         raise TypeError(f"warm_start: expected an Assignment, got {type(earlier).__name__}")
+    if batch.kind.gpu is not None:
+        raise DeviceError(f"{NO_WARM_START}; the CPU takes it")
     sides = [
         [to_host(part) for part in (side if isinstance(side, list) else [side])]
         for side in (earlier.row_dual, earlier.col_dual)
@@ -512,6 +540,35 @@ def _as_result(outcome: Outcome, batch: MatrixBatch | SparseBatch, options: Opti
         by_problem(outcome.row_dual, batch.rows, 1),
         by_problem(outcome.col_dual, batch.columns, 2),
         each(outcome.status),
+        options.maximize,
+        options.max_cost,
+    )
+
+
+def _as_device_result(
+    found: DeviceAssignments, batch: MatrixBatch | SparseBatch, options: Options
+) -> Assignment:
+    """Give what came of costs on a GPU the batch axis of the input; nothing is waited for."""
+
+    def by_problem(values: DeviceArray, counts: npt.NDArray[np.int64], axis: int) -> Any:
+        if not isinstance(batch.data, list):
+            shape = (len(counts), batch.data.shape[axis])
+            padded = values.owner.reshape(shape)
+            return padded if batch.is_batch else padded[0]
+        ends = np.cumsum(counts).tolist()
+        begins = (np.cumsum(counts) - counts).tolist()
+        return [values.owner[a:b] for a, b in zip(begins, ends, strict=True)]
+
+    def each(values: DeviceArray) -> Any:
+        return values.owner if batch.is_batch else values.owner[0]
+
+    return Assignment(
+        by_problem(found.col_of_row, batch.rows, 1),
+        by_problem(found.row_of_col, batch.columns, 2),
+        each(found.total),
+        by_problem(found.row_dual, batch.rows, 1),
+        by_problem(found.col_dual, batch.columns, 2),
+        each(found.status),
         options.maximize,
         options.max_cost,
     )

@@ -123,6 +123,14 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
     for (unsigned lane = 0; lane < 32; ++lane) bits |= (mask >> lane & 1u && values[lane] != 0) ? 1u << lane : 0u;
     return bits;
 }
+// The least that a lane of the mask brings.
+inline unsigned __reduce_min_sync(unsigned mask, unsigned value) {
+    const auto& values = coalign::emulation::exchange(coalign::emulation::Collective::minimum, mask, value);
+    unsigned least = 0xffffffffu;
+    for (unsigned lane = 0; lane < 32; ++lane)
+        if ((mask >> lane & 1u) != 0 && values[lane] < least) least = static_cast<unsigned>(values[lane]);
+    return least;
+}
 inline int __any_sync(unsigned mask, int predicate) {
     return __ballot_sync(mask, predicate) != 0;
 }
@@ -192,6 +200,16 @@ inline int __float_as_int(float value) {
 }
 inline float __int_as_float(int bits) {
     return std::bit_cast<float>(bits);
+}
+inline long long __double_as_longlong(double value) {
+    return std::bit_cast<long long>(value);
+}
+inline double __longlong_as_double(long long bits) {
+    return std::bit_cast<double>(bits);
+}
+// One more than the number of the lowest bit that is set; 0 where none is.
+inline int __ffs(int bits) {
+    return bits == 0 ? 0 : std::countr_zero(static_cast<unsigned>(bits)) + 1;
 }
 // The upper word of two after a shift to the left.
 inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) {

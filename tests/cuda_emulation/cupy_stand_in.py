@@ -75,8 +75,13 @@ def make_cupy(native: Any) -> Any:
         def __array__(self, *arguments: Any, **options: Any) -> Any:
             raise TypeError("Implicit conversion to a NumPy array is not allowed.")
 
+        def reshape(self, shape: Any) -> ndarray:
+            return ndarray(self.memory.reshape(shape), self.device.id)
+
         def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> ndarray:
-            return ndarray(self.memory.astype(dtype, order=order, copy=copy), self.device.id)
+            memory = self.memory.astype(dtype, order=order, copy=copy)
+            state.memory.append(memory)
+            return ndarray(memory, self.device.id)
 
         def __float__(self) -> float:
             return float(asnumpy(self))

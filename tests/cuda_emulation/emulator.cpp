@@ -57,6 +57,8 @@ std::string name(Collective operation) {
             return "__syncwarp";
         case Collective::ballot:
             return "a ballot";
+        case Collective::minimum:
+            return "a minimum";
         case Collective::shuffle:
             return "a shuffle";
         case Collective::block:

@@ -66,7 +66,7 @@ struct Here {
 };
 const Here& here();
 
-enum class Collective { none, barrier, ballot, shuffle, block };
+enum class Collective { none, barrier, ballot, minimum, shuffle, block };
 
 unsigned lane_index();
 // Where it is called from tells two barriers apart.

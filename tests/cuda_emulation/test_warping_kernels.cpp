@@ -15,6 +15,7 @@
 #include "check.hpp"
 #include "core/device.hpp"
 #include "cuda_runtime.h"
+#include "noise.hpp"
 #include "warping.hpp"
 #include "warping/inputs.hpp"
 #include "warping_oracle.hpp"
@@ -24,20 +25,6 @@ using namespace coalign::cuda;
 using namespace coalign::testing;
 
 namespace {
-
-// Memory of exactly the size asked for, that starts as noise.
-template <class T>
-class Noise {
-   public:
-    explicit Noise(std::int64_t count) : memory_(new T[static_cast<std::size_t>(count)]) {
-        std::memset(static_cast<void*>(memory_.get()), 0xff, static_cast<std::size_t>(count) * sizeof(T));
-    }
-    T* get() const { return memory_.get(); }
-    T operator[](std::int64_t at) const { return memory_[static_cast<std::size_t>(at)]; }
-
-   private:
-    std::unique_ptr<T[]> memory_;
-};
 
 // A batch in "device" memory: padded, with strides that leave room between its elements.
 template <class T>

@@ -1,0 +1,248 @@
+// One assignment problem, solved by a team of threads: csrc/assignment/dense.hpp, whose comments say why, without its
+// scaled prices. Every thread takes every turn; what only one does is said.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "assignment_columns.cuh"
+#include "core/arithmetic.cuh"
+#include "core/status.hpp"
+#include "core/team.cuh"
+
+namespace coalign::cuda {
+
+// What the threads share of the rows of a problem, in global memory.
+struct RowMemory {
+    int* col_of_row;
+    int* claims;  // how many columns have the row as their least
+};
+
+template <class T, class Team, class Columns>
+class Solver {
+   public:
+    __device__ Solver(const Oriented<T>& problem, const RowMemory& rows, const ColumnMemory<T>& columns, Team& team)
+        : p_(problem), rows_(rows), memory_(columns), team_(team), columns_(problem, columns, team) {}
+
+    __device__ Status solve() {
+        const bool square = p_.rows == p_.columns && !p_.has_limit;
+        for (int i = team_.rank(); i < p_.rows; i += team_.size()) rows_.col_of_row[i] = square ? p_.columns : kFree;
+        team_.sync();
+        const unsigned flaws = square ? reduce_columns() : take_tight_columns();
+        if (flaws != 0) return (flaws & kHoldsNaN) != 0 ? Status::nan : Status::invalid;
+        for (int pass = 0; pass < 2; ++pass) reduce_rows();
+        const bool feasible = for_each_row(rows_.col_of_row, kFree, [&](int i) { return augment(i); });
+        if (!feasible) return Status::infeasible;
+        drop_pairs_at_limit();
+        return Status::ok;
+    }
+
+    __device__ int bids() const { return bids_; }
+    __device__ int paths() const { return paths_; }
+
+   private:
+    static constexpr int kBidsPerRow = 4;
+
+    // Visits the rows of a mark, 32 marks at a time, while it is true.
+    template <class Visit>
+    __device__ bool for_each_row(const int* marks, int mark, Visit&& visit) {
+        const int lane = static_cast<int>(threadIdx.x % kWarp);
+        for (int first = 0; first < p_.rows; first += static_cast<int>(kWarp)) {
+            const int i = first + lane;
+            unsigned found = __ballot_sync(kWholeWarp, i < p_.rows && marks[i] == mark);
+            for (; found != 0; found &= found - 1)
+                if (!visit(first + __ffs(static_cast<int>(found)) - 1)) return false;
+        }
+        return true;
+    }
+
+    __device__ unsigned any_flaw(unsigned mine) {
+        // NaN goes before infinity: its rank is the least.
+        const unsigned rank = (mine & kHoldsNaN) != 0 ? 0u : (mine & kHoldsInfinity) != 0 ? 1u : 2u;
+        const unsigned least = team_.least({T(0), rank}).rank;
+        return least == 0 ? kHoldsNaN : least == 1 ? kHoldsInfinity : 0;
+    }
+
+    template <bool kCheck = false>
+    __device__ Bid<T> bid(int i, unsigned& flaws) {
+        ++bids_;
+        const Bid<T> mine = columns_.template bid<kCheck>(i, flaws);
+        const Ranked<T> best = team_.least({mine.least, mine.rank});
+        T second = team_.least({mine.rank == best.rank ? mine.second : mine.least, 0}).value;
+        if (p_.has_limit) second = lesser(second, p_.limit);
+        return {best.value, second, best.rank};
+    }
+    __device__ Bid<T> bid(int i) {
+        unsigned unseen = 0;
+        return bid<false>(i, unseen);
+    }
+
+    // One thread writes what all have to have read before, and see after.
+    __device__ void match(int i, int j, int former) {
+        team_.sync();
+        if (team_.rank() == 0) {
+            rows_.col_of_row[i] = j;
+            memory_.row_of_col[j] = i;
+            if (former >= 0) rows_.col_of_row[former] = kFree;
+        }
+        columns_.take(j);
+        team_.sync();
+    }
+
+    __device__ bool reject_if_dear(int i, T least) {
+        if (!p_.has_limit || least < p_.limit) return false;
+        if (team_.rank() == 0) rows_.col_of_row[i] = kRejected;
+        return true;
+    }
+
+    // Where as many rows as columns have to be matched, columns may have a price of either sign.
+    __device__ unsigned reduce_columns() {
+        columns_.begin_least();
+        for (int i = team_.rank(); i < p_.rows; i += team_.size()) rows_.claims[i] = 0;
+        team_.sync();
+        unsigned flaws = 0;
+        for (int i = 0; i < p_.rows; ++i) flaws |= columns_.take_least(i);
+        // The least column that has the row as its least gets it.
+        columns_.end_least([&](int i, int j) {
+            atomicMin(rows_.col_of_row + i, j);
+            atomicAdd(rows_.claims + i, 1);
+        });
+        flaws = any_flaw(flaws);
+        team_.sync();
+        if (flaws != 0) return flaws;
+        for (int i = team_.rank(); i < p_.rows; i += team_.size()) {
+            const int j = rows_.col_of_row[i];
+            if (j < p_.columns) memory_.row_of_col[j] = i;
+            else rows_.col_of_row[i] = kFree;
+        }
+        team_.sync();
+        columns_.note_taken();
+        for_each_row(rows_.claims, 1, [&](int i) {
+            const Bid<T> found = bid(i);
+            const T slack = found.second - found.least;
+            const int j = rows_.col_of_row[i];
+            if ((found.rank & ~kTaken) == static_cast<unsigned>(j) && slack > 0 && slack < kInfinity<T>)
+                columns_.lower(j, slack);
+            return true;
+        });
+        return 0;
+    }
+
+    // Every row takes the column of its least reduced cost, if that is free; the first pass over all costs.
+    __device__ unsigned take_tight_columns() {
+        unsigned flaws = 0;
+        for (int i = 0; i < p_.rows; ++i) {
+            const Bid<T> found = bid<true>(i, flaws);
+            if (reject_if_dear(i, found.least)) continue;
+            if (found.least < kInfinity<T> && (found.rank & kTaken) == 0) match(i, column_of(found.rank), kFree);
+        }
+        flaws = any_flaw(flaws);
+        team_.sync();
+        return flaws;
+    }
+
+    // A free row takes its best column, whose price falls to where the second best is as good; the row that had it
+    // goes next.
+    __device__ void reduce_rows() {
+        int budget = 0;
+        for_each_row(rows_.col_of_row, kFree, [&](int) {
+            budget += kBidsPerRow;
+            return true;
+        });
+        for_each_row(rows_.col_of_row, kFree, [&](int i) {
+            while (true) {
+                const Bid<T> found = bid(i);
+                if (reject_if_dear(i, found.least) || !(found.least < kInfinity<T>)) break;
+                const int j = column_of(found.rank), former = memory_.row_of_col[j];
+                const T price = memory_.price[j], slack = found.second - found.least;
+                // Lower only if it shows in floating point, and never by an infinity.
+                const bool lowers = slack < kInfinity<T> && price - slack < price;
+                if (!lowers && former >= 0) break;
+                match(i, j, former);
+                if (lowers) columns_.lower(j, slack);
+                if (former < 0 || budget == 0) break;
+                --budget;
+                i = former;
+            }
+            return true;
+        });
+        team_.sync();
+    }
+
+    // Dijkstra from a free row, over reduced costs, to the nearest free column or to the nearest row that may be let
+    // go.
+    __device__ bool augment(int first) {
+        T distance = 0, way_out = p_.has_limit ? p_.limit : kInfinity<T>;
+        int dropped = first, sink = kFree;
+        ++paths_;
+        Ranked<T> near = team_.least(columns_.template relax<true>(first, T(0), T(0)));
+        while (true) {
+            if (!(near.value < way_out)) {
+                if (!p_.has_limit) return false;
+                distance = way_out;
+                break;
+            }
+            distance = near.value;
+            const int j = column_of(near.rank);
+            if ((near.rank & kTaken) == 0) {
+                sink = j;
+                break;
+            }
+            columns_.scan(j);
+            const int i = memory_.row_of_col[j];
+            // The row's dual, against which distances are taken from here on.
+            const T offset = p_.at(i, j) - memory_.price[j] - distance;
+            if (p_.has_limit && p_.limit - offset < way_out) {
+                way_out = greater(p_.limit - offset, distance);
+                dropped = i;
+            }
+            ++paths_;
+            near = team_.least(columns_.template relax<false>(i, offset, distance));
+        }
+        team_.sync();
+        columns_.lower_scanned(distance);
+        if (team_.rank() == 0) exchange(first, sink, dropped);
+        if (sink >= 0) columns_.take(sink);
+        team_.sync();
+        return true;
+    }
+
+    // One thread goes back along the path.
+    __device__ void exchange(int first, int sink, int dropped) {
+        int j = sink;
+        if (sink < 0) {
+            j = rows_.col_of_row[dropped];
+            rows_.col_of_row[dropped] = kRejected;
+            if (dropped == first) return;
+        }
+        while (true) {
+            const int i = columns_.before(j), next = rows_.col_of_row[i];
+            rows_.col_of_row[i] = j;
+            memory_.row_of_col[j] = i;
+            if (i == first) return;
+            j = next;
+        }
+    }
+
+    // A pair at the limit itself gains nothing, and is none.
+    __device__ void drop_pairs_at_limit() {
+        if (!p_.has_limit) return;
+        for (int i = team_.rank(); i < p_.rows; i += team_.size()) {
+            const int j = rows_.col_of_row[i];
+            if (j < 0 || p_.at(i, j) < p_.limit) continue;
+            memory_.row_of_col[j] = kFree;
+            rows_.col_of_row[i] = kRejected;
+        }
+        team_.sync();
+    }
+
+    const Oriented<T> p_;
+    RowMemory rows_;
+    ColumnMemory<T> memory_;
+    Team& team_;
+    Columns columns_;
+    int bids_ = 0, paths_ = 0;
+};
+
+}  // namespace coalign::cuda
