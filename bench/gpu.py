@@ -39,7 +39,7 @@ WORK = ROOT / "build" / "gpu"
 SITE = WORK / "site"
 
 SCHEMA = 1
-OPERATIONS = ("warping",)
+OPERATIONS = ("warping", "assignment")
 TOTAL_SECONDS = 560.0
 # What a stage may take. Those before the benchmarks leave them time in the worst case.
 LIMITS = {"environment": 40.0, "build": 160.0, "tests": 120.0, "check": 60.0}
@@ -449,7 +449,7 @@ def stage_benchmark(limit: float, python: str, operation: str) -> Stage:
 
 def table(stages: list[Stage]) -> str:
     """Lay out what was measured, and the floors."""
-    header = ("case", "ms", "queueing", "Tcells/s", "floor", "x CPU", "floor", "x torch", "error")
+    header = ("case", "ms", "queueing", "Gcells/s", "floor", "x CPU", "floor", "x torch", "error")
     rows: list[tuple[str, ...]] = []
     for stage in stages:
         for entry in stage.found.get("cases", []):
@@ -463,8 +463,8 @@ def table(stages: list[Stage]) -> str:
                     entry["case"],
                     f"{1e3 * entry['seconds']:.2f}",
                     f"{1e3 * entry['queueing']:.2f}",
-                    f"{entry['rate'] / 1e12:.3f}",
-                    floor_words(rate, 1e12),
+                    f"{entry['rate'] / 1e9:.4g}",
+                    floor_words(rate, 1e9),
                     f"{entry['times_cpu']:.1f}",
                     floor_words(cpu, 1.0),
                     "" if peer is None else f"{peer:.1f}",
@@ -486,7 +486,7 @@ def floor_words(floor: dict[str, Any] | None, unit: float) -> str:
     """Say whether a floor is met."""
     if floor is None:
         return ""
-    return f"{floor['minimum'] / unit:g} {'met' if floor['met'] else 'MISSED'}"
+    return f"{floor['minimum'] / unit:.4g} {'met' if floor['met'] else 'MISSED'}"
 
 
 def summary(run: Run) -> str:

@@ -43,6 +43,12 @@ def warping(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
+def assignment(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCH))
+    return importlib.import_module("gpu_assignment")
+
+
+@pytest.fixture
 def emulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[GpuUnderTest]:
     yield from emulated_gpu(monkeypatch)
 
@@ -186,7 +192,7 @@ def test_without_a_build_nothing_else_is_tried(
     monkeypatch.setattr(gpu, "stage_build", lambda *a: gpu.Stage("", "failed", "no nvcc"))
     assert gpu.main(["--results", str(tmp_path)]) == 1
     stages = read(tmp_path / "gpu.json")["stages"]
-    assert [stage["status"] for stage in stages] == ["ok", "failed", *["skipped"] * 4]
+    assert [stage["status"] for stage in stages] == ["ok", "failed", *["skipped"] * 5]
     assert "build: failed. no nvcc" in capsys.readouterr().out
 
 
@@ -238,7 +244,7 @@ def test_the_table_tells_floors(gpu: ModuleType) -> None:
     failed = {"case": "query of many", "status": "failed", "reason": "AssertionError: off"}
     lines = gpu.table([gpu.Stage("warping", found={"cases": [measured, failed]})]).splitlines()
     assert [re.split("  +", line) for line in lines[1:]] == [
-        ["pairs", "84.20", "0.60", "2.400", "2.5 MISSED", "12.0", "10 met", "100.0", "2.0e-07"],
+        ["pairs", "84.20", "0.60", "2400", "2500 MISSED", "12.0", "10 met", "100.0", "2.0e-07"],
         ["query of many", "failed: AssertionError: off"],
     ]
     assert (
@@ -268,6 +274,104 @@ def test_every_case_is_measured_and_right(
     floors = [entry["floors"]["rate"] for entry in entries]
     assert [floor["minimum"] for floor in floors[:3]] == [2.5e12, 1.5e12, 2e12]
     assert len({case.name for case in warping.CASES}) == len(entries)
+
+
+@pytest.mark.slow
+def test_every_assignment_is_measured_and_right(
+    cases: ModuleType, assignment: ModuleType, emulated: GpuUnderTest
+) -> None:
+    device = cases.Device(emulated.cupy)
+    named = assignment.CASES
+    entries = cases.measure_all(named, device, math.inf, lambda entries: None, small=True)
+    assert [(entry["status"], entry["reason"]) for entry in entries] == [("ok", "")] * len(entries)
+    assert all(entry["rate"] > 0 and entry["times_cpu"] > 0 for entry in entries)
+    assert all(entry["floors"]["times_cpu"] is None for entry in entries)
+    floors = [entry["floors"]["rate"]["minimum"] for entry in entries[:3]]
+    milliseconds = 208 * 300 * np.array([100, 300, 600]) / floors * 1e3
+    np.testing.assert_allclose(milliseconds, [1.0, 5.0, 2.5])
+    assert len({case.name for case in named}) == len(entries)
+
+
+def test_costs_are_counted_within_the_lengths(assignment: ModuleType) -> None:
+    for case in assignment.CASES:
+        data = case.make(case.small, 0)
+        assert case.cells(data) == np.isfinite(data["cost"]).sum(), case.name
+
+
+def spoil_pair(result: Any) -> None:
+    columns = result.col_of_row.memory
+    columns[0, 0], columns[0, 1] = columns[0, 1], columns[0, 0]
+
+
+def spoil_total(result: Any) -> None:
+    result.total.memory[-1] += 1
+
+
+def spoil_column(result: Any) -> None:
+    result.col_of_row.memory[0, 0] = result.col_of_row.memory[0, 1]
+
+
+def spoil_worse(result: Any) -> None:
+    # A total that belongs to its pairs, which are not the cheapest.
+    spoil_pair(result)
+    costs = np.take_along_axis(result.given, result.col_of_row.memory[:, :, None], 2)[..., 0]
+    result.total.memory[:] = [sum(row.tolist()) for row in costs.astype(np.float64)]
+
+
+def spoil_dual(result: Any) -> None:
+    result.col_dual.memory[0, 0] += 50
+
+
+def spoil_answer(result: Any) -> None:
+    result.status.memory[0] = 1
+
+
+class Spoilt:
+    """A result that a test may write to, with the costs that it came of."""
+
+    def __init__(self, result: Any, given: Any) -> None:
+        self.result, self.given = result, given
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.result, name)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (spoil_pair, "a total that is not that of the pairs"),
+        (spoil_total, "a total that is not that of the pairs"),
+        (spoil_column, "a column matched twice"),
+        (spoil_worse, "off from the CPU by"),
+        (spoil_dual, "a gap of"),
+        (spoil_answer, "status {"),
+    ],
+)
+def test_a_wrong_assignment_fails_its_case(
+    cases: ModuleType,
+    assignment: ModuleType,
+    emulated: GpuUnderTest,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Any,
+    words: str,
+) -> None:
+    case = replace(assignment.CASES[1], small=assignment.Size(3, 6, 6, 3))
+    solve = assignment.Assignment.solve
+
+    def spoilt(self: Any, data: dict[str, Any]) -> Any:
+        result = solve(self, data)
+        if isinstance(result.total, np.ndarray):
+            return result
+        emulated.wait()
+        result = Spoilt(result, data["cost"].memory)
+        spoil(result)
+        return result
+
+    monkeypatch.setattr(assignment.Assignment, "solve", spoilt)
+    device = cases.Device(emulated.cupy)
+    (entry,) = cases.measure_all([case], device, math.inf, lambda entries: None, small=True)
+    assert entry["status"] == "failed"
+    assert words in entry["reason"]
 
 
 def test_cells_are_counted_inside_the_window(warping: ModuleType) -> None:
