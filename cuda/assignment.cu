@@ -22,7 +22,9 @@ namespace {
 constexpr std::int64_t kSharedBytes = 48 * 1024;
 constexpr int kTile = 32;
 constexpr unsigned kCopyThreads = 256, kMostThreads = 512;
-constexpr int kBlockColumns = 8;  // of a thread of a block, in registers
+// Of a thread of a block, in registers: as many as fit beside those of 511 others.
+template <class T>
+constexpr int kBlockColumns = 32 / static_cast<int>(sizeof(T));
 
 template <class T>
 struct Call {
@@ -213,9 +215,10 @@ __device__ void solve_one(const Call<T>& call) {
     }
     const RowMemory rows{call.marks.col_of_row + from.row_at, call.marks.claims + from.row_at};
     // The longer side may be either: there is room for both.
-    unsigned char* const memory = call.column_memory != nullptr
-                                      ? call.column_memory + (from.row_at + from.column_at) * call.bytes_per_column
-                                      : shared + Team::kSharedBytes;
+    unsigned char* memory = shared + Team::kSharedBytes;
+    // A warp's columns always lie in shared memory, and the compiler has to see it.
+    if (Team::kSize == 0 && call.column_memory != nullptr)
+        memory = call.column_memory + (from.row_at + from.column_at) * call.bytes_per_column;
     const auto columns = ColumnMemory<T>::within(memory, problem.columns, Columns::kDistancesInMemory);
     Status status = from.is_whole ? Status::ok : Status::invalid;
     int bids = 0, paths = 0;
@@ -241,7 +244,7 @@ __global__ void __launch_bounds__(kWarp, 1) assign_by_warp(const Call<T> call) {
 
 template <class T>
 __global__ void __launch_bounds__(kMostThreads, 1) assign_by_block(const Call<T> call) {
-    solve_one<T, BlockTeam<T>, RegisterColumns<T, BlockTeam<T>, kBlockColumns>>(call);
+    solve_one<T, BlockTeam<T>, RegisterColumns<T, BlockTeam<T>, kBlockColumns<T>>>(call);
 }
 
 template <class T>
@@ -251,16 +254,18 @@ __global__ void __launch_bounds__(kMostThreads, 1) assign_by_memory(const Call<T
 
 // Who solves a problem of so many columns. Few sizes, each a kernel or a launch of its own; a lane's columns are the
 // instructions of a scan, so one is right for 300 columns and the others are apart by less than two.
+template <class T>
 AssignmentGroup team_for(std::int64_t columns, AssignmentTeam team) {
+    constexpr int each = kBlockColumns<T>;
     if (team == AssignmentTeam::by_size) {
-        for (const int each : {2, 4, 7, 10, 16})
-            if (columns <= each * static_cast<int>(kWarp)) return {0, 0, static_cast<int>(kWarp), each};
+        for (const int lane : {2, 4, 7, 10, 16})
+            if (columns <= lane * static_cast<int>(kWarp)) return {0, 0, static_cast<int>(kWarp), lane};
     }
     if (team != AssignmentTeam::block_by_memory) {
-        for (const int threads : {64, 96, 128, 256, 512})
-            if (columns <= threads * kBlockColumns) return {0, 0, threads, kBlockColumns};
+        for (const int threads : {64, 96, 160, 256, 512})
+            if (columns <= threads * each) return {0, 0, threads, each};
     }
-    const std::int64_t threads = rounded_up((columns + kBlockColumns - 1) / kBlockColumns, kWarp);
+    const std::int64_t threads = rounded_up((columns + each - 1) / each, kWarp);
     return {0, 0, static_cast<int>(std::clamp<std::int64_t>(threads, 2 * kWarp, kMostThreads)), 0};
 }
 
@@ -355,14 +360,14 @@ AssignmentPlan plan_assignment(const AssignmentCall& call, AssignmentTeam team) 
         return a.threads == b.threads && a.columns == b.columns;
     };
     if (call.host_rows == nullptr) {
-        if (call.count > 0) plan.groups = {team_for(solved_columns(call, 0), team)};
+        if (call.count > 0) plan.groups = {team_for<T>(solved_columns(call, 0), team)};
         for (AssignmentGroup& group : plan.groups) group.last = call.count;
     } else {
         // The GPU takes blocks in order, each as soon as there is room: largest first, none is left over at the end.
         const auto count = static_cast<std::size_t>(call.count);
         std::vector<AssignmentGroup> teams(count);
         for (std::size_t p = 0; p < count; ++p)
-            teams[p] = team_for(solved_columns(call, static_cast<std::int64_t>(p)), team);
+            teams[p] = team_for<T>(solved_columns(call, static_cast<std::int64_t>(p)), team);
         plan.order.resize(count);
         std::iota(plan.order.begin(), plan.order.end(), 0);
         const auto costs = [&](std::int64_t p) { return rows_of(call, p) * columns_of(call, p); };

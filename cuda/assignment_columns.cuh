@@ -222,10 +222,14 @@ class RegisterColumns {
         const auto j = static_cast<unsigned>(column(__ffs(static_cast<int>(wanted)) - 1));
         return (set & free_) != 0 ? j : j | kTaken;
     }
-    // Past the end nothing may be taken.
+    // Past the end nothing may be taken; a thread reads its first column there, for loads without a condition are all
+    // on their way before the first is used. Of a thread that has no column at all, that is the row's first.
     __device__ void load(const T* row, T (&cost)[kCount]) const {
+        const T* const from = row + (exists(0) ? rank_ : 0);
 #pragma unroll
-        for (int k = 0; k < kCount; ++k) cost[k] = exists(k) ? __ldg(row + column(k)) : p_.sign * kInfinity<T>;
+        for (int k = 0; k < kCount; ++k) cost[k] = __ldg(from + (exists(k) ? k * size_ : 0));
+#pragma unroll
+        for (int k = 0; k < kCount; ++k) cost[k] = exists(k) ? cost[k] : p_.sign * kInfinity<T>;
     }
 
     const Oriented<T> p_;
@@ -355,7 +359,7 @@ class MemoryColumns {
 #pragma unroll
             for (int k = 0; k < kAhead; ++k) {
                 const std::int64_t j = from + static_cast<std::int64_t>(k) * size_;
-                cost[k] = j < p_.columns ? __ldg(row + j) : T(0);
+                cost[k] = __ldg(row + (j < p_.columns ? j : from));
             }
 #pragma unroll
             for (int k = 0; k < kAhead; ++k) {

@@ -27,8 +27,11 @@ class Solver {
 
     __device__ Status solve() {
         const bool square = p_.rows == p_.columns && !p_.has_limit;
-        for (int i = team_.rank(); i < p_.rows; i += team_.size()) rows_.col_of_row[i] = square ? p_.columns : kFree;
+        const int none = p_.columns == 0 ? kRejected : square ? p_.columns : kFree;
+        for (int i = team_.rank(); i < p_.rows; i += team_.size()) rows_.col_of_row[i] = none;
         team_.sync();
+        // Where there is nothing to read.
+        if (p_.columns == 0) return Status::ok;
         const unsigned flaws = square ? reduce_columns() : take_tight_columns();
         if (flaws != 0) return (flaws & kHoldsNaN) != 0 ? Status::nan : Status::invalid;
         for (int pass = 0; pass < 2; ++pass) reduce_rows();

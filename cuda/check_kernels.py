@@ -4,8 +4,9 @@
 
 Compiles each cuda/**/*.cu to machine code with the flags of cuda/CMakeLists.txt, and reads ptxas's
 report and the disassembly. Needs nvcc and nvdisasm; no GPU. Exit status 1: a kernel spills, has a
-stack frame or touches local memory, or an instance of `warp_pairs` takes more instructions a cell
-than the table says; --write puts the table in order instead.
+stack frame or touches local memory, or an instance of `warp_pairs`, or of `assign_by_warp` and
+`assign_by_block`, takes more instructions a cell than the table says; --write puts the table in
+order instead.
 
 Instructions per cell. The step loop of `warp_pairs` is the loop around its shuffle with the most
 arithmetic. Of the ways from its head to its end we take the one with the most arithmetic (a whole
@@ -15,6 +16,11 @@ included), the column handed on through memory between rounds of lanes, and the 
 window's rows beyond what all kinds share. The figure is for one dimension; in a loop over
 dimensions each further one adds "per dimension". Bytes are the loads and stores of that way, from
 whatever cache.
+
+Of `assign_by_warp` and `assign_by_block` a cell is a column of a thread, in one pass over a row
+along a shortest path: the shortest loop with a reduction over the warp, a store and two operations
+of arithmetic for every column. Few warps are at work there, each alone: what is predicted is the
+time of a pass, and bounds it from both sides, by what memory is.
 
 Clocks. A scheduler issues one instruction a clock. Integers, comparisons, minima and selections
 run at half that rate, float64 arithmetic likewise; the prediction is the largest of the three
@@ -56,7 +62,11 @@ OPERATIONS = {
 # Of an H200.
 MULTIPROCESSORS, CLOCKS_HZ, SCHEDULERS, LANES = 132, (1.755e9, 1.98e9), 4, 32
 
-THREADS_PER_BLOCK = 64  # of warp_pairs and trace_paths
+THREADS_PER_BLOCK = {"warp_pairs": 64, "trace_paths": 64, "assign_by_warp": 32}
+THREADS_PER_BLOCK |= {"check_frames": 256, "copy_costs": 256}
+THREADS_PER_BLOCK |= {"assign_by_block": 512, "assign_by_memory": 512}
+# Columns that a thread of a block has in registers: cuda/assignment.cu.
+BLOCK_COLUMNS = {"f": 8, "d": 4}
 REGISTERS, REGISTER_UNIT = 65_536, 256
 # Warps and blocks that a multiprocessor holds.
 RESIDENT = {75: (32, 16), 80: (64, 32), 86: (48, 16), 89: (48, 24), 90: (64, 32), 100: (64, 32)}
@@ -136,11 +146,17 @@ class Kernel(NamedTuple):
 
     @property
     def is_lattice(self) -> bool:
-        """Whether it has cells."""
+        """Whether it has the cells of a lattice."""
         return self.template == "warp_pairs"
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether its threads go over rows of costs with columns in registers."""
+        return self.template in ("assign_by_warp", "assign_by_block")
 
     def __str__(self) -> str:
         tile = f" {self.rows}×{self.columns}" if self.rows else ""
+        tile += f" {self.columns} columns a thread" if self.is_scan else ""
         words = [self.dtype]
         if self.is_lattice:
             words += ["1-D" if self.costs == "UnivariateCosts" else "n-D", self.metric]
@@ -166,6 +182,10 @@ def demangle(symbol: str) -> Kernel:
             dtype, costs, metric, rows, columns, windowed, path = lattice.groups()
             tile = int(rows), int(columns), windowed == "1", path == "1"
             return Kernel(name, DTYPES[dtype], costs, METRICS[int(metric)], *tile)
+    elif warp := re.match(r"I([fd])Li(\d+)EEEv", arguments):
+        return Kernel(name, DTYPES[warp[1]], columns=int(warp[2]))
+    elif name == "assign_by_block" and arguments[1:2] in DTYPES:
+        return Kernel(name, DTYPES[arguments[1]], columns=BLOCK_COLUMNS[arguments[1]])
     elif other := re.match(r"I([fd])(?:Li(\d+)ELi(\d+)E)?EEv", arguments):
         dtype, rows, columns = other.groups()
         return Kernel(name, DTYPES[dtype], rows=int(rows or 0), columns=int(columns or 0))
@@ -197,7 +217,7 @@ def read_report(text: str) -> dict[str, Resources]:
     }
 
 
-def resident_warps(registers: int, architecture: int, threads: int = THREADS_PER_BLOCK) -> int:
+def resident_warps(registers: int, architecture: int, threads: int) -> int:
     """Warps that a multiprocessor holds at once."""
     most_warps, most_blocks = RESIDENT[architecture]
     block = threads // LANES
@@ -405,6 +425,26 @@ def measure_step(figures: Figures, code: list[Instruction]) -> Figures:
     )
 
 
+def measure_scan(figures: Figures, code: list[Instruction]) -> Figures:
+    """Add the figures of a column in a pass over a row."""
+    columns = figures.kernel.columns
+    found = []
+    for head, last in loops(code):
+        way = [code[at] for at in way_through(code, head, last)]
+        stores, arithmetic = count(way, {"ST", "STS", "STG"}), count(way, ARITHMETIC)
+        if stores >= columns and arithmetic >= 2 * columns and count(way, {"REDUX"}):
+            found.append((len(way), way))
+    if not found:
+        raise MeasureError(f"{figures.kernel}: no loop over {columns} columns found")
+    length, way = min(found, key=lambda loop: loop[0])
+    return replace(
+        figures,
+        instructions=length / columns,
+        shuffles=count(way, {"SHFL", "REDUX"}) / columns,
+        bytes=moved_bytes(way) / columns,
+    )
+
+
 def measure(report: str, disassembly: str, architecture: int) -> list[Figures]:
     """The figures of every kernel of one source."""
     code = read_code(disassembly)
@@ -413,7 +453,7 @@ def measure(report: str, disassembly: str, architecture: int) -> list[Figures]:
         if symbol not in code:
             raise MeasureError(f"{symbol} is in the report and not in the disassembly")
         kernel = demangle(symbol)
-        threads = THREADS_PER_BLOCK if kernel.template != "check_frames" else 256
+        threads = THREADS_PER_BLOCK[kernel.template]
         warps = resident_warps(resources.registers, architecture, threads)
         figures = Figures(
             kernel,
@@ -422,7 +462,11 @@ def measure(report: str, disassembly: str, architecture: int) -> list[Figures]:
             warps,
             warps / RESIDENT[architecture][0],
         )
-        out.append(measure_step(figures, code[symbol]) if kernel.is_lattice else figures)
+        if kernel.is_lattice:
+            figures = measure_step(figures, code[symbol])
+        elif kernel.is_scan:
+            figures = measure_scan(figures, code[symbol])
+        out.append(figures)
     return sorted(out, key=lambda figures: figures.kernel)
 
 
@@ -500,6 +544,33 @@ def predict(figures: Figures, pairs: int, n: int, m: int, reach: int | None) -> 
     )
 
 
+# Of 208 problems of noise, whose scans are counted by test_assignment_kernels.cpp: rows as they are
+# solved, passes over rows for each row, the kernel and the columns of its thread.
+ASSIGNMENTS = (
+    ("208 problems of 300 × 100", 100, 1.45, "assign_by_warp", 10),
+    ("208 problems of 300 × 300", 300, 5.46, "assign_by_warp", 10),
+    ("208 problems of 300 × 600", 300, 2.04, "assign_by_block", 8),
+)
+# Clocks that a pass waits: for a row from the first-level cache at best, from memory at worst; and
+# for what it reads and reduces in turn (docs/performance.md).
+WAITS = (150, 1000)
+# The longest problem of 208, to the mean.
+LONGEST = 1.3
+
+
+def predict_assignment(figures: Figures, rows: int, scans: float) -> str:
+    """Time of the longest problem, each on a scheduler of its own."""
+    instructions = figures.instructions * figures.kernel.columns
+    fast, slow = (
+        LONGEST * rows * scans * (instructions + wait) / clock
+        for wait, clock in zip(WAITS, reversed(CLOCKS_HZ), strict=True)
+    )
+    return (
+        f"{rows * scans:.0f} passes over rows of {instructions:.0f} instructions and one wait for "
+        f"memory each: {fast * 1e3:.2f}–{slow * 1e3:.2f} ms"
+    )
+
+
 CASES = (
     ("200,000 pairs of 1024 frames", 200_000, 1024, 1024, None),
     ("the same, `window=102`", 200_000, 1024, 1024, 102),
@@ -519,6 +590,11 @@ def predictions(all_figures: list[Figures]) -> list[str]:
         ]
         best = max(wide, key=lambda f: f.kernel.columns)
         out.append(f"- {title}: {predict(best, pairs, n, m, reach)}.")
+    for title, rows, scans, template, each in ASSIGNMENTS:
+        (solver,) = (
+            f for f in all_figures if f.kernel == Kernel(template, "float32", columns=each)
+        )
+        out.append(f"- {title}: {predict_assignment(solver, rows, scans)}.")
     return out
 
 
@@ -549,6 +625,9 @@ def row(figures: Figures) -> list[str]:
         str(figures.warps),
         f"{figures.occupancy:.0%}",
     ]
+    if figures.kernel.is_scan:
+        of_column = [f"{figures.instructions:.2f}", "", f"{figures.shuffles:.3f}"]
+        return [*common, *of_column, f"{figures.bytes:.2f}", *[""] * 3]
     if not figures.kernel.is_lattice:
         return [*common, *[""] * 7]
     low, high = (figures.cells_per_second(clock) / 1e12 for clock in CLOCKS_HZ)
@@ -598,7 +677,7 @@ def problems(all_figures: list[Figures], recorded: dict[str, list[str]] | None) 
             yield f"{name}: a stack frame of {resources.stack} bytes"
         if figures.local:
             yield f"{name}: {figures.local} instructions on local memory"
-        if recorded is None or not figures.kernel.is_lattice:
+        if recorded is None or not (figures.kernel.is_lattice or figures.kernel.is_scan):
             continue
         if name not in recorded:
             yield f"{name}: not in docs/performance.md; run with --write"

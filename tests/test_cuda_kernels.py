@@ -104,6 +104,63 @@ def test_a_name_is_read() -> None:
         script.demangle("_ZN3otherEv")
 
 
+ASSIGNMENT = (
+    "_ZN7coalign4cuda44_GLOBAL__N__00000000_13_assignment_cu_00000000"
+    "{name}{argument}EEvNS1_4CallIT_EE"
+)
+
+
+def test_names_of_assignment_are_read() -> None:
+    warp = ASSIGNMENT.format(name="14assign_by_warp", argument="IdLi16E")
+    assert str(script.demangle(warp)) == "assign_by_warp float64 16 columns a thread"
+    block = ASSIGNMENT.format(name="15assign_by_block", argument="If")
+    assert str(script.demangle(block)) == "assign_by_block float32 8 columns a thread"
+    memory = ASSIGNMENT.format(name="16assign_by_memory", argument="If")
+    assert str(script.demangle(memory)) == "assign_by_memory float32"
+
+
+# Two loops over a row of two columns: for bids, which store nothing, and along a path.
+SCAN = """\
+.text.{symbol}:
+.L_x_1:
+        /*0010*/                   LDG.E.CONSTANT R5, desc[UR4][R6.64] ;
+        /*0020*/                   FADD R7, -R8, R5 ;
+        /*0030*/                   FADD R7, -R8, R5 ;
+        /*0040*/                   FADD R7, -R8, R5 ;
+        /*0050*/                   FADD R7, -R8, R5 ;
+        /*0060*/                   REDUX.MIN UR5, R9 ;
+        /*0070*/               @P0 BRA `(.L_x_1) ;
+.L_x_2:
+        /*0080*/                   LDG.E.CONSTANT R5, desc[UR4][R6.64] ;
+        /*0090*/                   FADD R7, -R8, R5 ;
+        /*00a0*/                   FADD R7, -R8, R5 ;
+        /*00b0*/                   FADD R7, -R8, R5 ;
+        /*00c0*/                   FADD R7, -R8, R5 ;
+        /*00d0*/               @P1 STS [R2], R5 ;
+        /*00e0*/               @P2 STS [R2], R5 ;
+        /*00f0*/                   REDUX.MIN UR5, R9 ;
+        /*0100*/               @P3 BRA `(.L_x_2) ;
+        /*0110*/                   EXIT ;
+"""
+
+
+def test_the_pass_along_a_path_is_counted() -> None:
+    symbol = ASSIGNMENT.format(name="14assign_by_warp", argument="IfLi2E")
+    report = REPORT.format(symbol=symbol, registers=40, stack=0, stores=0, loads=0)
+    (only,) = script.measure(report, SCAN.format(symbol=symbol), 90)
+    assert (only.instructions, only.shuffles, only.bytes) == (9 / 2, 1 / 2, 4 / 2)
+    # 32 blocks of a warp each.
+    assert only.warps == 32
+    row = script.row(only)
+    assert row[4:8] == ["4.50", "", "0.500", "2.00"]
+    recorded = {row[0]: [*row[:4], "4.49", *row[5:]]}
+    assert list(script.problems([only], recorded)) == [
+        "assign_by_warp float32 2 columns a thread: 4.50 instructions per cell, recorded 4.49"
+    ]
+    with pytest.raises(script.MeasureError, match="no loop over 2 columns found"):
+        script.measure(report, SCAN.replace("STS", "NOP").format(symbol=symbol), 90)
+
+
 def test_the_way_of_whole_tiles_is_counted() -> None:
     (only,) = figures()
     assert only.instructions == INSTRUCTIONS
