@@ -18,13 +18,22 @@
 namespace coalign::cuda {
 namespace {
 
-// What any GPU gives a block without being asked.
-constexpr std::int64_t kSharedBytes = 48 * 1024;
 constexpr int kTile = 32;
 constexpr unsigned kCopyThreads = 256, kMostThreads = 512;
-// Of a thread of a block, in registers: as many as fit beside those of 511 others.
+// Of a thread of a block, in registers: as many as fit beside those of 511 others, and their prices in shared memory.
 template <class T>
-constexpr int kBlockColumns = 32 / static_cast<int>(sizeof(T));
+constexpr int kBlockColumns = sizeof(T) == 4 ? 6 : 4;
+
+// A multiple of 8, so that the columns of any problem begin on so many.
+template <class T>
+constexpr std::int64_t kBytesPerColumn = ColumnMemory<T>::bytes(1, true);
+static_assert(kBytesPerColumn<float> % 8 == 0 && kBytesPerColumn<double> % 8 == 0);
+// What any GPU gives a block without being asked.
+constexpr std::int64_t kSharedBytes = 48 * 1024;
+template <class T>
+constexpr bool kFitsInSharedMemory =
+    ColumnMemory<T>::bytes(kMostThreads * kBlockColumns<T>, false) + BlockTeam<T>::kSharedBytes <= kSharedBytes;
+static_assert(kFitsInSharedMemory<float> && kFitsInSharedMemory<double>);
 
 template <class T>
 struct Call {
@@ -39,8 +48,7 @@ struct Call {
     std::int64_t first;
     const std::int64_t* order;
     RowMemory marks;
-    unsigned char* column_memory;  // null: columns lie in shared memory
-    std::int64_t bytes_per_column;
+    unsigned char* column_memory;  // where registers and shared memory do not hold the columns
     std::int64_t *col_of_row, *row_of_col;
     T *row_dual, *col_dual;
     double* total;
@@ -215,11 +223,10 @@ __device__ void solve_one(const Call<T>& call) {
     }
     const RowMemory rows{call.marks.col_of_row + from.row_at, call.marks.claims + from.row_at};
     // The longer side may be either: there is room for both.
-    unsigned char* memory = shared + Team::kSharedBytes;
-    // A warp's columns always lie in shared memory, and the compiler has to see it.
-    if (Team::kSize == 0 && call.column_memory != nullptr)
-        memory = call.column_memory + (from.row_at + from.column_at) * call.bytes_per_column;
-    const auto columns = ColumnMemory<T>::within(memory, problem.columns, Columns::kDistancesInMemory);
+    unsigned char* const memory = Columns::kInRegisters
+                                      ? shared + Team::kSharedBytes
+                                      : call.column_memory + (from.row_at + from.column_at) * kBytesPerColumn<T>;
+    const auto columns = ColumnMemory<T>::within(memory, problem.columns, !Columns::kInRegisters);
     Status status = from.is_whole ? Status::ok : Status::invalid;
     int bids = 0, paths = 0;
     if (status == Status::ok) {
@@ -262,7 +269,7 @@ AssignmentGroup team_for(std::int64_t columns, AssignmentTeam team) {
             if (columns <= lane * static_cast<int>(kWarp)) return {0, 0, static_cast<int>(kWarp), lane};
     }
     if (team != AssignmentTeam::block_by_memory) {
-        for (const int threads : {64, 96, 160, 256, 512})
+        for (const int threads : {64, 128, 256, 512})
             if (columns <= threads * each) return {0, 0, threads, each};
     }
     const std::int64_t threads = rounded_up((columns + each - 1) / each, kWarp);
@@ -297,46 +304,25 @@ Room room_of(const AssignmentCall& call) {
 }
 
 template <class T>
-std::int64_t bytes_per_column(const AssignmentGroup& group) {
-    return ColumnMemory<T>::bytes(1, group.columns == 0);
-}
-
-template <class T>
-std::size_t team_bytes(const AssignmentGroup& group) {
-    return group.threads == static_cast<int>(kWarp) ? 0 : BlockTeam<T>::kSharedBytes;
-}
-
-template <class T>
-bool lies_in_shared_memory(const AssignmentGroup& group) {
-    if (group.columns == 0) return false;
-    const std::int64_t columns = static_cast<std::int64_t>(group.threads) * group.columns;
-    return columns * bytes_per_column<T>(group) + static_cast<std::int64_t>(team_bytes<T>(group)) <= kSharedBytes;
-}
-
-template <class T>
 void take_room(Arena& arena, const AssignmentCall& call, const AssignmentPlan& plan, Call<T>& out) {
     const Room room = room_of(call);
     out.marks = {arena.take<int>(room.rows), arena.take<int>(room.rows)};
-    std::int64_t bytes = 0;
-    for (const AssignmentGroup& group : plan.groups)
-        if (!lies_in_shared_memory<T>(group)) bytes = std::max(bytes, bytes_per_column<T>(group));
-    // On 8 bytes for each problem, wherever it begins.
-    out.bytes_per_column = rounded_up(bytes, 8);
-    out.column_memory = arena.take<unsigned char>((room.rows + room.columns) * out.bytes_per_column);
+    const bool in_memory = std::any_of(plan.groups.begin(), plan.groups.end(),
+                                       [](const AssignmentGroup& group) { return group.columns == 0; });
+    out.column_memory = arena.take<unsigned char>(in_memory ? (room.rows + room.columns) * kBytesPerColumn<T> : 0);
     out.copy = arena.take<T>(plan.copies ? room.costs : 0);
 }
 
 template <class T>
 void launch_group(Call<T> call, const AssignmentGroup& group, cudaStream_t stream) {
-    Grid grid{static_cast<unsigned>(group.last - group.first), static_cast<unsigned>(group.threads), 0};
-    grid.shared_bytes = team_bytes<T>(group);
-    if (lies_in_shared_memory<T>(group)) {
-        grid.shared_bytes += static_cast<std::size_t>(group.threads * group.columns * bytes_per_column<T>(group));
-        call.column_memory = nullptr;
-    }
+    const bool is_warp = group.threads == static_cast<int>(kWarp);
+    const std::int64_t columns = static_cast<std::int64_t>(group.threads) * group.columns;
+    const Grid grid{
+        static_cast<unsigned>(group.last - group.first), static_cast<unsigned>(group.threads),
+        (is_warp ? 0 : BlockTeam<T>::kSharedBytes) + static_cast<std::size_t>(ColumnMemory<T>::bytes(columns, false))};
     call.first = group.first;
     if (group.columns == 0) return launch(assign_by_memory<T>, grid, stream, call);
-    if (group.threads != static_cast<int>(kWarp)) return launch(assign_by_block<T>, grid, stream, call);
+    if (!is_warp) return launch(assign_by_block<T>, grid, stream, call);
     switch (group.columns) {
         case 2:
             return launch(assign_by_warp<T, 2>, grid, stream, call);

@@ -50,6 +50,17 @@ struct Bid {
     unsigned rank;
 };
 
+// Of reduced costs, those that forbid nothing.
+template <class T>
+struct Range {
+    T least, most;
+
+    __device__ void widen(T value) {
+        least = lesser(least, value);
+        if (value < kInfinity<T>) most = greater(most, value);
+    }
+};
+
 // What all threads may read of a column, in shared memory or in global.
 template <class T>
 struct ColumnMemory {
@@ -74,15 +85,23 @@ struct ColumnMemory {
 template <class T, class Team, int kCount>
 class RegisterColumns {
    public:
-    static constexpr bool kDistancesInMemory = false;
+    static constexpr bool kInRegisters = true;
 
     __device__ RegisterColumns(const Oriented<T>& problem, const ColumnMemory<T>& memory, const Team& team)
         : p_(problem), memory_(memory), rank_(team.rank()), size_(team.size()) {
 #pragma unroll
         for (int k = 0; k < kCount; ++k) {
             price_[k] = distance_[k] = 0;
+            if (exists(k)) memory_.price[column(k)] = 0;
+        }
+        release_all();
+    }
+
+    __device__ void release_all() {
+        free_ = 0;
+#pragma unroll
+        for (int k = 0; k < kCount; ++k) {
             if (!exists(k)) continue;
-            memory_.price[column(k)] = 0;
             memory_.row_of_col[column(k)] = kFree;
             free_ |= 1u << k;
         }
@@ -189,6 +208,16 @@ class RegisterColumns {
         }
     }
 
+    // The least reduced cost of the row, and the largest that is finite.
+    __device__ Range<T> range(int i) const {
+        T cost[kCount];
+        load(p_.row(i), cost);
+        Range<T> found{kInfinity<T>, -kInfinity<T>};
+#pragma unroll
+        for (int k = 0; k < kCount; ++k) found.widen(fused(p_.sign, cost[k], -price_[k]));
+        return found;
+    }
+
     __device__ void lower(int j, T by) {
         const unsigned bit = bit_of(j);
 #pragma unroll
@@ -243,14 +272,16 @@ class RegisterColumns {
 template <class T, class Team>
 class MemoryColumns {
    public:
-    static constexpr bool kDistancesInMemory = true;
+    static constexpr bool kInRegisters = false;
 
     __device__ MemoryColumns(const Oriented<T>& problem, const ColumnMemory<T>& memory, const Team& team)
         : p_(problem), memory_(memory), rank_(team.rank()), size_(team.size()) {
-        for (int j = rank_; j < p_.columns; j += size_) {
-            memory_.price[j] = 0;
-            memory_.row_of_col[j] = kFree;
-        }
+        for (int j = rank_; j < p_.columns; j += size_) memory_.price[j] = 0;
+        release_all();
+    }
+
+    __device__ void release_all() {
+        for (int j = rank_; j < p_.columns; j += size_) memory_.row_of_col[j] = kFree;
     }
 
     __device__ void begin_least() {
@@ -334,6 +365,12 @@ class MemoryColumns {
     __device__ void lower_scanned(T distance) {
         for (int j = rank_; j < p_.columns; j += size_)
             if (memory_.before[j] < 0) memory_.price[j] += memory_.distance[j] - distance;
+    }
+
+    __device__ Range<T> range(int i) const {
+        Range<T> found{kInfinity<T>, -kInfinity<T>};
+        for_each(p_.row(i), [&](int j, T cost) { found.widen(fused(p_.sign, cost, -memory_.price[j])); });
+        return found;
     }
 
     __device__ void lower(int j, T by) {

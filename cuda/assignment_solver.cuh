@@ -1,5 +1,5 @@
-// One assignment problem, solved by a team of threads: csrc/assignment/dense.hpp, whose comments say why, without its
-// scaled prices. Every thread takes every turn; what only one does is said.
+// One assignment problem, solved by a team of threads: csrc/assignment/dense.hpp, whose comments say why. Every thread
+// takes every turn; what only one does is said.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -35,6 +35,11 @@ class Solver {
         const unsigned flaws = square ? reduce_columns() : take_tight_columns();
         if (flaws != 0) return (flaws & kHoldsNaN) != 0 ? Status::nan : Status::invalid;
         for (int pass = 0; pass < 2; ++pass) reduce_rows();
+        // Where that leaves many rows, the paths would be long: mutual preferences need prices first.
+        if (square && p_.rows >= kFewRows && free_rows() * kHardShare > p_.rows && scale_prices()) {
+            take_tight_columns();
+            for (int pass = 0; pass < 2; ++pass) reduce_rows();
+        }
         const bool feasible = for_each_row(rows_.col_of_row, kFree, [&](int i) { return augment(i); });
         if (!feasible) return Status::infeasible;
         drop_pairs_at_limit();
@@ -45,7 +50,8 @@ class Solver {
     __device__ int paths() const { return paths_; }
 
    private:
-    static constexpr int kBidsPerRow = 4;
+    static constexpr int kHardShare = 10, kFewRows = 32, kBidsPerRow = 4;
+    static constexpr T kFirstIncrement = 16, kLastIncrement = 4, kIncrementRatio = 6;
 
     // Visits the rows of a mark, 32 marks at a time, while it is true.
     template <class Visit>
@@ -148,11 +154,7 @@ class Solver {
     // A free row takes its best column, whose price falls to where the second best is as good; the row that had it
     // goes next.
     __device__ void reduce_rows() {
-        int budget = 0;
-        for_each_row(rows_.col_of_row, kFree, [&](int) {
-            budget += kBidsPerRow;
-            return true;
-        });
+        int budget = kBidsPerRow * free_rows();
         for_each_row(rows_.col_of_row, kFree, [&](int i) {
             while (true) {
                 const Bid<T> found = bid(i);
@@ -171,6 +173,62 @@ class Solver {
             return true;
         });
         team_.sync();
+    }
+
+    __device__ int free_rows() {
+        int count = 0;
+        for_each_row(rows_.col_of_row, kFree, [&](int) {
+            ++count;
+            return true;
+        });
+        return count;
+    }
+
+    __device__ void clear() {
+        team_.sync();
+        for (int i = team_.rank(); i < p_.rows; i += team_.size()) rows_.col_of_row[i] = kFree;
+        columns_.release_all();
+        team_.sync();
+    }
+
+    // Prices by auctions with a falling increment (Bertsekas); each auction's assignment is dropped.
+    __device__ bool scale_prices() {
+        constexpr int samples = 32;
+        const int step = p_.rows > samples ? p_.rows / samples : 1;
+        T scale = 0;
+        int count = 0;
+        for (int i = 0; i < p_.rows; i += step, ++count) {
+            const Range<T> mine = columns_.range(i);
+            const T least = team_.least({mine.least, 0}).value, most = -team_.least({-mine.most, 0}).value;
+            if (most > least) scale += most - least;
+        }
+        scale /= static_cast<T>(count);
+        const T last = scale / (kLastIncrement * static_cast<T>(p_.rows));
+        if (!(last > 0) || !(scale < kInfinity<T>)) return false;
+        for (T increment = scale / kFirstIncrement;; increment /= kIncrementRatio) {
+            increment = greater(increment, last);
+            auction(increment);
+            if (increment <= last) break;
+        }
+        clear();
+        return true;
+    }
+
+    __device__ void auction(T increment) {
+        clear();
+        // Where no assignment exists prices would fall for ever; the paths will say so.
+        std::int64_t budget = std::int64_t{64} * p_.rows;
+        for (int next = 0; next < p_.rows; ++next) {
+            for (int i = next; i >= 0 && budget > 0; --budget) {
+                const Bid<T> found = bid(i);
+                if (!(found.least < kInfinity<T>)) break;
+                const T slack = found.second - found.least;
+                const int j = column_of(found.rank), former = memory_.row_of_col[j];
+                match(i, j, former);
+                columns_.lower(j, slack < kInfinity<T> ? slack + increment : increment);
+                i = former;
+            }
+        }
     }
 
     // Dijkstra from a free row, over reduced costs, to the nearest free column or to the nearest row that may be let

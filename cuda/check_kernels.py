@@ -66,7 +66,7 @@ THREADS_PER_BLOCK = {"warp_pairs": 64, "trace_paths": 64, "assign_by_warp": 32}
 THREADS_PER_BLOCK |= {"check_frames": 256, "copy_costs": 256}
 THREADS_PER_BLOCK |= {"assign_by_block": 512, "assign_by_memory": 512}
 # Columns that a thread of a block has in registers: cuda/assignment.cu.
-BLOCK_COLUMNS = {"f": 8, "d": 4}
+BLOCK_COLUMNS = {"f": 6, "d": 4}
 REGISTERS, REGISTER_UNIT = 65_536, 256
 # Warps and blocks that a multiprocessor holds.
 RESIDENT = {75: (32, 16), 80: (64, 32), 86: (48, 16), 89: (48, 24), 90: (64, 32), 100: (64, 32)}
@@ -549,7 +549,7 @@ def predict(figures: Figures, pairs: int, n: int, m: int, reach: int | None) -> 
 ASSIGNMENTS = (
     ("208 problems of 300 × 100", 100, 1.45, "assign_by_warp", 10),
     ("208 problems of 300 × 300", 300, 5.46, "assign_by_warp", 10),
-    ("208 problems of 300 × 600", 300, 2.04, "assign_by_block", 8),
+    ("208 problems of 300 × 600", 300, 2.04, "assign_by_block", 6),
 )
 # Clocks that a pass waits: for a row from the first-level cache at best, from memory at worst; and
 # for what it reads and reduces in turn (docs/performance.md).

@@ -114,7 +114,7 @@ def test_names_of_assignment_are_read() -> None:
     warp = ASSIGNMENT.format(name="14assign_by_warp", argument="IdLi16E")
     assert str(script.demangle(warp)) == "assign_by_warp float64 16 columns a thread"
     block = ASSIGNMENT.format(name="15assign_by_block", argument="If")
-    assert str(script.demangle(block)) == "assign_by_block float32 8 columns a thread"
+    assert str(script.demangle(block)) == "assign_by_block float32 6 columns a thread"
     memory = ASSIGNMENT.format(name="16assign_by_memory", argument="If")
     assert str(script.demangle(memory)) == "assign_by_memory float32"
 

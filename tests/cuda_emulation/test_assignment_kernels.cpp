@@ -69,7 +69,9 @@ Problem<T> draw(Chance& chance, Family family, std::int64_t n, std::int64_t m) {
             const double u = chance.uniform(), a = x[static_cast<std::size_t>(i)], b = y[static_cast<std::size_t>(j)];
             double cost = u;
             if (family == Family::integers) cost = std::floor(10 * u);
-            if (family == Family::plane) cost = std::abs(a - b) + 0.1 * u;
+            if (family == Family::plane)
+                cost = std::hypot(a - b,
+                                  x[static_cast<std::size_t>((i + 1) % n)] - y[static_cast<std::size_t>((j + 1) % m)]);
             if (family == Family::constant) cost = 7;
             if (family == Family::sparse) cost = u < 0.7 ? kInfinite<double> : u;
             if (family == Family::huge) cost = (u - 0.5) * (sizeof(T) == 4 ? 1e37 : 1e305);
@@ -330,7 +332,7 @@ void test_shapes(Chance& chance, int rounds) {
         const auto layout = static_cast<Layout>(chance.integer(0, 3));
         const auto team = static_cast<AssignmentTeam>(chance.is(0.5) ? 0 : chance.integer(1, 2));
         const bool uniform = chance.is(0.3);
-        const std::int64_t most = chance.is(0.3) ? 75 : 24;
+        const std::int64_t most = chance.is(0.3) ? 60 : 24;
         const std::int64_t n = chance.integer(0, most), m = chance.integer(0, most);
         std::vector<Problem<T>> problems;
         const std::int64_t count = chance.integer(1, 5);
@@ -448,16 +450,18 @@ void test_scans(const char* name, Family family, std::int64_t n, std::int64_t m,
 
 int main() {
     Chance chance(3);
-    test_shapes<float>(chance, 70);
-    test_shapes<double>(chance, 70);
+    test_shapes<float>(chance, 42);
+    test_shapes<double>(chance, 42);
     test_edges<float>(chance);
     test_edges<double>(chance);
     test_refusals<float>(chance);
     test_refusals<double>(chance);
     test_lengths();
-    test_scans<float>("uniform", Family::uniform, 300, 100, 12);
-    test_scans<float>("uniform", Family::uniform, 300, 300, 12);
-    test_scans<float>("uniform", Family::uniform, 300, 600, 12);
-    test_scans<float>("integers", Family::integers, 300, 300, 12);
+    test_scans<float>("uniform", Family::uniform, 300, 100, 2);
+    test_scans<float>("uniform", Family::uniform, 300, 300, 6);
+    test_scans<float>("uniform", Family::uniform, 300, 600, 3);
+    test_scans<float>("integers", Family::integers, 300, 300, 1.5);
+    test_scans<double>("points", Family::plane, 200, 200, 60);
+    test_scans<double>("products", Family::product, 200, 200, 60);
     return report();
 }

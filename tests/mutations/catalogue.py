@@ -43,6 +43,7 @@ PROGRESS = "tests/test_progress.py"
 TORCH = "tests/test_interop_torch.py"
 PACKAGE = "tests/test_package.py"
 CUDA = "tests/test_cuda_warping.py"
+CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
 DEMO = "tests/test_demo.py"
 REPORT = "tests/test_bench_report.py"
 
