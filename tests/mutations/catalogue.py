@@ -1193,6 +1193,103 @@ ASSIGNMENT_PYTHON = [
     ),
 ]
 
+CUDA_ASSIGNMENT_KERNELS = [
+    Mutation(
+        "a path on a GPU starts again at every row",
+        "cuda/assignment_solver.cuh",
+        "p_.at(i, j) - memory_.price[j] - distance;",
+        "p_.at(i, j) - memory_.price[j];",
+        (f"{CUDA_ASSIGNMENT}::test_every_family_is_solved",),
+    ),
+    Mutation(
+        "on a GPU a bid goes past the limit",
+        "cuda/assignment_solver.cuh",
+        "second = lesser(second, p_.limit);",
+        "second = second;",
+        (f"{CUDA_ASSIGNMENT}::test_every_shape_is_solved",),
+    ),
+    Mutation(
+        "on a GPU no row is let go for another",
+        "cuda/assignment_solver.cuh",
+        "dropped = i;",
+        "dropped = first;",
+        (
+            f"{CUDA_ASSIGNMENT}::test_every_shape_is_solved",
+            "native:test_assignment_kernels",
+        ),
+    ),
+    Mutation(
+        "a pair at the limit is kept on a GPU",
+        "cuda/assignment_solver.cuh",
+        "p_.at(i, j) < p_.limit) continue;",
+        "p_.at(i, j) <= p_.limit) continue;",
+        ("native:test_assignment_kernels",),
+    ),
+    Mutation(
+        "on a GPU -inf hides a NaN",
+        "cuda/assignment_solver.cuh",
+        "(mine & kHoldsNaN) != 0 ? 0u",
+        "(mine & kHoldsNaN) != 0 ? 2u",
+        (f"{CUDA_ASSIGNMENT}::test_what_has_no_answer_goes_to_the_status",),
+    ),
+    Mutation(
+        "a length below 0 is taken on a GPU",
+        "cuda/assignment.cu",
+        "out.rows >= 0 && ",
+        "",
+        (f"{CUDA_ASSIGNMENT}::test_lengths_that_are_none_go_to_the_status",),
+    ),
+    Mutation(
+        "a tall tile is copied as it lies",
+        "cuda/assignment.cu",
+        "const int i = from.flips ? x : r, j = from.flips ? r : x;",
+        "const int i = r, j = x;",
+        (f"{CUDA_ASSIGNMENT}::test_every_shape_is_solved",),
+    ),
+    Mutation(
+        "a tall problem's total goes by the wrong side",
+        "cuda/assignment.cu",
+        "from.flips ? columns.row_of_col : rows.col_of_row);",
+        "rows.col_of_row);",
+        (f"{CUDA_ASSIGNMENT}::test_every_shape_is_solved",),
+    ),
+    Mutation(
+        "maximising on a GPU leaves the duals negated",
+        "cuda/assignment.cu",
+        "problem.sign < 0 ? T(0) - dual : dual;",
+        "dual;",
+        (f"{CUDA_ASSIGNMENT}::test_every_family_is_solved",),
+    ),
+    Mutation(
+        "the sets of slots of a block take no turns",
+        "cuda/core/team.cuh",
+        "turn_ ^= 1;",
+        "",
+        ("native:test_assignment_kernels",),
+    ),
+    Mutation(
+        "on a GPU auctions are left out",
+        "cuda/assignment_solver.cuh",
+        "auction(increment);\n",
+        "",
+        ("native:test_assignment_kernels",),
+    ),
+    Mutation(
+        "a warm start is passed over on a GPU",
+        "python/coalign/assignment.py",
+        "    if batch.kind.gpu is not None:\n        raise DeviceError(",
+        "    if False:\n        raise DeviceError(",
+        (f"{CUDA_ASSIGNMENT}::test_what_a_gpu_does_not_do_is_said",),
+    ),
+    Mutation(
+        "host costs that a GPU refuses raise nothing",
+        "python/coalign/_assignment.py",
+        "        _require_costs(batch, options, outcome.status)\n",
+        "",
+        (f"{CUDA_ASSIGNMENT}::test_bad_costs_from_the_host_are_named_as_on_the_cpu",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -1204,6 +1301,7 @@ CATALOGUE = [
     *SHARED_NATIVE,
     *SHARED_PYTHON,
     *CUDA_KERNELS,
+    *CUDA_ASSIGNMENT_KERNELS,
     *CUDA_EMULATION,
     *CUDA_FACE,
     *AROUND,
