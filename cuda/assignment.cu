@@ -357,11 +357,12 @@ AssignmentPlan plan_assignment(const AssignmentCall& call, AssignmentTeam team) 
         plan.order.resize(count);
         std::iota(plan.order.begin(), plan.order.end(), 0);
         const auto costs = [&](std::int64_t p) { return rows_of(call, p) * columns_of(call, p); };
-        std::stable_sort(plan.order.begin(), plan.order.end(), [&](std::int64_t a, std::int64_t b) {
+        std::sort(plan.order.begin(), plan.order.end(), [&](std::int64_t a, std::int64_t b) {
             const AssignmentGroup &first = teams[static_cast<std::size_t>(a)],
                                   &second = teams[static_cast<std::size_t>(b)];
-            if (same(first, second)) return costs(a) > costs(b);
-            return first.threads != second.threads ? first.threads > second.threads : first.columns > second.columns;
+            if (first.threads != second.threads) return first.threads > second.threads;
+            if (first.columns != second.columns) return first.columns > second.columns;
+            return costs(a) != costs(b) ? costs(a) > costs(b) : a < b;
         });
         for (std::size_t at = 0; at < count; ++at) {
             const AssignmentGroup& mine = teams[static_cast<std::size_t>(plan.order[at])];

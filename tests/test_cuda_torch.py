@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coalign import Status, _device, dtw, dtw_cdist
+from coalign import Status, _device, assign, dtw, dtw_cdist
 from cuda_emulation.device import require_gpu
 from oracles.compare import relative_tolerance
 
@@ -22,6 +22,7 @@ else:
 
 rng = np.random.default_rng(31)
 X, Y = rng.normal(size=(2, 5, 40, 2)).astype(np.float32)
+COSTS = rng.uniform(size=(4, 30, 50)).astype(np.float32)
 TOLERANCE = relative_tolerance(np.float32, 80, 2)
 
 
@@ -75,6 +76,61 @@ def test_tensors_give_tensors_on_their_device(device: Any) -> None:
         assert found.y_index[p, :length].tolist() == wanted.y_index[p].tolist()
     assert found.check() is found
     assert dtw(x[0], y[0]).cost.shape == ()
+
+
+def test_assignments_are_tensors_on_their_device(device: Any) -> None:
+    costs = put(COSTS, device)
+    wanted = assign(COSTS)
+    for given in (costs, costs.transpose(1, 2), list(costs), costs.double()):
+        found = assign(given)
+        sides = (found.col_of_row, found.row_of_col, found.row_dual, found.col_dual)
+        values = [one for side in sides for one in (side if isinstance(side, list) else [side])]
+        for value in (found.total, found.status, *values):
+            assert type(value) is torch.Tensor
+            assert value.device == device
+        assert found.check() is found
+        np.testing.assert_allclose(found.total.cpu(), wanted.total, rtol=1e-5)
+        assert np.abs(found.gap(given)).max() < 1e-4
+    one = assign(costs[0])
+    assert one.total.shape == one.status.shape == ()
+    assert one.row_dual.dtype == torch.float32
+    np.testing.assert_array_equal(one.col_of_row.cpu(), assign(costs).col_of_row[0].cpu())
+    assert torch.equal(costs, put(COSTS, device))
+
+
+def test_assignments_wait_for_nothing_and_follow_the_callers_stream(device: Any) -> None:
+    costs, lengths = put(COSTS, device), put([30, 2, 7, 30], device)
+    items = [costs[0], costs[1].T]
+    stream = torch.cuda.Stream()
+
+    def compute(cycles: int) -> Any:
+        with torch.cuda.stream(stream):
+            torch.cuda._sleep(cycles)
+            doubled = costs * 2
+            found = assign(doubled), assign(doubled, row_lengths=lengths), assign(items)
+            return found, stream.query()
+
+    compute(1)
+    torch.cuda.synchronize()
+    with no_waiting():
+        found, is_done = compute(1_500_000_000)
+    assert not is_done
+    stream.synchronize()
+    np.testing.assert_allclose(found[0].total.cpu(), assign(COSTS * 2).total, rtol=1e-5)
+    wanted = assign(COSTS * 2, row_lengths=[30, 2, 7, 30]).total
+    np.testing.assert_allclose(found[1].total.cpu(), wanted, rtol=1e-5)
+    np.testing.assert_allclose(found[2].total.cpu(), assign(COSTS[:2]).total, rtol=1e-5)
+
+
+def test_assignments_without_an_answer_go_to_the_status(device: Any) -> None:
+    costs = put(COSTS, device)
+    costs[1, 3, 0] = float("nan")
+    costs[2] = float("inf")
+    found = assign(costs)
+    assert found.status.tolist() == [Status.OK, Status.NAN, Status.INFEASIBLE, Status.OK]
+    assert found.total.isnan().tolist() == [False, True, True, False]
+    with pytest.raises(TypeError, match=r"\Acost: expected a tensor that does not require grad"):
+        assign(put(COSTS, device).requires_grad_())
 
 
 def test_all_pairs_into_a_tensor(device: Any) -> None:
@@ -198,6 +254,15 @@ def test_what_is_on_the_host_goes_there_and_back(device: Any) -> None:
         costs = dtw_cdist(array, device="cuda")
         assert type(costs) is np.ndarray
         np.testing.assert_allclose(costs, dtw_cdist(array), rtol=TOLERANCE)
+
+
+@pytest.mark.usefixtures("only_torch")
+def test_costs_on_the_host_go_there_and_back(device: Any) -> None:
+    wanted = assign(COSTS)
+    for costs in (torch.from_numpy(COSTS), COSTS, list(COSTS)):
+        found = assign(costs, device="cuda")
+        assert type(found.total) is type(assign(costs).total)
+        np.testing.assert_allclose(found.total, wanted.total, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("only_torch")
