@@ -337,6 +337,8 @@ def test_what_a_gpu_does_not_do_is_said(gpu: GpuUnderTest) -> None:
     with pytest.raises(DeviceError, match=r"\Awarm_start: expected None on a GPU"):
         assign(cost, warm_start=earlier)
     with pytest.raises(DeviceError, match=r"\Awarm_start: expected None on a GPU"):
+        assign(cost[:2], warm_start=assign(host[:2]))
+    with pytest.raises(DeviceError, match=r"\Awarm_start: expected None on a GPU"):
         assign(host, warm_start=earlier, device="cuda")
     with pytest.raises(DeviceError, match=r"\Acost: expected a dense one on a GPU"):
         assign(csr_array(host), device="cuda")

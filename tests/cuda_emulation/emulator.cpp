@@ -101,9 +101,9 @@ class Block {
     static void enter();
     void resume(Fiber& fiber);
     void leave(bool for_good);
-    bool release();
-    bool release_block();
-    bool release_warp(std::size_t first);
+    void release();
+    void release_block();
+    void release_warp(std::size_t first);
     void raise_fault() const;
     std::string stuck() const;
 
@@ -163,18 +163,16 @@ void Block::wait(Collective operation, unsigned mask, std::uint64_t value, unsig
     leave(false);
 }
 
-// Lets go of the threads whose collective is complete. Whether there were any.
-bool Block::release() {
-    bool any = release_block();
-    for (std::size_t first = 0; first < fibers_.size(); first += kWarp) any |= release_warp(first);
-    return any;
+// Lets go of the threads whose collective is complete.
+void Block::release() {
+    release_block();
+    for (std::size_t first = 0; first < fibers_.size(); first += kWarp) release_warp(first);
 }
 
-bool Block::release_block() {
+void Block::release_block() {
     const auto arrived = [](const Fiber& fiber) { return fiber.waits == Collective::block; };
     // As on a GPU, threads that have returned are not waited for; a thread that waits elsewhere is.
-    if (!std::all_of(fibers_.begin(), fibers_.end(), [&](const Fiber& f) { return f.ended || arrived(f); }))
-        return false;
+    if (!std::all_of(fibers_.begin(), fibers_.end(), [&](const Fiber& f) { return f.ended || arrived(f); })) return;
     const Fiber* first = nullptr;
     for (Fiber& fiber : fibers_) {
         if (!arrived(fiber)) continue;
@@ -184,12 +182,10 @@ bool Block::release_block() {
                              std::to_string(first->line) + " and " + std::to_string(fiber.line));
         fiber.waits = Collective::none;
     }
-    return first != nullptr;
 }
 
-bool Block::release_warp(std::size_t first) {
+void Block::release_warp(std::size_t first) {
     const std::size_t lanes = std::min<std::size_t>(kWarp, fibers_.size() - first);
-    bool any = false;
     for (std::size_t lane = 0; lane < lanes; ++lane) {
         const Fiber leader = fibers_[first + lane];
         if (leader.waits == Collective::none || leader.waits == Collective::block) continue;
@@ -208,9 +204,7 @@ bool Block::release_warp(std::size_t first) {
             fibers_[first + at].received = values;
             fibers_[first + at].waits = Collective::none;
         }
-        any = true;
     }
-    return any;
 }
 
 void Block::raise_fault() const {
@@ -260,16 +254,28 @@ void Block::run(const Shape& shape, Index block, const std::function<void()>& th
         makecontext(&fiber.context, &Block::enter, 0);
     }
     std::vector<Fiber*> ready;
-    do {
+    const auto take_ready = [&](std::size_t but) {
         ready.clear();
         for (Fiber& fiber : fibers_)
-            if (!fiber.ended && fiber.waits == Collective::none) ready.push_back(&fiber);
+            if (!fiber.ended && fiber.waits == Collective::none && fiber.index / kWarp != but) ready.push_back(&fiber);
+    };
+    // One warp stays behind until the others can go no further without it, as on a GPU it may.
+    const std::size_t warps = (fibers_.size() + kWarp - 1) / kWarp;
+    std::size_t held = random() % warps;
+    while (true) {
+        release();
+        take_ready(held);
+        if (ready.empty()) {
+            take_ready(warps);
+            held = random() % warps;
+        }
+        if (ready.empty()) break;
         std::shuffle(ready.begin(), ready.end(), random);
         for (Fiber* fiber : ready) {
             resume(*fiber);
             raise_fault();
         }
-    } while (release());
+    }
     if (!std::all_of(fibers_.begin(), fibers_.end(), [](const Fiber& f) { return f.ended; })) throw FaultError(stuck());
 }
 
