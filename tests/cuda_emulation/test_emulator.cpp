@@ -112,6 +112,25 @@ __global__ void racing_writes(int* out) {
     if (threadIdx.x == 0) out[0] = shared[0];
 }
 
+// One warp goes on, by warp barriers alone, and writes what the others have yet to read. kBarrier false: the planted
+// fault.
+template <bool kBarrier>
+__global__ void overtaken_reads(int* out) {
+    int* const shared = shared_memory<int>();
+    if (threadIdx.x == 0) shared[0] = 1;
+    __syncthreads();
+    const int seen = shared[0];
+    if (kBarrier) __syncthreads();
+    for (int step = 0; step < 9; ++step) __syncwarp();
+    if (threadIdx.x == 0) shared[0] = 2;
+    out[threadIdx.x] = seen;
+}
+
+// The least of each warp's values, all of them but one above it.
+__global__ void least_of_warps(const unsigned* in, unsigned* out) {
+    out[threadIdx.x] = __reduce_min_sync(kWholeWarp, in[threadIdx.x]);
+}
+
 // The order of blocks decides.
 __global__ void racing_blocks(int* out) {
     out[0] = static_cast<int>(blockIdx.x);
@@ -187,6 +206,11 @@ int main() {
         launch(sum_warps, {blocks, kThreads}, nullptr, in.data(), sums.data());
         synchronize();
         check(sums == expected, "sum by shuffles");
+        std::vector<unsigned> values(kThreads), least(kThreads);
+        for (unsigned at = 0; at < kThreads; ++at) values[at] = ~0u - at;
+        launch(least_of_warps, {1, kThreads}, nullptr, values.data(), least.data());
+        synchronize();
+        check(least[0] == ~0u - 31 && least[31] == ~0u - 31 && least[40] == ~0u - 63, "least of a warp");
         std::vector<int> rotated(in.size());
         launch(rotate_groups, {blocks, kThreads}, nullptr, in.data(), rotated.data());
         synchronize();
@@ -216,6 +240,8 @@ int main() {
     }),
           "missing barrier");
     check(!agrees([&](int* to) { launch(racing_writes, one, nullptr, to); }), "race on shared memory");
+    check(agrees([&](int* to) { launch(overtaken_reads<true>, one, nullptr, to); }), "reads before a barrier");
+    check(!agrees([&](int* to) { launch(overtaken_reads<false>, one, nullptr, to); }), "a warp that runs ahead");
     check(!agrees([&](int* to) { launch(racing_blocks, {blocks, kThreads}, nullptr, to); }), "race between blocks");
     emulation::machine.seed = 1;
 
