@@ -185,7 +185,7 @@ CASES = (
         Size(4000, 300, 300, 400, least=1),
         Size(9, 40, 70, 9, least=1),
     ),
-    Assignment("100,000 of 20 x 40", Size(100_000, 20, 40, 20_000), Size(7, 6, 12, 7)),
+    Assignment("20,000 of 20 x 40", Size(20_000, 20, 40, 5000), Size(7, 6, 12, 7)),
     Assignment(
         "1000 of 300 x 300, limit",
         Size(1000, 300, 300, 400, max_cost=-2.5),
