@@ -436,7 +436,7 @@ def interrupt_latency(call: str, threads: int, delay: float) -> float:
         ("precomputed", 1, 0.5),
         ("assignment", 1, 0.5),
         ("assignment", 2, 0.1),
-        ("assignment by columns", 1, 0.2),
+        *(("assignment by columns", 1, delay) for delay in (0.02, 0.1, 0.2)),
         ("assignment with a limit", 1, 0.5),
     ],
 )

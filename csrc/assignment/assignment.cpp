@@ -13,9 +13,15 @@ namespace {
 template <class T>
 bool copy_by_rows(const Kernels<T>& kernels, const Costs<T>& costs, T* out, Pacer& pacer) {
     if (costs.row_stride == 1) {
-        // Their columns lie side by side: a transposition.
-        kernels.transpose(costs.data, costs.columns, costs.rows, costs.column_stride, out);
-        return pacer.proceed(costs.rows * costs.columns / 16);
+        // Their columns lie side by side: a transposition, by bands of what is written, whose pages may all be new.
+        constexpr std::int64_t band = 64;
+        for (std::int64_t i = 0; i < costs.rows; i += band) {
+            kernels.transpose(costs.data + i, costs.columns, std::min(band, costs.rows - i), costs.column_stride,
+                              out + i * costs.columns);
+            // Lines that lie whole rows apart miss the cache.
+            if (!pacer.proceed(band * costs.columns)) return false;
+        }
+        return true;
     }
     for (std::int64_t i = 0; i < costs.rows; ++i) {
         for (std::int64_t j = 0; j < costs.columns; ++j)
