@@ -281,7 +281,9 @@ class Dense {
         clear();
         return true;
     }
-    static constexpr T kFirstIncrement = 16, kLastIncrement = 4, kIncrementRatio = 6;
+    // Machol-Wien costs of 4000 x 4000 take 302 passes a row for paths after a last increment of spread / 4n, and 11
+    // after spread / 64n; others hardly tell.
+    static constexpr T kFirstIncrement = 16, kLastIncrement = 64, kIncrementRatio = 6;
 
     bool auction(T increment) {
         clear();
@@ -295,7 +297,10 @@ class Dense {
             if (!(found.least < kInfinity<T>)) continue;
             const T slack = found.second - found.least;
             const std::int64_t j = found.column, former = out_.row_of_col[j];
-            v_[j] -= slack < kInfinity<T> ? slack + increment : increment;
+            const T price = v_[j] - (slack < kInfinity<T> ? slack + increment : increment);
+            // Where an increment does not show two rows would outbid each other for nothing.
+            if (former >= 0 && !(price < v_[j])) continue;
+            v_[j] = price;
             match(i, j);
             if (former >= 0) queue_[count++] = static_cast<Index<T>>(former);
         }
