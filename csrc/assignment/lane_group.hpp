@@ -90,7 +90,6 @@ class LaneGroup {
 
     // Every column's price is its least cost, and it goes to the row that has it, if that is free.
     void reduce_columns() {
-        IntVec<T> matched{};
         for (std::int64_t j = 0; j < p_.columns; ++j) {
             Vec<T> least = infinity<T>();
             IntVec<T> row{};
@@ -103,8 +102,7 @@ class LaneGroup {
             const IntVec<T> priced = least < infinity<T>();
             column.v = column.w = select(priced, least, Vec<T>{});
             const IntVec<T> bit = (IntVec<T>{} + 1) << row;
-            const IntVec<T> gets = priced & ((matched & bit) == 0);
-            matched |= gets & bit;
+            const IntVec<T> gets = priced & ((unmatched_ & bit) != 0);
             column.row = gets ? row : column.row;
             column.taken = select(gets, infinity<T>(), column.taken);
             column.pair = least;
