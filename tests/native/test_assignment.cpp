@@ -15,6 +15,7 @@
 #include "check.hpp"
 #include "core/isa.hpp"
 #include "core/parallel.hpp"
+#include "stopper.hpp"
 
 using namespace coalign;
 using namespace coalign::testing;
@@ -251,11 +252,6 @@ void bad_values() {
         }
     }
 }
-
-class Stopper final : public Monitor {
-   public:
-    bool keep_going(std::int64_t) override { return false; }
-};
 
 template <class T>
 void stops() {

@@ -15,6 +15,7 @@
 #include "check.hpp"
 #include "core/isa.hpp"
 #include "core/parallel.hpp"
+#include "stopper.hpp"
 
 using namespace coalign;
 using namespace coalign::testing;
@@ -156,11 +157,6 @@ void bad_values() {
         check(outcome.status == Status::nan && outcome.row == 2 && outcome.column == 1, "bad value");
     }
 }
-
-class Stopper final : public Monitor {
-   public:
-    bool keep_going(std::int64_t) override { return false; }
-};
 
 template <class T>
 void stops() {

@@ -14,6 +14,7 @@
 #include "assignment/sparse.hpp"
 #include "check.hpp"
 #include "core/parallel.hpp"
+#include "stopper.hpp"
 
 using namespace coalign;
 using namespace coalign::testing;
@@ -299,11 +300,6 @@ void bad_values() {
         }
     }
 }
-
-class Stopper final : public Monitor {
-   public:
-    bool keep_going(std::int64_t) override { return false; }
-};
 
 template <class T>
 void stops() {
