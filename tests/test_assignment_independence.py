@@ -122,7 +122,10 @@ def test_many_tiny_problems_have_the_bits_of_each_alone(
                 assert_same_bits(values[0], getattr(found, name)[p], name)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (8, 8), (9, 3), (5, 16), (16, 16), (12, 17)])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1), (4, 4), (8, 8), (9, 3), (5, 16), (16, 16), (12, 17), (30, 30), (20, 40), (64, 64)],
+)
 @pytest.mark.parametrize("maximize", [False, True])
 def test_problems_solved_in_groups_have_the_bits_of_each_alone(
     shape: tuple[int, int], maximize: bool, isa: str, dtype: np.dtype

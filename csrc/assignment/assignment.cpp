@@ -44,8 +44,9 @@ class Worker {
 
     // Solves one problem, or some of one shape together; how many, and 0 when the call is to stop.
     std::int64_t solve(const Costs<T>* given, Result<T>* results, std::int64_t count) {
-        if (solve_group(given, results, count))
-            return pacer_.proceed(kernels_.group * given->rows) ? kernels_.group : 0;
+        const std::int64_t solved = are_group(given, count) ? solve_group(given, results) : 0;
+        if (!pacer_.proceed(solved * given->rows)) return 0;
+        if (solved > 0) return solved;
         return solve(*given, *results) ? 1 : 0;
     }
 
@@ -57,42 +58,53 @@ class Worker {
         return !options_.has_limit && given.rows > given.columns;
     }
 
+    Costs<T> oriented(const Costs<T>& given) const { return flips(given) ? transposed(given) : given; }
+    static bool has_rows(const Costs<T>& costs) { return costs.column_stride == 1 || costs.columns <= 1; }
+
     Solution<T> solution(const Costs<T>& given, const Result<T>& result) const {
         if (flips(given)) return {result.row_of_col, result.col_of_row, result.col_dual, result.row_dual};
         return {result.col_of_row, result.row_of_col, result.row_dual, result.col_dual};
     }
 
-    bool solve_group(const Costs<T>* given, Result<T>* results, std::int64_t count) {
+    // Whether as many problems as a group takes follow, of one shape and its strides, and that is for groups.
+    bool are_group(const Costs<T>* given, std::int64_t count) const {
+        if (kernels_.group == 0 || count < kernels_.group || options_.has_limit || options_.warm) return false;
+        if (!kernels_.groups(std::min(given->rows, given->columns), std::max(given->rows, given->columns)))
+            return false;
+        return std::all_of(given + 1, given + kernels_.group, [&](const Costs<T>& other) {
+            return other.rows == given->rows && other.columns == given->columns &&
+                   other.row_stride == given->row_stride && other.column_stride == given->column_stride;
+        });
+    }
+
+    // How many it has solved: none where a value is no cost, and one after the other will tell which.
+    std::int64_t solve_group(const Costs<T>* given, Result<T>* results) {
         const int size = kernels_.group;
-        if (size == 0 || count < size || options_.has_limit || options_.warm) return false;
-        const Costs<T> first = flips(*given) ? transposed(*given) : *given;
-        if (!kernels_.groups(first.rows, first.columns)) return false;
-        if (first.row_stride != 1 && first.column_stride != 1) return false;
         const T* cost[kMostGrouped];
         Solution<T> solutions[kMostGrouped];
         Outcome outcomes[kMostGrouped];
+        const Costs<T> first = oriented(*given);
+        const bool copies = !has_rows(first);
+        const std::int64_t cells = first.rows * first.columns;
+        T* const copy = copies ? copy_.reserve(size * cells) : nullptr;
         for (int k = 0; k < size; ++k) {
-            const Costs<T>& other = given[k];
-            if (other.rows != given->rows || other.columns != given->columns || other.row_stride != given->row_stride ||
-                other.column_stride != given->column_stride)
-                return false;
-            cost[k] = other.data;
-            solutions[k] = solution(other, results[k]);
+            cost[k] = copies ? copy + k * cells : given[k].data;
+            if (copies && !copy_by_rows(kernels_, oriented(given[k]), copy + k * cells, pacer_)) return 0;
+            solutions[k] = solution(given[k], results[k]);
         }
-        const Group<T> group{
-            cost,      first.rows, first.columns, first.row_stride, first.column_stride, options_.maximize,
-            solutions, outcomes};
-        if (!kernels_.solve_group(group, scans)) return false;
+        const std::int64_t stride = copies ? first.columns : first.row_stride;
+        const Group<T> group{cost, first.rows, first.columns, stride, options_.maximize, solutions, outcomes};
+        if (!kernels_.solve_group(group, scans)) return 0;
         for (int k = 0; k < size; ++k) {
             results[k].outcome = outcomes[k];
             finish(given[k], results[k]);
         }
-        return true;
+        return size;
     }
 
     bool solve(const Costs<T>& given, Result<T>& result) {
-        Costs<T> costs = flips(given) ? transposed(given) : given;
-        if (costs.column_stride != 1 && costs.columns > 1) {
+        Costs<T> costs = oriented(given);
+        if (!has_rows(costs)) {
             T* const copy = copy_.reserve(costs.rows * costs.columns);
             if (!copy_by_rows(kernels_, costs, copy, pacer_)) return false;
             costs = {copy, costs.rows, costs.columns, costs.columns, 1};
@@ -119,11 +131,15 @@ class Worker {
         }
         *result.total = 0;
         if (result.outcome.status != Status::ok) return;
-        for (std::int64_t i = 0; i < given.rows; ++i) {
-            const std::int64_t j = result.col_of_row[i];
-            if (j >= 0)
-                *result.total += static_cast<double>(given.data[i * given.row_stride + j * given.column_stride]);
+        // Along the side that is matched whole, where no branch is ever missed.
+        const Costs<T> costs = oriented(given);
+        const std::int64_t* const column = solution(given, result).col_of_row;
+        double total = 0;
+        for (std::int64_t i = 0; i < costs.rows; ++i) {
+            const std::int64_t j = column[i];
+            if (j >= 0) total += static_cast<double>(costs.data[i * costs.row_stride + j * costs.column_stride]);
         }
+        *result.total = total;
     }
 
     static constexpr int kMostGrouped = 16;

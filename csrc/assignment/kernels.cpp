@@ -1,6 +1,8 @@
 // The assignment solver, once per instruction set, into the namespace COALIGN_SET.
 #include "assignment/kernels.hpp"
 
+#include <algorithm>
+
 #include "assignment/dense.hpp"
 #include "assignment/lane_group.hpp"
 #include "assignment/tiny.hpp"
@@ -8,36 +10,52 @@
 namespace coalign::COALIGN_SET {
 namespace {
 
-// By squares of a vector's width, in registers; the edges one by one.
+// By squares of a vector's width, in registers; the last of a line overlaps the one before. What is narrower than a
+// square goes one by one.
 template <class T>
 void transpose_matrix(const T* in, std::int64_t rows, std::int64_t columns, std::int64_t stride, T* out) {
     constexpr std::int64_t size = kWidth<T>;
-    const auto one_by_one = [&](std::int64_t i, std::int64_t i_end, std::int64_t j, std::int64_t j_end) {
-        for (std::int64_t r = i; r < i_end; ++r)
-            for (std::int64_t c = j; c < j_end; ++c) out[c * rows + r] = in[r * stride + c];
-    };
-    const std::int64_t whole_rows = rows / size * size, whole_columns = columns / size * size;
-    for (std::int64_t i = 0; i < whole_rows; i += size) {
-        for (std::int64_t j = 0; j < whole_columns; j += size) {
-            Vec<T> square[kWidth<T>];
-            for (int r = 0; r < kWidth<T>; ++r) square[r] = load(in + (i + r) * stride + j);
-            transpose<T>(square);
-            for (int c = 0; c < kWidth<T>; ++c) store(out + (j + c) * rows + i, square[c]);
-        }
-        one_by_one(i, i + size, whole_columns, columns);
+    if (rows < size || columns < size) {
+        for (std::int64_t i = 0; i < rows; ++i)
+            for (std::int64_t j = 0; j < columns; ++j) out[j * rows + i] = in[i * stride + j];
+        return;
     }
-    one_by_one(whole_rows, rows, 0, columns);
+    for (std::int64_t start = 0; start < rows; start += size) {
+        const std::int64_t i = std::min(start, rows - size);
+        const T* lines[kWidth<T>];
+        for (int r = 0; r < size; ++r) lines[r] = in + (i + r) * stride;
+        for (std::int64_t next = 0; next < columns; next += size) {
+            const std::int64_t j = std::min(next, columns - size);
+            Vec<T> square[kWidth<T>];
+            load_turned(lines, j, square);
+            for (int c = 0; c < size; ++c) store(out + (j + c) * rows + i, square[c]);
+        }
+    }
+}
+
+// Of as many columns as 8 vectors hold, and the bits of a word.
+template <class T>
+bool is_tiny(std::int64_t rows, std::int64_t columns) {
+    return rows <= columns && columns <= 8 * kWidth<T> && columns <= 64;
+}
+
+template <class T, bool kNegate, int kVectors>
+Outcome solve_tiny(const Problem<T>& problem, const Solution<T>& solution, Scans& scans) {
+    // Of a set with 16 lanes four vectors are all there can be.
+    return Tiny<T, kNegate, kVectors * kWidth<T> <= 64 ? kVectors : 4>(problem, solution, scans).solve();
 }
 
 template <class T, bool kNegate>
 Outcome solve_directed(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
                        bool warm) {
-    if (!warm && !problem.has_limit && problem.rows <= problem.columns) {
-        const std::int64_t columns = problem.columns;
-        if (columns <= kWidth<T>) return Tiny<T, kNegate, 1>(problem, solution, scans).solve();
-        if (columns <= 2 * kWidth<T>) return Tiny<T, kNegate, 2>(problem, solution, scans).solve();
-        if (columns <= 3 * kWidth<T>) return Tiny<T, kNegate, 3>(problem, solution, scans).solve();
-        if (columns <= 4 * kWidth<T>) return Tiny<T, kNegate, 4>(problem, solution, scans).solve();
+    if (!warm && !problem.has_limit && is_tiny<T>(problem.rows, problem.columns)) {
+        const std::int64_t vectors = padded<T>(problem.columns) / kWidth<T>;
+        if (vectors <= 1) return solve_tiny<T, kNegate, 1>(problem, solution, scans);
+        if (vectors == 2) return solve_tiny<T, kNegate, 2>(problem, solution, scans);
+        if (vectors == 3) return solve_tiny<T, kNegate, 3>(problem, solution, scans);
+        if (vectors == 4) return solve_tiny<T, kNegate, 4>(problem, solution, scans);
+        if (vectors <= 6) return solve_tiny<T, kNegate, 6>(problem, solution, scans);
+        return solve_tiny<T, kNegate, 8>(problem, solution, scans);
     }
     return Dense<T, kNegate>(problem, solution, workspace, pacer, scans).solve(warm);
 }
@@ -49,14 +67,13 @@ Outcome solve(const Problem<T>& problem, const Solution<T>& solution, T* workspa
     return directed(problem, solution, workspace, pacer, scans, warm);
 }
 
-// Where gathers are of 8 lanes at most in float32 a group gains nothing over one problem after the other.
+// With two lanes a group gains nothing over one problem after the other.
 template <class T>
-constexpr int kGroup = kVectorBytes >= 64 ? kWidth<T> : 0;
+constexpr int kGroup = kWidth<T> >= 4 ? kWidth<T> : 0;
 
-// The more columns, the more each step does for lanes whose problem is done.
 template <class T>
 bool groups(std::int64_t rows, std::int64_t columns) {
-    return kGroup<T> > 0 && rows > 0 && rows <= columns && columns <= kWidth<T>;
+    return rows > 0 && columns <= LaneGroup<T, false>::kMostColumns && is_tiny<T>(rows, columns);
 }
 
 template <class T>

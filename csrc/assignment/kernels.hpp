@@ -43,12 +43,12 @@ struct Outcome {
     bool stopped = false;
 };
 
-// As many problems of one shape as a vector has lanes, any strides between their costs. Rows are no more than columns,
-// all are matched, and one of the strides is 1.
+// As many problems of one shape as a vector has lanes. Row i is `cost + i * stride`, its columns side by side; rows are
+// no more than columns, and all are matched.
 template <class T>
 struct Group {
     const T* const* cost;
-    std::int64_t rows, columns, row_stride, column_stride;
+    std::int64_t rows, columns, stride;
     bool maximize;
     const Solution<T>* solutions;
     Outcome* outcomes;

@@ -1,6 +1,6 @@
-// The solver for problems whose columns fit a few vectors: prices, distances and marks stay in registers, sets of
-// columns are bits, and a step of a search is one row from the cache. Shortest augmenting paths alone: on so few
-// rows no other stage repays its scans.
+// The solver for problems whose columns fit a few vectors: prices, distances and marks stay in registers, or close by
+// where there are more, sets of columns are bits, and a step of a search is one row from the cache. Before the shortest
+// augmenting paths only what asks for no row twice: on so few rows no other stage repays its scans.
 #pragma once
 
 #include <bit>
@@ -26,7 +26,7 @@ class Tiny {
         free_ = p_.columns == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << p_.columns) - 1;
         for (std::int64_t i = 0; i < p_.rows; ++i) out_.col_of_row[i] = -1;
         for (Vec<T>& v : v_) v = Vec<T>{};
-        const assignment::Outcome bad = p_.rows == p_.columns ? reduce_columns() : check();
+        const assignment::Outcome bad = p_.rows == p_.columns ? reduce_columns() : take_tight_columns();
         if (bad.status != Status::ok) return bad;
         for (std::int64_t i = 0; i < p_.rows; ++i)
             if (out_.col_of_row[i] < 0 && !augment(i)) return {Status::infeasible, i, 0, false};
@@ -71,11 +71,21 @@ class Tiny {
         return {};
     }
 
-    assignment::Outcome check() const {
+    // Every row takes the column of its least cost, if that is free.
+    assignment::Outcome take_tight_columns() {
         for (std::int64_t i = 0; i < p_.rows; ++i) {
-            IntVec<T> bad{};
-            for (int n = 0; n < kVectors; ++n) bad |= ~(costs(i, n) > -infinity<T>());
+            IntVec<T> bad{}, nearest[kVectors];
+            Vec<T> c[kVectors], least = infinity<T>();
+            for (int n = 0; n < kVectors; ++n) {
+                c[n] = costs(i, n);
+                bad |= ~(c[n] > -infinity<T>());
+                least = minimum(least, c[n]);
+            }
             if (any(bad)) return refuse(i);
+            least = least_lane<T>(least);
+            for (int n = 0; n < kVectors; ++n) nearest[n] = c[n] == least;
+            const std::uint64_t near = joined(nearest) & free_;
+            if (least[0] < kInfinity<T> && near != 0) match(i, std::countr_zero(near));
         }
         return {};
     }

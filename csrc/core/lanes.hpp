@@ -120,6 +120,43 @@ template <class T>
 }
 #endif
 
+// The same for both halves of a vector: `count`, to half of all, from `low` on and as many from `high` on.
+#if defined(__AVX512F__)
+[[gnu::always_inline]] inline Float32Lanes load_halves(const float* low, const float* high, int count, float fill) {
+    const auto lanes = static_cast<__mmask8>((1u << count) - 1);
+    const __m256 rest = _mm256_set1_ps(fill);
+    const __m512 first = _mm512_castps256_ps512(_mm256_mask_loadu_ps(rest, lanes, low));
+    return _mm512_insertf32x8(first, _mm256_mask_loadu_ps(rest, lanes, high), 1);
+}
+[[gnu::always_inline]] inline Float64Lanes load_halves(const double* low, const double* high, int count, double fill) {
+    const auto lanes = static_cast<__mmask8>((1u << count) - 1);
+    const __m256d rest = _mm256_set1_pd(fill);
+    const __m512d first = _mm512_castpd256_pd512(_mm256_mask_loadu_pd(rest, lanes, low));
+    return _mm512_insertf64x4(first, _mm256_mask_loadu_pd(rest, lanes, high), 1);
+}
+#elif defined(__AVX2__)
+[[gnu::always_inline]] inline Float32Lanes load_halves(const float* low, const float* high, int count, float fill) {
+    const __m128i lanes = _mm_cmpgt_epi32(_mm_set1_epi32(count), _mm_setr_epi32(0, 1, 2, 3));
+    const __m256 values = _mm256_set_m128(_mm_maskload_ps(high, lanes), _mm_maskload_ps(low, lanes));
+    return _mm256_blendv_ps(_mm256_set1_ps(fill), values, _mm256_castsi256_ps(_mm256_set_m128i(lanes, lanes)));
+}
+[[gnu::always_inline]] inline Float64Lanes load_halves(const double* low, const double* high, int count, double fill) {
+    const __m128i lanes = _mm_cmpgt_epi64(_mm_set1_epi64x(count), _mm_set_epi64x(1, 0));
+    const __m256d values = _mm256_set_m128d(_mm_maskload_pd(high, lanes), _mm_maskload_pd(low, lanes));
+    return _mm256_blendv_pd(_mm256_set1_pd(fill), values, _mm256_castsi256_pd(_mm256_set_m128i(lanes, lanes)));
+}
+#else
+template <class T, int... I>
+[[gnu::always_inline]] inline Vec<T> join_halves(Vec<T> low, Vec<T> high, std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(low, high, (I < kWidth<T> / 2 ? I : I + kWidth<T> / 2)...);
+}
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_halves(const T* low, const T* high, int count, T fill) {
+    return join_halves<T>(load_first(low, count, fill), load_first(high, count, fill),
+                          std::make_integer_sequence<int, kWidth<T>>{});
+}
+#endif
+
 // Lane l is from[at[l]].
 #if defined(__AVX512F__)
 [[gnu::always_inline]] inline Float32Lanes gather(const float* from, Int32Lanes at) {
@@ -155,6 +192,26 @@ template <class T>
 [[gnu::always_inline]] inline Float64Lanes select(Int64Lanes mask, Float64Lanes a, Float64Lanes b) {
     return mask ? a : b;
 }
+
+// x, and where a bit of an integer lane is set x + y; where it is not the sign of a zero may be lost.
+#if defined(__AVX512F__)
+[[gnu::always_inline]] inline Float32Lanes add_where(Int32Lanes set, int bit, Float32Lanes x, Float32Lanes y) {
+    const __m512i one = _mm512_set1_epi32(1 << bit);
+    return _mm512_mask_add_ps(x, _mm512_test_epi32_mask(reinterpret_cast<__m512i>(set), one), x, y);
+}
+[[gnu::always_inline]] inline Float64Lanes add_where(Int64Lanes set, int bit, Float64Lanes x, Float64Lanes y) {
+    const __m512i one = _mm512_set1_epi64(1LL << bit);
+    return _mm512_mask_add_pd(x, _mm512_test_epi64_mask(reinterpret_cast<__m512i>(set), one), x, y);
+}
+#else
+// The bit becomes a lane's sign, and that the whole lane: a blend would take three operations.
+[[gnu::always_inline]] inline Float32Lanes add_where(Int32Lanes set, int bit, Float32Lanes x, Float32Lanes y) {
+    return x + reinterpret_cast<Float32Lanes>((set << (31 - bit)) >> 31 & reinterpret_cast<Int32Lanes>(y));
+}
+[[gnu::always_inline]] inline Float64Lanes add_where(Int64Lanes set, int bit, Float64Lanes x, Float64Lanes y) {
+    return x + reinterpret_cast<Float64Lanes>((set << (63 - bit)) >> 63 & reinterpret_cast<Int64Lanes>(y));
+}
+#endif
 
 [[gnu::always_inline]] inline Float32Lanes absolute(Float32Lanes v) {
     return reinterpret_cast<Float32Lanes>(reinterpret_cast<Int32Lanes>(v) & 0x7fffffff);
@@ -381,22 +438,69 @@ template <class T, int... I>
     return __builtin_shufflevector(a, b, ((I % 2 ? kWidth<T> + I / 2 : I / 2) + kWidth<T> / 2)...);
 }
 
-// Transpose a square of kWidth vectors: log2(width) rounds of a perfect shuffle of the whole square.
-template <class T>
-[[gnu::always_inline]] inline void transpose(Vec<T> (&square)[kWidth<T>]) {
+// Transpose a square of kWidth vectors: log2(width) rounds of a perfect shuffle of the whole square. Half as many
+// vectors, or a quarter, hold two lines each, or four, of half the length, or a quarter, side by side: vector c becomes
+// the value c of all lines.
+template <class T, int kCount>
+[[gnu::always_inline]] inline void transpose(Vec<T> (&square)[kCount]) {
     constexpr auto lanes = std::make_integer_sequence<int, kWidth<T>>{};
-    constexpr int half = kWidth<T> / 2;
+    constexpr int half = kCount / 2;
 #pragma GCC unroll 4
-    for (int round = 1; round < kWidth<T>; round *= 2) {
-        Vec<T> next[kWidth<T>];
+    for (int round = 1; kCount > 1 && round < kWidth<T>; round *= 2) {
+        Vec<T> next[kCount];
 #pragma GCC unroll 8
         for (int i = 0; i < half; ++i) {
             next[2 * i] = interleave_low<T>(square[i], square[i + half], lanes);
             next[2 * i + 1] = interleave_high<T>(square[i], square[i + half], lanes);
         }
 #pragma GCC unroll 16
-        for (int i = 0; i < kWidth<T>; ++i) square[i] = next[i];
+        for (int i = 0; i < kCount; ++i) square[i] = next[i];
     }
 }
+
+// The values from `at` on of as many lines as there are lanes, turned: square[c] is the value c of every line.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// Quarters that belong together are joined while they are loaded, so that no shuffle leaves its half of a vector.
+[[gnu::always_inline]] inline void load_turned(const float* const (&lines)[8], std::int64_t at,
+                                               Float32Lanes (&square)[8]) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 8; half += 4) {
+        __m256 x[4];
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r)
+            x[r] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(lines[r] + at + half)),
+                                        _mm_loadu_ps(lines[r + 4] + at + half), 1);
+        const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(x[0], x[1]));
+        const __m256d b = _mm256_castps_pd(_mm256_unpackhi_ps(x[0], x[1]));
+        const __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(x[2], x[3]));
+        const __m256d d = _mm256_castps_pd(_mm256_unpackhi_ps(x[2], x[3]));
+        square[half] = reinterpret_cast<Float32Lanes>(_mm256_unpacklo_pd(a, c));
+        square[half + 1] = reinterpret_cast<Float32Lanes>(_mm256_unpackhi_pd(a, c));
+        square[half + 2] = reinterpret_cast<Float32Lanes>(_mm256_unpacklo_pd(b, d));
+        square[half + 3] = reinterpret_cast<Float32Lanes>(_mm256_unpackhi_pd(b, d));
+    }
+}
+[[gnu::always_inline]] inline void load_turned(const double* const (&lines)[4], std::int64_t at,
+                                               Float64Lanes (&square)[4]) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 4; half += 2) {
+        __m256d x[2];
+#pragma GCC unroll 2
+        for (int r = 0; r < 2; ++r)
+            x[r] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(lines[r] + at + half)),
+                                        _mm_loadu_pd(lines[r + 2] + at + half), 1);
+        square[half] = _mm256_unpacklo_pd(x[0], x[1]);
+        square[half + 1] = _mm256_unpackhi_pd(x[0], x[1]);
+    }
+}
+#else
+template <class T>
+[[gnu::always_inline]] inline void load_turned(const T* const (&lines)[kWidth<T>], std::int64_t at,
+                                               Vec<T> (&square)[kWidth<T>]) {
+#pragma GCC unroll 16
+    for (int line = 0; line < kWidth<T>; ++line) square[line] = load(lines[line] + at);
+    transpose<T>(square);
+}
+#endif
 
 }  // namespace coalign::COALIGN_SET

@@ -305,8 +305,8 @@ SHARED_NATIVE = [
     Mutation(
         "a transposition leaves out a round",
         "csrc/core/lanes.hpp",
-        "for (int round = 1; round < kWidth<T>; round *= 2) {",
-        "for (int round = 2; round < kWidth<T>; round *= 2) {",
+        "for (int round = 1; kCount > 1 && round < kWidth<T>; round *= 2) {",
+        "for (int round = 2; kCount > 1 && round < kWidth<T>; round *= 2) {",
         (f"{VALUES}::test_costs",),
     ),
     Mutation(
@@ -934,9 +934,37 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "in a group a path's end is not the nearest",
         "csrc/assignment/lane_group.hpp",
-        "end_ = near_.distance;",
-        "end_ = near_.distance + near_.distance;",
+        "end_ = nearest_;",
+        "end_ = nearest_ + nearest_;",
         (f"{ASSIGNMENT_INDEPENDENCE}::test_many_tiny_problems_have_the_bits_of_each_alone",),
+    ),
+    Mutation(
+        "in a group only the last pairs of a path change",
+        "csrc/assignment/lane_group.hpp",
+        "while (move_back(lane) != kStart) continue;",
+        "move_back(lane);",
+        (f"{ASSIGNMENT_INDEPENDENCE}::test_problems_solved_in_groups_have_the_bits_of_each_alone",),
+    ),
+    Mutation(
+        "in a group a row takes a column that another has",
+        "csrc/assignment/lane_group.hpp",
+        "const IntVec<T> gets = (key >= kFree) & (least < infinity<T>());",
+        "const IntVec<T> gets = least < infinity<T>();",
+        (f"{ASSIGNMENT_INDEPENDENCE}::test_problems_solved_in_groups_have_the_bits_of_each_alone",),
+    ),
+    Mutation(
+        "a group takes the costs of its first problem for all that are turned",
+        "csrc/assignment/assignment.cpp",
+        "oriented(given[k]), copy + k * cells",
+        "first, copy + k * cells",
+        (f"{ASSIGNMENT_INDEPENDENCE}::test_problems_solved_in_groups_have_the_bits_of_each_alone",),
+    ),
+    Mutation(
+        "few columns are taken twice before any path",
+        "csrc/assignment/tiny.hpp",
+        "const std::uint64_t near = joined(nearest) & free_;",
+        "const std::uint64_t near = joined(nearest);",
+        (f"{ASSIGNMENT}::test_every_family",),
     ),
     Mutation(
         "tall problems are not turned",

@@ -46,6 +46,22 @@ constexpr testing::LaneOperations<T> kTable{
         transpose<T>(rows);
         for (int row = 0; row < kWidth<T>; ++row) store(out + row * kWidth<T>, rows[row]);
     },
+    [](const T* const* lines, std::int64_t at, T* out) {
+        const T* rows[kWidth<T>];
+        Vec<T> square[kWidth<T>];
+        for (int row = 0; row < kWidth<T>; ++row) rows[row] = lines[row];
+        load_turned(rows, at, square);
+        for (int row = 0; row < kWidth<T>; ++row) store(out + row * kWidth<T>, square[row]);
+    },
+    [](const T* const* lines, int count, T fill, T* out) {
+        Vec<T> half[kWidth<T> / 2];
+        for (int n = 0; n < kWidth<T> / 2; ++n) half[n] = load_halves(lines[2 * n], lines[2 * n + 1], count, fill);
+        transpose<T>(half);
+        for (int n = 0; n < kWidth<T> / 2; ++n) store(out + n * kWidth<T>, half[n]);
+    },
+    [](const typename LaneTypes<T>::Int* set, int bit, const T* x, const T* y, T* out) {
+        store(out, add_where(load_int<T>(set), bit, load(x), load(y)));
+    },
 };
 
 }  // namespace

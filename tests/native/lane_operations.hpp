@@ -38,6 +38,10 @@ struct LaneOperations {
     void (*maximum)(const T* a, const T* b, T* out);
     void (*shift_down)(const T* v, T entering, T* out);
     void (*transpose)(const T* square, T* out);  // [row][lane]
+    void (*load_turned)(const T* const* lines, std::int64_t at, T* out);
+    // Half a square of lines, two in each vector; out is [column][line].
+    void (*turn_halves)(const T* const* lines, int count, T fill, T* out);
+    void (*add_where)(const Int* set, int bit, const T* x, const T* y, T* out);
 };
 
 }  // namespace coalign::testing

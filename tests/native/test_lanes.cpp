@@ -188,6 +188,46 @@ class Lanes {
         for (std::size_t row = 0; row < width_; ++row)
             for (std::size_t lane = 0; lane < width_; ++lane) wanted[row * width_ + lane] = square[lane * width_ + row];
         check(same_bits(turned, wanted), label_ + "transpose");
+        lines(v, entering);
+    }
+
+    // Every line is a memory of its own: a sanitizer sees what is read past it.
+    void lines(const std::vector<T>& v, T fill) {
+        std::vector<std::vector<T>> values(width_);
+        std::vector<const T*> at(width_);
+        std::vector<T> turned(width_ * width_), wanted(width_ * width_);
+        const auto draw_lines = [&](std::size_t length) {
+            for (std::size_t line = 0; line < width_; ++line) {
+                values[line] = draws(length);
+                at[line] = values[line].data();
+            }
+        };
+        draw_lines(width_ + 3);
+        on_.load_turned(at.data(), 3, turned.data());
+        for (std::size_t column = 0; column < width_; ++column)
+            for (std::size_t line = 0; line < width_; ++line) wanted[column * width_ + line] = values[line][column + 3];
+        check(same_bits(turned, wanted), label_ + "load_turned");
+
+        const std::size_t half = width_ / 2;
+        turned.resize(half * width_);
+        wanted.resize(half * width_);
+        for (std::size_t count = 0; count <= half; ++count) {
+            draw_lines(count);
+            on_.turn_halves(at.data(), static_cast<int>(count), fill, turned.data());
+            for (std::size_t column = 0; column < half; ++column)
+                for (std::size_t line = 0; line < width_; ++line)
+                    wanted[column * width_ + line] = column < count ? values[line][column] : fill;
+            check(same_bits(turned, wanted), label_ + "load_halves and transpose");
+        }
+
+        std::vector<typename LaneOperations<T>::Int> set(width_);
+        for (auto& word : set) word = static_cast<typename LaneOperations<T>::Int>(random_());
+        std::vector<T> x = draws(width_, true), out(width_);
+        for (const int bit : {0, 5, static_cast<int>(width_) - 1}) {
+            on_.add_where(set.data(), bit, x.data(), v.data(), out.data());
+            for (std::size_t lane = 0; lane < width_; ++lane)
+                check(out[lane] == ((set[lane] >> bit & 1) != 0 ? x[lane] + v[lane] : x[lane]), label_ + "add_where");
+        }
     }
 
     const LaneOperations<T>& on_;
