@@ -44,9 +44,8 @@ class Worker {
 
     // Solves one problem, or some of one shape together; how many, and 0 when the call is to stop.
     std::int64_t solve(const Costs<T>* given, Result<T>* results, std::int64_t count) {
-        const std::int64_t solved = are_group(given, count) ? solve_group(given, results) : 0;
-        if (!pacer_.proceed(solved * given->rows)) return 0;
-        if (solved > 0) return solved;
+        const std::int64_t size = group_size(given, count);
+        if (size > 0) return solve_group(given, results, size) ? size : 0;
         return solve(*given, *results) ? 1 : 0;
     }
 
@@ -66,20 +65,19 @@ class Worker {
         return {result.col_of_row, result.row_of_col, result.row_dual, result.col_dual};
     }
 
-    // Whether as many problems as a group takes follow, of one shape and its strides, and that is for groups.
-    bool are_group(const Costs<T>* given, std::int64_t count) const {
-        if (kernels_.group == 0 || count < kernels_.group || options_.has_limit || options_.warm) return false;
-        if (!kernels_.groups(std::min(given->rows, given->columns), std::max(given->rows, given->columns)))
-            return false;
-        return std::all_of(given + 1, given + kernels_.group, [&](const Costs<T>& other) {
-            return other.rows == given->rows && other.columns == given->columns &&
-                   other.row_stride == given->row_stride && other.column_stride == given->column_stride;
+    // How many problems follow of one shape and its strides, if that and they are for a group.
+    std::int64_t group_size(const Costs<T>* given, std::int64_t count) const {
+        if (kernels_.group == 0 || count < kernels_.group || options_.has_limit || options_.warm) return 0;
+        if (!kernels_.groups(std::min(given->rows, given->columns), std::max(given->rows, given->columns))) return 0;
+        const Costs<T>* const end = given + std::min(count, kMostGrouped);
+        const Costs<T>* const other = std::find_if(given + 1, end, [&](const Costs<T>& next) {
+            return next.rows != given->rows || next.columns != given->columns || next.row_stride != given->row_stride ||
+                   next.column_stride != given->column_stride;
         });
+        return other - given < kernels_.group ? 0 : other - given;
     }
 
-    // How many it has solved: none where a value is no cost, and one after the other will tell which.
-    std::int64_t solve_group(const Costs<T>* given, Result<T>* results) {
-        const int size = kernels_.group;
+    bool solve_group(const Costs<T>* given, Result<T>* results, std::int64_t size) {
         const T* cost[kMostGrouped];
         Solution<T> solutions[kMostGrouped];
         Outcome outcomes[kMostGrouped];
@@ -87,19 +85,19 @@ class Worker {
         const bool copies = !has_rows(first);
         const std::int64_t cells = first.rows * first.columns;
         T* const copy = copies ? copy_.reserve(size * cells) : nullptr;
-        for (int k = 0; k < size; ++k) {
+        for (std::int64_t k = 0; k < size; ++k) {
             cost[k] = copies ? copy + k * cells : given[k].data;
-            if (copies && !copy_by_rows(kernels_, oriented(given[k]), copy + k * cells, pacer_)) return 0;
+            if (copies && !copy_by_rows(kernels_, oriented(given[k]), copy + k * cells, pacer_)) return false;
             solutions[k] = solution(given[k], results[k]);
         }
         const std::int64_t stride = copies ? first.columns : first.row_stride;
-        const Group<T> group{cost, first.rows, first.columns, stride, options_.maximize, solutions, outcomes};
-        if (!kernels_.solve_group(group, scans)) return 0;
-        for (int k = 0; k < size; ++k) {
+        kernels_.solve_group({cost, size, first.rows, first.columns, stride, options_.maximize, solutions, outcomes},
+                             scans);
+        for (std::int64_t k = 0; k < size; ++k) {
             results[k].outcome = outcomes[k];
             finish(given[k], results[k]);
         }
-        return size;
+        return pacer_.proceed(size * given->rows);
     }
 
     bool solve(const Costs<T>& given, Result<T>& result) {
@@ -142,7 +140,7 @@ class Worker {
         *result.total = total;
     }
 
-    static constexpr int kMostGrouped = 16;
+    static constexpr std::int64_t kMostGrouped = 128;
 
     static void negate(T* values, std::int64_t count) {
         // Not -0: a free column's dual is plain zero.

@@ -115,14 +115,7 @@ class Dense {
         return true;
     }
 
-    // The row's first cost that is NaN, or the infinity that forbids nothing.
-    Outcome refuse(std::int64_t i) const {
-        for (std::int64_t j = 0; j < p_.columns; ++j) {
-            if (at(i, j) != at(i, j)) return {Status::nan, i, j, false};
-            if (at(i, j) == -kInfinity<T>) return {Status::invalid, i, j, false};
-        }
-        return {};
-    }
+    Outcome refuse(std::int64_t i) const { return first_bad<T, kNegate>(row(i), p_.columns, i); }
 
     template <bool kCheck = false>
     TwoMinima<T> bid(std::int64_t i) {

@@ -77,8 +77,8 @@ bool groups(std::int64_t rows, std::int64_t columns) {
 }
 
 template <class T>
-bool solve_group(const assignment::Group<T>& group, Scans& scans) {
-    return group.maximize ? LaneGroup<T, true>(group, scans).solve() : LaneGroup<T, false>(group, scans).solve();
+void solve_group(const assignment::Group<T>& group, Scans& scans) {
+    group.maximize ? LaneGroup<T, true>(group, scans).solve() : LaneGroup<T, false>(group, scans).solve();
 }
 
 }  // namespace

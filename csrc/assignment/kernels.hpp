@@ -43,12 +43,12 @@ struct Outcome {
     bool stopped = false;
 };
 
-// As many problems of one shape as a vector has lanes. Row i is `cost + i * stride`, its columns side by side; rows are
-// no more than columns, and all are matched.
+// Problems of one shape. Row i of problem p is `cost[p] + i * stride`, its columns side by side; rows are no more than
+// columns, and all are matched.
 template <class T>
 struct Group {
     const T* const* cost;
-    std::int64_t rows, columns, stride;
+    std::int64_t count, rows, columns, stride;
     bool maximize;
     const Solution<T>* solutions;
     Outcome* outcomes;
@@ -57,11 +57,11 @@ struct Group {
 template <class T>
 struct Kernels {
     Isa isa;
-    // Problems to a group; 0 where lanes are too few to repay it.
+    // From how many problems on a group pays; 0 where lanes are too few to repay it.
     int group;
-    // Whether a shape is for groups, and solving one: false if it has to be done problem by problem.
+    // Whether a shape is for groups, and solving one.
     bool (*groups)(std::int64_t rows, std::int64_t columns);
-    bool (*solve_group)(const Group<T>& group, Scans& scans);
+    void (*solve_group)(const Group<T>& group, Scans& scans);
     // out (columns, rows) = in (rows, columns), whose rows are `stride` apart.
     void (*transpose)(const T* in, std::int64_t rows, std::int64_t columns, std::int64_t stride, T* out);
     // Elements of workspace that a problem needs.

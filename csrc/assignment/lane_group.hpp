@@ -1,11 +1,12 @@
-// The solver for many problems of one small shape: one in each lane, each at its own step of its own search. What a
-// search waits for in one problem, the others' work fills.
+// The solver for many problems of one small shape: one in each lane, each at its own step of its own search, and a lane
+// that is done takes the next. What a search waits for in one problem, the others' work fills.
 //
 // Every lane reads a row of its own as a vector, and squares of such vectors are turned in registers, so that a vector
 // holds one column of all lanes: no lane gathers. Every step and its order are Tiny's, so that a problem's answer has
 // the same bits whichever of the two solves it.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -24,20 +25,14 @@ class LaneGroup {
 
     LaneGroup(const assignment::Group<T>& group, assignment::Scans& scans) : p_(group), scans_(scans) {}
 
-    // Rows are no more than columns, and columns no more than kMostColumns. False where a cost is NaN or -inf.
-    bool solve() {
-        prepare();
-        if (p_.rows == p_.columns ? !reduce_columns() : !take_tight_columns()) return false;
+    // Rows are no more than columns, and columns no more than kMostColumns.
+    void solve() {
         begin();
         while (alive_ != 0) {
             scans_.paths += std::popcount(alive_);
             reach();
             settle();
         }
-        for (std::int64_t k = 0; k < p_.columns; k += kLanes)
-            for (int c = 0; c < kLanes; ++c) at_[k + c].v = lowered(k, c);
-        write();
-        return true;
     }
 
    private:
@@ -67,17 +62,6 @@ class LaneGroup {
         return (place >= 0) & (place < kLanes) ? number(1) << (place & (kLanes - 1)) : IntVec<T>{};
     }
     static IntVec<T> lane_set(unsigned set) { return (number(set) & (number(1) << first_indices<T>())) != 0; }
-
-    void prepare() {
-        for (std::int64_t j = 0; j < blocks() * kLanes; ++j) {
-            at_[j].v = Vec<T>{};
-            at_[j].d = infinity<T>();
-            at_[j].key = number(kFree + key_of(j));
-            at_[j].before = number(kStart);
-        }
-        for (std::int64_t b = 0; b < kBlocks; ++b) settled_[b] = lowered_[b] = matched_[b] = IntVec<T>{};
-        for (int lane = 0; lane < kLanes; ++lane) p_.outcomes[lane] = {};
-    }
 
     // body(place, costs) for kCount columns of all lanes' rows from k on; past the last costs are infinite.
     template <int kCount, class Body>
@@ -112,70 +96,109 @@ class LaneGroup {
                                         [&](int c, Vec<T> x) __attribute__((always_inline)) { body(k, c, x); });
     }
 
-    // Every column's price is its least cost, and it goes to the row that has it, if that is free.
-    [[gnu::noinline]] bool reduce_columns() {
-        IntVec<T> bad{}, least_row[kMostColumns];
+    // The next problems, as many as there are lanes, as far as rows are looked at once.
+    [[gnu::noinline]] void prepare() {
+        prepared_ = next_;
+        for (int lane = 0; lane < kLanes; ++lane) prepared_cost_[lane] = p_.cost[std::min(next_ + lane, p_.count - 1)];
         for (std::int64_t j = 0; j < blocks() * kLanes; ++j) {
-            at_[j].v = infinity<T>();
-            least_row[j] = IntVec<T>{};
+            prepared_at_[j].v = Vec<T>{};
+            prepared_at_[j].key = number(kFree + key_of(j));
         }
+        IntVec<T> matched[kBlocks]{};
+        const IntVec<T> bad = p_.rows == p_.columns ? reduce_columns(matched) : take_tight_columns(matched);
+        for (int lane = 0; lane < kLanes; ++lane) {
+            std::uint64_t set = 0;
+            for (std::int64_t b = 0; b < blocks(); ++b)
+                set |= static_cast<std::uint64_t>(matched[b][lane] & ((1 << kLanes) - 1)) << b * kLanes;
+            const std::uint64_t all = p_.rows == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << p_.rows) - 1;
+            prepared_unmatched_[lane] = all & ~set;
+        }
+        for (unsigned left = bits(bad); left != 0; left &= left - 1) [[unlikely]]
+            refuse(next_ + std::countr_zero(left));
+    }
+
+    void refuse(std::int64_t problem) {
+        if (problem >= p_.count) return;
+        for (std::int64_t i = 0; i < p_.rows && p_.outcomes[problem].status == Status::ok; ++i)
+            p_.outcomes[problem] = first_bad<T, kNegate>(p_.cost[problem] + i * p_.stride, p_.columns, i);
+    }
+
+    // body(block's first column, place, costs) for row i of the problems to prepare; the lanes where one is none.
+    template <class Body>
+    [[gnu::always_inline]] IntVec<T> prepare_row(std::int64_t i, Body&& body) const {
         const T* rows[kLanes];
-        for (std::int64_t i = 0; i < p_.rows; ++i) {
-            for (int lane = 0; lane < kLanes; ++lane) rows[lane] = p_.cost[lane] + i * p_.stride;
-            for_each_block(rows, [&](std::int64_t k, int c, Vec<T> x) __attribute__((always_inline)) {
-                bad |= ~(x > -infinity<T>());
-                least_row[k + c] = x < at_[k + c].v ? number(i) : least_row[k + c];
-                at_[k + c].v = minimum(at_[k + c].v, x);
-            });
-        }
+        IntVec<T> bad{};
+        for (int lane = 0; lane < kLanes; ++lane) rows[lane] = prepared_cost_[lane] + i * p_.stride;
+        for_each_block(rows, [&](std::int64_t k, int c, Vec<T> x) __attribute__((always_inline)) {
+            bad |= ~(x > -infinity<T>());
+            body(k, c, x);
+        });
+        return bad;
+    }
+
+    // Every column's price is its least cost, and it goes to the row that has it, if that is free.
+    IntVec<T> reduce_columns(IntVec<T> (&matched)[kBlocks]) {
+        IntVec<T> bad{};
         for (std::int64_t j = 0; j < blocks() * kLanes; ++j) {
-            const IntVec<T> priced = at_[j].v < infinity<T>(), i = least_row[j];
-            at_[j].v = select(priced, at_[j].v, Vec<T>{});
+            prepared_at_[j].v = infinity<T>();
+            prepared_at_[j].before = IntVec<T>{};
+        }
+        for (std::int64_t i = 0; i < p_.rows; ++i)
+            bad |= prepare_row(i, [&](std::int64_t k, int c, Vec<T> x) __attribute__((always_inline)) {
+                Column& column = prepared_at_[k + c];
+                column.before = x < column.v ? number(i) : column.before;
+                column.v = minimum(column.v, x);
+            });
+        for (std::int64_t j = 0; j < blocks() * kLanes; ++j) {
+            Column& column = prepared_at_[j];
+            const IntVec<T> priced = column.v < infinity<T>(), i = column.before;
+            column.v = select(priced, column.v, Vec<T>{});
             IntVec<T> gets = priced;
             for (std::int64_t b = 0; b < blocks(); ++b) {
                 const IntVec<T> bit = bits_in(b, i);
-                gets &= (matched_[b] & bit) == 0;
-                matched_[b] |= priced ? bit : IntVec<T>{};
+                gets &= (matched[b] & bit) == 0;
+                matched[b] |= priced ? bit : IntVec<T>{};
             }
-            at_[j].key = gets ? at_[j].key - kFree + i : at_[j].key;
+            column.key = gets ? column.key - kFree + i : column.key;
         }
-        return !any(bad);
+        return bad;
     }
 
     // Every row takes the column of its least cost, if that is free.
-    [[gnu::noinline]] bool take_tight_columns() {
+    IntVec<T> take_tight_columns(IntVec<T> (&matched)[kBlocks]) {
         IntVec<T> bad{};
-        const T* rows[kLanes];
         for (std::int64_t i = 0; i < p_.rows; ++i) {
-            for (int lane = 0; lane < kLanes; ++lane) rows[lane] = p_.cost[lane] + i * p_.stride;
             Vec<T> least = infinity<T>();
-            for_each_block(rows, [&](std::int64_t k, int c, Vec<T> x) __attribute__((always_inline)) {
-                bad |= ~(x > -infinity<T>());
+            bad |= prepare_row(i, [&](std::int64_t k, int c, Vec<T> x) __attribute__((always_inline)) {
                 least = minimum(least, x);
-                at_[k + c].open = x;
+                prepared_at_[k + c].open = x;
             });
-            const IntVec<T> key = first_at(least);
+            const IntVec<T> key = first_at(prepared_at_, least);
             const IntVec<T> gets = (key >= kFree) & (least < infinity<T>());
-            matched_[i / kLanes] |= gets ? number(1) << static_cast<Index<T>>(i % kLanes) : IntVec<T>{};
-            keep(gets ? column_of(key) : number(kNowhere), column_);
-            keep(key - kFree + static_cast<Index<T>>(i), row_of_);
-            take();
+            matched[i / kLanes] |= gets ? number(1) << static_cast<Index<T>>(i % kLanes) : IntVec<T>{};
+            put(gets ? column_of(key) : number(kNowhere), key - kFree + static_cast<Index<T>>(i));
         }
-        return !any(bad);
+        return bad;
     }
-    // Apart, so that vectors go to scalars through memory: the compiler else takes them to pieces, lane by lane.
-    [[gnu::noinline]] void take() {
-        for (int lane = 0; lane < kLanes; ++lane) at_[column_[lane]].key[lane] = row_of_[lane];
+    void put(IntVec<T> columns, IntVec<T> keys) {
+        Index<T> column[kLanes], key[kLanes];
+        keep(columns, column);
+        keep(keys, key);
+        for (int lane = 0; lane < kLanes; ++lane) prepared_at_[column[lane]].key[lane] = key[lane];
     }
 
-    static void keep(IntVec<T> values, Index<T> (&out)[kLanes]) { std::memcpy(out, &values, sizeof values); }
+    // Through memory: the compiler else takes vectors to pieces, lane by lane.
+    static void keep(IntVec<T> values, Index<T> (&out)[kLanes]) {
+        std::memcpy(out, &values, sizeof values);
+        asm volatile("" : : "r"(out) : "memory");
+    }
 
     // Of the open columns that are `distance` away the one to go to.
-    [[gnu::always_inline]] IntVec<T> first_at(Vec<T> distance) const {
+    [[gnu::always_inline]] IntVec<T> first_at(const Column* at, Vec<T> distance) const {
         IntVec<T> first{};
         std::int64_t k = 0;
         const auto look = [&](std::int64_t j) __attribute__((always_inline)) {
-            const IntVec<T> key = (at_[j].open == distance) & at_[j].key;
+            const IntVec<T> key = (at[j].open == distance) & at[j].key;
             first = key > first ? key : first;
         };
         for (; k + kLanes / 2 < p_.columns; k += kLanes) {
@@ -189,29 +212,47 @@ class LaneGroup {
         return first;
     }
 
-    // Every lane's first search.
     void begin() {
-        alive_ = (1u << kLanes) - 1;
-        for (int lane = 0; lane < kLanes; ++lane) {
-            unmatched_[lane] = 0;
-            for (std::int64_t b = 0; b < blocks(); ++b)
-                unmatched_[lane] |= static_cast<std::uint64_t>(~matched_[b][lane] & ((1 << kLanes) - 1)) << b * kLanes;
-            if (p_.rows < 64) unmatched_[lane] &= (std::uint64_t{1} << p_.rows) - 1;
-            start(lane);
-        }
+        for (std::int64_t j = 0; j < blocks() * kLanes; ++j)
+            at_[j] = {Vec<T>{}, infinity<T>(), infinity<T>(), number(kStart), number(kFree + key_of(j))};
+        for (std::int64_t b = 0; b < kBlocks; ++b) settled_[b] = lowered_[b] = IntVec<T>{};
         restart_ = infinity<T>();
         from_ = number(kStart);
         offset_ = end_ = Vec<T>{};
         reached_ = -infinity<T>();
+        alive_ = (1u << kLanes) - 1;
+        for (int lane = 0; lane < kLanes; ++lane) take(lane);
     }
 
-    // A lane's search starts at its first row without a pair; without one the lane is done.
+    // The next problem that needs a search is the lane's; without one the lane is done.
+    [[gnu::noinline]] void take(int lane) {
+        for (; next_ < p_.count; ++next_) {
+            if (next_ - prepared_ == kLanes) prepare();
+            const std::int64_t from = next_ - prepared_;
+            if (p_.outcomes[next_].status != Status::ok) [[unlikely]]
+                continue;
+            if (prepared_unmatched_[from] == 0) {
+                write(next_, prepared_at_, from);
+                continue;
+            }
+            for (std::int64_t j = 0; j < p_.columns; ++j) {
+                at_[j].v[lane] = prepared_at_[j].v[from];
+                at_[j].key[lane] = prepared_at_[j].key[from];
+            }
+            unmatched_[lane] = prepared_unmatched_[from];
+            problem_[lane] = next_++;
+            return start(lane);
+        }
+        alive_ &= ~(1u << lane);
+        problem_[lane] = 0;
+        row_[lane] = p_.cost[0];
+    }
+
+    // A lane's search starts at its first row without a pair; of none, at any.
     void start(int lane) {
-        const std::uint64_t left = unmatched_[lane];
-        const int first = left != 0 ? std::countr_zero(left) : 0;
+        const int first = std::countr_zero(unmatched_[lane]) & 63;
         at_[kStart].key[lane] = static_cast<Index<T>>(first);
-        row_[lane] = p_.cost[lane] + first * p_.stride;
-        alive_ &= ~(static_cast<unsigned>(left == 0) << lane);
+        row_[lane] = p_.cost[problem_[lane]] + first * p_.stride;
     }
 
     // The price of a column that a search had settled when it ended has fallen.
@@ -234,7 +275,7 @@ class LaneGroup {
             at_[k + c].open = open;
         });
         nearest_ = nearest;
-        found_ = first_at(nearest);
+        found_ = first_at(at_, nearest);
     }
 
     // The column reached is either free, and the search ends, or the search goes on from its row.
@@ -242,13 +283,13 @@ class LaneGroup {
         const IntVec<T> reaches = nearest_ < infinity<T>();
         const IntVec<T> key = reaches ? found_ : number(key_of(0));
         const IntVec<T> ends = key >= kFree, column = column_of(key);
-        const unsigned ended = alive_ & bits(ends);
-        if (const unsigned failed = alive_ & ~bits(reaches); failed != 0) [[unlikely]]
-            fail(failed);
+        const unsigned failed = alive_ & ~bits(reaches), ended = alive_ & bits(ends);
         keep(column, column_);
         keep(key & kRow, row_of_);
         go_on(ended);
-        const IntVec<T> fresh = lane_set(ended);
+        if (failed != 0) [[unlikely]]
+            fail(failed);
+        const IntVec<T> fresh = lane_set(ended | failed);
         restart_ = select(fresh, infinity<T>(), -infinity<T>());
         offset_ = select(fresh, Vec<T>{}, load(dual_) - nearest_);
         reached_ = select(fresh, -infinity<T>(), nearest_);
@@ -261,10 +302,11 @@ class LaneGroup {
     }
 
     void fail(unsigned lanes) {
-        alive_ &= ~lanes;
         for (; lanes != 0; lanes &= lanes - 1) {
             const int lane = std::countr_zero(lanes);
-            p_.outcomes[lane] = {Status::infeasible, at_[kStart].key[lane], 0, false};
+            p_.outcomes[problem_[lane]] = {Status::infeasible, at_[kStart].key[lane], 0, false};
+            for (std::int64_t b = 0; b < blocks(); ++b) settled_[b][lane] = 0;
+            take(lane);
         }
     }
 
@@ -274,24 +316,42 @@ class LaneGroup {
         const T* const* const cost = p_.cost;
         for (int lane = 0; lane < kLanes; ++lane) {
             const std::int64_t j = column_[lane];
-            const T* const row = cost[lane] + row_of_[lane] * stride;
+            const T* const row = cost[problem_[lane]] + row_of_[lane] * stride;
             row_[lane] = row;
             dual_[lane] = (kNegate ? -row[j] : row[j]) - at_[j].v[lane];
         }
         // Every pair along the path to the column reached changes places with the next; the first of them apart, since
         // no branch foresees how long a path is.
         unsigned longer = 0;
-        for (; ended != 0; ended &= ended - 1) {
-            const int lane = std::countr_zero(ended);
+        for (unsigned left = ended; left != 0; left &= left - 1) {
+            const int lane = std::countr_zero(left);
             longer |= static_cast<unsigned>(move_back(lane) != kStart) << lane;
-            unmatched_[lane] &= unmatched_[lane] - 1;
-            if ((longer >> lane & 1) == 0) start(lane);
         }
         for (; longer != 0; longer &= longer - 1) {
             const int lane = std::countr_zero(longer);
             while (move_back(lane) != kStart) continue;
+        }
+        unsigned finished = 0;
+        for (unsigned left = ended; left != 0; left &= left - 1) {
+            const int lane = std::countr_zero(left);
+            unmatched_[lane] &= unmatched_[lane] - 1;
+            finished |= static_cast<unsigned>(unmatched_[lane] == 0) << lane;
             start(lane);
         }
+        for (; finished != 0; finished &= finished - 1) finish(std::countr_zero(finished));
+    }
+
+    // The lane's problem is solved, but for the prices that its last search has lowered.
+    [[gnu::noinline]] void finish(int lane) {
+        for (std::int64_t b = 0; b < blocks(); ++b) {
+            for (unsigned left = static_cast<unsigned>(settled_[b][lane]); left != 0; left &= left - 1) {
+                Column& column = at_[b * kLanes + std::countr_zero(left)];
+                column.v[lane] += column.d[lane] - nearest_[lane];
+            }
+            settled_[b][lane] = 0;
+        }
+        write(problem_[lane], at_, lane);
+        take(lane);
     }
 
     // The lane's column takes the row that it was reached from, and the column which that one had is next.
@@ -303,52 +363,33 @@ class LaneGroup {
         return before;
     }
 
-    [[gnu::noinline]] void write() const {
-        T v[kLanes][kMostColumns];
-        Index<T> rows[kLanes][kMostColumns];
-        for (std::int64_t k = 0; k < blocks() * kLanes; k += kLanes) {
-            Vec<T> prices[kLanes], taken_by[kLanes];
-            for (int c = 0; c < kLanes; ++c) {
-                // No -0, whose sign would tell in which order minima were taken.
-                prices[c] = at_[k + c].v + Vec<T>{};
-                const IntVec<T> row = at_[k + c].key >= kFree ? number(-1) : at_[k + c].key & kRow;
-                taken_by[c] = reinterpret_cast<Vec<T>>(row);
-            }
-            transpose<T>(prices);
-            transpose<T>(taken_by);
-            for (int lane = 0; lane < kLanes; ++lane) {
-                store(v[lane] + k, prices[lane]);
-                std::memcpy(rows[lane] + k, &taken_by[lane], sizeof taken_by[lane]);
-            }
+    [[gnu::noinline]] void write(std::int64_t problem, const Column* at, std::int64_t lane) const {
+        const assignment::Solution<T>& out = p_.solutions[problem];
+        T v[kMostColumns];
+        std::int64_t rows[kMostColumns], column_of[kMostColumns + 1];
+        for (std::int64_t j = 0; j < p_.columns; ++j) {
+            // No -0, whose sign would tell in which order minima were taken.
+            v[j] = at[j].v[lane] + T(0);
+            const Index<T> key = at[j].key[lane];
+            rows[j] = key >= kFree ? -1 : key & kRow;
         }
-        for (int lane = 0; lane < kLanes; ++lane)
-            if (p_.outcomes[lane].status == Status::ok) write(lane, v[lane], rows[lane]);
-    }
-    void write(int lane, const T* v, const Index<T>* rows) const {
-        const assignment::Solution<T>& out = p_.solutions[lane];
-        const T* const cost = p_.cost[lane];
         std::memcpy(out.col_dual, v, static_cast<std::size_t>(p_.columns) * sizeof(T));
-        std::int64_t* __restrict const row_of_col = out.row_of_col;
-        for (std::int64_t j = 0; j < p_.columns; ++j) row_of_col[j] = rows[j];
+        std::memcpy(out.row_of_col, rows, static_cast<std::size_t>(p_.columns) * sizeof *rows);
         // Columns that are free all write to the place before the first.
-        std::int32_t column_of[kMostColumns + 1];
-        for (std::int64_t j = 0; j < p_.columns; ++j) column_of[rows[j] + 1] = static_cast<std::int32_t>(j);
-        std::int64_t* __restrict const col_of_row = out.col_of_row;
-        T* __restrict const row_dual = out.row_dual;
-        for (std::int64_t i = 0; i < p_.rows; ++i) {
+        for (std::int64_t j = 0; j < p_.columns; ++j) column_of[rows[j] + 1] = j;
+        std::memcpy(out.col_of_row, column_of + 1, static_cast<std::size_t>(p_.rows) * sizeof *column_of);
+        const T* row = p_.cost[problem];
+        for (std::int64_t i = 0; i < p_.rows; ++i, row += p_.stride) {
             const std::int64_t j = column_of[i + 1];
-            const T c = cost[i * p_.stride + j];
-            col_of_row[i] = j;
-            row_dual[i] = (kNegate ? -c : c) - v[j];
+            out.row_dual[i] = (kNegate ? -row[j] : row[j]) - v[j];
         }
     }
 
     const assignment::Group<T>& p_;
     assignment::Scans& scans_;
     Column at_[kMostColumns + 2];
-    // Columns that the lanes' searches have settled, and those whose price has yet to fall since a search has ended;
-    // rows that have a pair to start with.
-    IntVec<T> settled_[kBlocks], lowered_[kBlocks], matched_[kBlocks];
+    // Columns that the lanes' searches have settled, and those whose price has yet to fall since a search has ended.
+    IntVec<T> settled_[kBlocks], lowered_[kBlocks];
     // Infinity where a search starts, else -infinity; the column that the search comes over; what its row takes off its
     // costs, how far it is, and how far the last was; the nearest column's distance, and its key.
     Vec<T> restart_, offset_, reached_, end_, nearest_;
@@ -356,10 +397,17 @@ class LaneGroup {
     // The column that each lane has reached, its row, and that one's dual.
     Index<T> column_[kLanes], row_of_[kLanes];
     T dual_[kLanes];
-    // The lanes' rows, and those without a pair as bits.
+    // The lanes' problems, the rows they are at, and those without a pair as bits.
+    std::int64_t problem_[kLanes];
     const T* row_[kLanes];
     std::uint64_t unmatched_[kLanes];
     unsigned alive_ = 0;
+    // The next problem, and what is prepared: from which problem on, of each column its price and key, and the rows
+    // without a pair.
+    std::int64_t next_ = 0, prepared_ = -kLanes;
+    const T* prepared_cost_[kLanes];
+    Column prepared_at_[kMostColumns + 1];
+    std::uint64_t prepared_unmatched_[kLanes];
 };
 
 }  // namespace coalign::COALIGN_SET

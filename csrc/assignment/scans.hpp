@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "assignment/kernels.hpp"
 #include "core/lanes.hpp"
 
 namespace coalign::COALIGN_SET {
@@ -75,6 +76,17 @@ template <class T>
         if (other < column) column = other;
     }
     return column;
+}
+
+// The first cost of row i that is NaN, or the infinity that forbids nothing, if there is one.
+template <class T, bool kNegate>
+inline assignment::Outcome first_bad(const T* row, std::int64_t columns, std::int64_t i) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+        const T c = kNegate ? -row[j] : row[j];
+        if (c != c) return {Status::nan, i, j, false};
+        if (c == -kInfinity<T>) return {Status::invalid, i, j, false};
+    }
+    return {};
 }
 
 template <class T>

@@ -63,13 +63,7 @@ class Tiny {
         free_ &= ~(std::uint64_t{1} << j);
     }
 
-    assignment::Outcome refuse(std::int64_t i) const {
-        for (std::int64_t j = 0; j < p_.columns; ++j) {
-            if (at(i, j) != at(i, j)) return {Status::nan, i, j, false};
-            if (at(i, j) == -kInfinity<T>) return {Status::invalid, i, j, false};
-        }
-        return {};
-    }
+    assignment::Outcome refuse(std::int64_t i) const { return first_bad<T, kNegate>(row(i), p_.columns, i); }
 
     // Every row takes the column of its least cost, if that is free.
     assignment::Outcome take_tight_columns() {

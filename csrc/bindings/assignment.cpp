@@ -75,17 +75,20 @@ std::vector<Costs<T>> parse_batch(const py::object& cost, const std::optional<In
 template <class T>
 class Output {
    public:
-    Output(std::int64_t rows, std::int64_t columns, std::size_t problems, const py::object& start)
+    // What the problems do not cover says that there is no pair.
+    Output(std::int64_t rows, std::int64_t columns, std::size_t problems, bool is_covered, const py::object& start)
         : col_of_row_(rows),
           row_of_col_(columns),
           row_dual_(rows),
           col_dual_(columns),
           total_(static_cast<py::ssize_t>(problems)),
           status_(static_cast<py::ssize_t>(problems)) {
-        std::fill_n(col_of_row_.mutable_data(), rows, -1);
-        std::fill_n(row_of_col_.mutable_data(), columns, -1);
-        std::fill_n(row_dual_.mutable_data(), rows, T(0));
-        std::fill_n(col_dual_.mutable_data(), columns, T(0));
+        if (!is_covered) {
+            std::fill_n(col_of_row_.mutable_data(), rows, -1);
+            std::fill_n(row_of_col_.mutable_data(), columns, -1);
+            std::fill_n(row_dual_.mutable_data(), rows, T(0));
+            std::fill_n(col_dual_.mutable_data(), columns, T(0));
+        }
         results.reserve(problems);
         if (start.is_none()) return;
         const auto prices = start.cast<py::array_t<T, py::array::c_style>>();
@@ -132,19 +135,20 @@ py::tuple solve(const py::object& cost, const std::optional<Indices>& rows, cons
                 const Options& options, const py::object& start, const std::string& isa, double work_per_thread) {
     const std::vector<Costs<T>> problems = parse_batch<T>(cost, rows, columns);
     std::int64_t row_room = -1, column_room = -1, row_total = 0, column_total = 0;
+    for (const Costs<T>& problem : problems) {
+        row_total += problem.rows;
+        column_total += problem.columns;
+    }
+    bool is_covered = true;
     if (py::isinstance<py::array>(cost)) {
         const auto array = cost.cast<py::array>();
         row_room = array.shape(1);
         column_room = array.shape(2);
+        is_covered = row_total == array.shape(0) * row_room && column_total == array.shape(0) * column_room;
         row_total = array.shape(0) * row_room;
         column_total = array.shape(0) * column_room;
-    } else {
-        for (const Costs<T>& problem : problems) {
-            row_total += problem.rows;
-            column_total += problem.columns;
-        }
     }
-    Output<T> output(row_total, column_total, problems.size(), start);
+    Output<T> output(row_total, column_total, problems.size(), is_covered, start);
     for (const Costs<T>& problem : problems)
         output.add(row_room >= 0 ? row_room : problem.rows, column_room >= 0 ? column_room : problem.columns);
     Scans scans;
@@ -203,7 +207,7 @@ py::tuple solve_sparse(const py::list& cost, const Options& options, const py::o
         rows += problems.back().rows;
         columns += problems.back().columns;
     }
-    Output<T> output(rows, columns, problems.size(), start);
+    Output<T> output(rows, columns, problems.size(), false, start);
     for (const SparseCosts<T>& problem : problems) output.add(problem.rows, problem.columns);
     Scans scans;
     const Run run = watch(py::none(), [&](Pulse& pulse) {

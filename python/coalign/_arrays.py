@@ -271,7 +271,7 @@ def _from_other(obj: Any, name: str) -> Array:
 def _real(array: Array, name: str) -> Array:
     """Bring a NumPy array to aligned, native float32 or float64."""
     dtype = array.dtype
-    if dtype.name in _TO_FLOAT32:
+    if dtype.itemsize == 2 and dtype.name in _TO_FLOAT32:
         return array.astype(np.float32)
     if dtype.kind in "iub":
         return array.astype(np.float64)

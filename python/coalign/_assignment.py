@@ -122,6 +122,8 @@ def _require_costs(batch: MatrixBatch, options: Options, status: npt.NDArray[np.
 
 def _require_feasible(batch: MatrixBatch | SparseBatch, outcome: Outcome) -> Outcome:
     """Return an outcome; raise for the first problem that has no solution."""
+    if not outcome.status.any():
+        return outcome
     infeasible = np.flatnonzero(outcome.status == Status.INFEASIBLE)
     if infeasible.size:
         which = f"problem {infeasible[0]}: " if batch.is_batch else ""
