@@ -22,7 +22,7 @@ struct Options {
     bool has_limit = false;
     double limit = 0;
     int threads = 1;
-    bool warm = false;  // the column duals come with prices to start from
+    bool warm = false;  // the results come with an earlier solution: the columns' duals, and the rows' columns
 };
 
 // Where the results of one problem go; `total` is the sum of the pairs' costs.

@@ -6,8 +6,11 @@
 // only ever lowered for a column that is matched, and a matched column stays so.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "assignment/candidates.hpp"
 #include "assignment/kernels.hpp"
@@ -42,14 +45,9 @@ class Dense {
     }
 
     Outcome solve(bool warm) {
-        for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j)
-            v_[j] = warm && j < p_.columns ? out_.col_dual[j] : T(0);
-        clear();
         const bool square = p_.rows == p_.columns && !p_.has_limit;
-        if (warm && !square) std::memset(v_, 0, static_cast<std::size_t>(p_.columns) * sizeof(T));
-        if (warm && square && !bound_prices()) return stopped();
         // The first of these sees every cost, and stops at one that is none.
-        const Outcome first = square && !warm ? reduce_columns() : take_tight_columns<true>();
+        const Outcome first = !square ? start_at_zero() : warm ? start_from_before() : reduce_columns();
         if (first.status != Status::ok || first.stopped) return first;
         if (!reduce_rows()) return stopped();
         // Where a few passes leave many rows, the paths would be long: mutual preferences need prices first.
@@ -137,9 +135,38 @@ class Dense {
         return found;
     }
 
+    Outcome start_at_zero() {
+        for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) v_[j] = 0;
+        clear();
+        return take_tight_columns<true>();
+    }
+
+    // From the prices and pairs of an earlier solution. A pair stays where it is still of least reduced cost, but for
+    // what prices were rounded by: were that looked at, rows would outbid each other over an ulp.
+    Outcome start_from_before() {
+        constexpr T rounding = 8 * std::numeric_limits<T>::epsilon();
+        for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) v_[j] = j < p_.columns ? out_.col_dual[j] : T(0);
+        if (!bound_prices()) return stopped();
+        for (std::int64_t j = 0; j < p_.columns; ++j) out_.row_of_col[j] = kFree;
+        for (std::int64_t i = 0; i < p_.rows; ++i) {
+            const std::int64_t j = out_.col_of_row[i];
+            out_.col_of_row[i] = kFree;
+            const TwoMinima<T> found = bid<true>(i);
+            if (found.bad) [[unlikely]]
+                return refuse(i);
+            if (j >= 0 && j < p_.columns && out_.row_of_col[j] == kFree) {
+                const T c = at(i, j), size = std::max(std::abs(c), std::abs(v_[j]));
+                if (c < kInfinity<T> && c - v_[j] - found.least <= rounding * size) match(i, j);
+            }
+            if (!pacer_.proceed(vectors())) return stopped();
+        }
+        return take_tight_columns<false>();
+    }
+
     // Jonker and Volgenant's column reduction and reduction transfer, row by row: striding down columns would miss the
     // cache at every step.
     Outcome reduce_columns() {
+        clear();
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
             store(v_ + k, infinity<T>());
             std::memset(least_row_ + k, 0, kVectorBytes);

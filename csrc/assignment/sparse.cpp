@@ -514,6 +514,8 @@ class Worker {
     Worker(const Options& options, Pulse& pulse) : options_(options), pacer_(pulse), solver_(pacer_, scans) {}
 
     bool solve(const SparseCosts<T>& given, Result<T>& result) {
+        std::fill_n(result.col_of_row, given.rows, -1);
+        std::fill_n(result.row_of_col, given.columns, -1);
         if (options_.has_limit && std::isinf(options_.limit)) return solve_largest(given, result);
         // The solver matches every row, so without a limit they must be the shorter side.
         const bool flips = !options_.has_limit && given.rows > given.columns;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "assignment/ranking.hpp"
@@ -75,37 +76,34 @@ std::vector<Costs<T>> parse_batch(const py::object& cost, const std::optional<In
 template <class T>
 class Output {
    public:
-    // What the problems do not cover says that there is no pair.
-    Output(std::int64_t rows, std::int64_t columns, std::size_t problems, bool is_covered, const py::object& start)
+    Output(std::int64_t rows, std::int64_t columns, std::size_t problems, const py::object& start)
         : col_of_row_(rows),
           row_of_col_(columns),
           row_dual_(rows),
           col_dual_(columns),
           total_(static_cast<py::ssize_t>(problems)),
           status_(static_cast<py::ssize_t>(problems)) {
-        if (!is_covered) {
-            std::fill_n(col_of_row_.mutable_data(), rows, -1);
-            std::fill_n(row_of_col_.mutable_data(), columns, -1);
-            std::fill_n(row_dual_.mutable_data(), rows, T(0));
-            std::fill_n(col_dual_.mutable_data(), columns, T(0));
-        }
         results.reserve(problems);
         if (start.is_none()) return;
-        const auto prices = start.cast<py::array_t<T, py::array::c_style>>();
+        const auto [prices, pairs] = start.cast<std::pair<py::array_t<T, py::array::c_style>, Indices>>();
         require(prices.ndim() == 1 && prices.shape(0) == columns, "start: a price per column");
+        require(pairs.ndim() == 1 && pairs.shape(0) == rows, "start: a column per row");
         std::copy_n(prices.data(), columns, col_dual_.mutable_data());
+        std::copy_n(pairs.data(), rows, col_of_row_.mutable_data());
     }
 
-    // Room for the next problem.
-    void add(std::int64_t rows, std::int64_t columns) {
-        results.push_back({col_of_row_.mutable_data() + row_at_,
-                           row_of_col_.mutable_data() + column_at_,
-                           row_dual_.mutable_data() + row_at_,
-                           col_dual_.mutable_data() + column_at_,
-                           total_.mutable_data() + results.size(),
-                           {}});
-        row_at_ += rows;
-        column_at_ += columns;
+    // The next problem, in room for more rows and columns than it has: those have no pairs.
+    void add(std::int64_t rows, std::int64_t columns, std::int64_t row_room, std::int64_t column_room) {
+        const Result<T> result{col_of_row_.mutable_data() + row_at_,   row_of_col_.mutable_data() + column_at_,
+                               row_dual_.mutable_data() + row_at_,     col_dual_.mutable_data() + column_at_,
+                               total_.mutable_data() + results.size(), {}};
+        std::fill_n(result.col_of_row + rows, row_room - rows, -1);
+        std::fill_n(result.row_of_col + columns, column_room - columns, -1);
+        std::fill_n(result.row_dual + rows, row_room - rows, T(0));
+        std::fill_n(result.col_dual + columns, column_room - columns, T(0));
+        results.push_back(result);
+        row_at_ += row_room;
+        column_at_ += column_room;
     }
 
     py::tuple tuple(std::string_view isa, const Run& run, const Scans& scans) {
@@ -135,22 +133,22 @@ py::tuple solve(const py::object& cost, const std::optional<Indices>& rows, cons
                 const Options& options, const py::object& start, const std::string& isa, double work_per_thread) {
     const std::vector<Costs<T>> problems = parse_batch<T>(cost, rows, columns);
     std::int64_t row_room = -1, column_room = -1, row_total = 0, column_total = 0;
-    for (const Costs<T>& problem : problems) {
-        row_total += problem.rows;
-        column_total += problem.columns;
-    }
-    bool is_covered = true;
     if (py::isinstance<py::array>(cost)) {
         const auto array = cost.cast<py::array>();
         row_room = array.shape(1);
         column_room = array.shape(2);
-        is_covered = row_total == array.shape(0) * row_room && column_total == array.shape(0) * column_room;
         row_total = array.shape(0) * row_room;
         column_total = array.shape(0) * column_room;
+    } else {
+        for (const Costs<T>& problem : problems) {
+            row_total += problem.rows;
+            column_total += problem.columns;
+        }
     }
-    Output<T> output(row_total, column_total, problems.size(), is_covered, start);
+    Output<T> output(row_total, column_total, problems.size(), start);
     for (const Costs<T>& problem : problems)
-        output.add(row_room >= 0 ? row_room : problem.rows, column_room >= 0 ? column_room : problem.columns);
+        output.add(problem.rows, problem.columns, row_room >= 0 ? row_room : problem.rows,
+                   column_room >= 0 ? column_room : problem.columns);
     Scans scans;
     const Kernels<T>& kernels = kernels_for<T>(choose_isa(isa));
     const Run run = watch(py::none(), [&](Pulse& pulse) {
@@ -207,8 +205,9 @@ py::tuple solve_sparse(const py::list& cost, const Options& options, const py::o
         rows += problems.back().rows;
         columns += problems.back().columns;
     }
-    Output<T> output(rows, columns, problems.size(), false, start);
-    for (const SparseCosts<T>& problem : problems) output.add(problem.rows, problem.columns);
+    Output<T> output(rows, columns, problems.size(), start);
+    for (const SparseCosts<T>& problem : problems)
+        output.add(problem.rows, problem.columns, problem.rows, problem.columns);
     Scans scans;
     const Run run = watch(py::none(), [&](Pulse& pulse) {
         return assign_sparse<T>(problems, options, work_per_thread, pulse, output.results, scans);

@@ -17,6 +17,9 @@ from ._errors import DeviceError, InfeasibleError, Status
 from ._sparse import SparseBatch
 from ._validate import MatrixBatch
 
+# What a warm start begins with: the prices of the columns, and the columns of the rows.
+Start = tuple[Array, npt.NDArray[np.int64]]
+
 NO_WARM_START = "warm_start: expected None on a GPU"
 
 
@@ -52,7 +55,7 @@ class Outcome:
 
 
 def solve(
-    batch: MatrixBatch | SparseBatch, options: Options, start: Array | None
+    batch: MatrixBatch | SparseBatch, options: Options, start: Start | None
 ) -> Outcome | DeviceAssignments:
     """Compute every problem; on the host, raise for the first that is wrong or has no solution."""
     makes_most = options.max_cost is not None and math.isinf(options.max_cost)
@@ -75,7 +78,7 @@ def solve(
 
 
 def _choose_gpu(
-    batch: MatrixBatch | SparseBatch, options: Options, makes_most: bool, start: Array | None
+    batch: MatrixBatch | SparseBatch, options: Options, makes_most: bool, start: Start | None
 ) -> Gpu | None:
     """Return the GPU that a call runs on, or None; what no GPU does, "auto" leaves to the CPU."""
     where = batch.kind.gpu
@@ -140,9 +143,9 @@ def _run(
     dtype: np.dtype[Any],
     options: Options,
     limit: float | None = None,
-    start: Array | None = None,
+    start: Start | None = None,
 ) -> Outcome:
-    prices = None if start is None else np.ascontiguousarray(start, dtype).reshape(-1)
+    begin = None if start is None else (np.ascontiguousarray(start[0], dtype), start[1])
     work = _execution.forced_or("work_per_thread", _core.assignment_work_per_thread)
     if isinstance(batch, SparseBatch):
         *results, bad, used, _ = _core.assign_sparse(
@@ -150,7 +153,7 @@ def _run(
             cost=batch.native(dtype),
             maximize=options.maximize,
             limit=limit,
-            start=prices,
+            start=begin,
             threads=options.threads,
             work_per_thread=work,
         )
@@ -162,7 +165,7 @@ def _run(
             col_lengths=batch.columns if batch.is_padded else None,
             maximize=options.maximize,
             limit=limit,
-            start=prices,
+            start=begin,
             threads=options.threads,
             isa=_execution.selected(),
             work_per_thread=work,

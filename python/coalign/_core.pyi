@@ -21,7 +21,7 @@ def assign(
     col_lengths: npt.NDArray[np.int64] | None,
     maximize: bool,
     limit: float | None,
-    start: npt.NDArray[Any] | None,
+    start: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None,
     threads: int,
     isa: str,
     work_per_thread: float,
@@ -42,7 +42,7 @@ def assign_sparse(
     cost: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], int, int, bool]],
     maximize: bool,
     limit: float | None,
-    start: npt.NDArray[Any] | None,
+    start: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None,
     threads: int,
     work_per_thread: float,
 ) -> tuple[

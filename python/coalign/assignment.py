@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from . import _validate
 from ._arrays import Array, lies_on_gpu, to_host
-from ._assignment import NO_WARM_START, Options, Outcome, rank, solve
+from ._assignment import NO_WARM_START, Options, Outcome, Start, rank, solve
 from ._cuda_assignment import DeviceAssignments
 from ._device import DeviceArray
 from ._errors import DeviceError, InfeasibleError, Status
@@ -307,8 +307,8 @@ def assign(
     row_lengths, col_lengths : int array of shape (B,), optional
         Rows and columns of each problem of a padded batch; what lies past them is never read.
     warm_start : Assignment, optional
-        An earlier result for costs of the same shape, whose prices the search starts from: much
-        faster where little has changed. Used where N = M, without `max_cost`.
+        An earlier result for costs of the same shape, whose prices and pairs the search starts from:
+        much faster where little has changed. Used where N = M, without `max_cost`.
     threads : int, optional
         At most this many; None takes the CPUs this process may use, or COALIGN_NUM_THREADS.
     device : {None, "cpu", "cuda", "auto"}
@@ -357,7 +357,7 @@ def assign(
     """
     options = Options.take(maximize, max_cost, threads, device)
     batch = _take_costs(cost, (row_lengths, "row_lengths"), (col_lengths, "col_lengths"))
-    outcome = solve(batch, options, _prices(warm_start, batch, options))
+    outcome = solve(batch, options, _start(warm_start, batch, options))
     if isinstance(outcome, DeviceAssignments):
         return _as_device_result(outcome, batch, options)
     return _as_result(outcome, batch, options)
@@ -489,10 +489,10 @@ def linear_sum_assignment(
     return pairs[:, 0], pairs[:, 1]
 
 
-def _prices(
+def _start(
     earlier: Assignment | None, batch: MatrixBatch | SparseBatch, options: Options
-) -> Array | None:
-    """Return the prices that a warm start begins with, or None for a cold one."""
+) -> Start | None:
+    """Return what a warm start begins with, or None for a cold one."""
     if earlier is None:
         return None
     if not isinstance(earlier, Assignment):
@@ -501,14 +501,15 @@ def _prices(
         raise DeviceError(f"{NO_WARM_START}; the CPU takes it")
     sides = [
         [to_host(part) for part in (side if isinstance(side, list) else [side])]
-        for side in (earlier.row_dual, earlier.col_dual)
+        for side in (earlier.row_dual, earlier.col_dual, earlier.col_of_row)
     ]
-    shapes = [[part.shape for part in side] for side in sides]
+    shapes = [[part.shape for part in side] for side in sides[:2]]
     if earlier.maximize != options.maximize or shapes != _dual_shapes(batch):
         raise ValueError("warm_start: expected an assignment of the same shape and direction")
-    prices = np.concatenate([part.reshape(-1) for part in sides[1]])
-    square = (batch.rows == batch.columns).all()
-    return prices if square and options.max_cost is None else None
+    if options.max_cost is not None or not (batch.rows == batch.columns).all():
+        return None
+    prices, pairs = (np.concatenate([part.reshape(-1) for part in side]) for side in sides[1:])
+    return prices, pairs
 
 
 def _dual_shapes(batch: MatrixBatch | SparseBatch) -> list[list[tuple[int, ...]]]:

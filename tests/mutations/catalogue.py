@@ -878,9 +878,30 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a warm start's prices are not bounded",
         "csrc/assignment/dense.hpp",
-        "if (warm && square && !bound_prices()) return stopped();",
+        "if (!bound_prices()) return stopped();",
         "",
         (f"{ASSIGNMENT}::test_a_warm_start_gives_the_optimum_whatever_it_starts_from",),
+    ),
+    Mutation(
+        "a warm start keeps pairs whose cost has risen",
+        "csrc/assignment/dense.hpp",
+        "c - v_[j] - found.least <= rounding * size",
+        "true",
+        (f"{ASSIGNMENT}::test_a_warm_start_gives_the_optimum_whatever_it_starts_from",),
+    ),
+    Mutation(
+        "a warm start keeps no pair",
+        "csrc/assignment/dense.hpp",
+        "if (j >= 0 && j < p_.columns && out_.row_of_col[j] == kFree) {",
+        "if (j >= p_.columns) {",
+        (f"{ASSIGNMENT}::test_a_warm_start_from_the_answer_has_little_to_do",),
+    ),
+    Mutation(
+        "rows past a problem's own keep what a warm start brought",
+        "csrc/bindings/assignment.cpp",
+        "std::fill_n(result.col_of_row + rows, row_room - rows, -1);",
+        "",
+        (f"{ASSIGNMENT}::test_warm_starts_of_batches_and_other_shapes",),
     ),
     Mutation(
         "a list is believed beyond its bound",
