@@ -634,6 +634,14 @@ def test_a_warm_start_from_the_answer_has_little_to_do(isa: str) -> None:
     assert scans_per_row(cost, isa, start=start) == 1 < 0.5 * scans_per_row(cost, isa)
 
 
+def test_a_warm_start_keeps_pairs_that_are_as_good_as_any(isa: str, dtype: np.dtype) -> None:
+    for n in (5, 40, 500):
+        cost = np.full((n, n), 3, dtype)
+        pairs = np.random.default_rng(n).permutation(n)
+        start = replace(assign(cost), col_of_row=pairs)
+        assert on(isa, cost, warm_start=start).col_of_row.tolist() == pairs.tolist()
+
+
 def test_warm_starts_of_batches_and_other_shapes() -> None:
     rng = np.random.default_rng(11)
     batch = rng.uniform(size=(4, 9, 9))

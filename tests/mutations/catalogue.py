@@ -894,7 +894,7 @@ ASSIGNMENT_NATIVE = [
         "csrc/assignment/dense.hpp",
         "if (j >= 0 && j < p_.columns && out_.row_of_col[j] == kFree) {",
         "if (j >= p_.columns) {",
-        (f"{ASSIGNMENT}::test_a_warm_start_from_the_answer_has_little_to_do",),
+        (f"{ASSIGNMENT}::test_a_warm_start_keeps_pairs_that_are_as_good_as_any",),
     ),
     Mutation(
         "rows past a problem's own keep what a warm start brought",
