@@ -307,6 +307,14 @@ def test_a_warm_start_of_another_shape_is_refused(
         assign(later, warm_start=start, **options)
 
 
+def test_a_warm_start_with_pairs_of_another_kind_is_refused() -> None:
+    earlier = assign(COST)
+    for pairs in (earlier.col_of_row[:-1], earlier.col_of_row.astype(float)):
+        wanted = "warm_start: expected an assignment of the same shape and direction"
+        with assert_refused(ValueError, wanted):
+            assign(COST, warm_start=replace(earlier, col_of_row=pairs))
+
+
 def test_check_names_the_problem() -> None:
     found = assign(BATCH)
     assert found.check() is found

@@ -642,6 +642,15 @@ def test_a_warm_start_keeps_pairs_that_are_as_good_as_any(isa: str, dtype: np.dt
         assert on(isa, cost, warm_start=start).col_of_row.tolist() == pairs.tolist()
 
 
+def test_a_warm_start_from_prices_far_above_the_costs(isa: str, dtype: np.dtype) -> None:
+    # Beside such prices costs lie within a few roundings of each other.
+    most = 1.1e7 if dtype == np.float32 else 1.1e16
+    cost = np.array([[0, 3, most], [3, 0, most], [most, most, 0]], dtype)
+    prices = np.array([0.9 * most, 0.9 * most, 0]).astype(dtype)
+    start = replace(assign(cost), col_dual=prices, col_of_row=np.array([1, 0, 2]))
+    assert on(isa, cost, warm_start=start).total == 0
+
+
 def test_warm_starts_of_batches_and_other_shapes() -> None:
     rng = np.random.default_rng(11)
     batch = rng.uniform(size=(4, 9, 9))

@@ -123,12 +123,12 @@ class Worker {
     // What the results are of the problem as it was given, and their total.
     void finish(const Costs<T>& given, Result<T>& result) const {
         if (flips(given)) std::swap(result.outcome.row, result.outcome.column);
+        *result.total = 0;
+        if (result.outcome.status != Status::ok) return;
         if (options_.maximize) {
             negate(result.row_dual, given.rows);
             negate(result.col_dual, given.columns);
         }
-        *result.total = 0;
-        if (result.outcome.status != Status::ok) return;
         // Along the side that is matched whole, where no branch is ever missed.
         const Costs<T> costs = oriented(given);
         const std::int64_t* const column = solution(given, result).col_of_row;

@@ -2,11 +2,10 @@
 // a first look shows that paths would be long.
 //
 // Throughout, v_j are the columns' duals, a row's dual is the least of c_ij - v_j, and a matched pair is one where that
-// least is reached. Of a problem with more columns than rows, or with a limit, v_j <= 0, and 0 where j is free: v is
-// only ever lowered for a column that is matched, and a matched column stays so.
+// least is reached, in a warm start but for rounding. Of a problem with more columns than rows, or with a limit, v_j <=
+// 0, and 0 where j is free: v is only ever lowered for a column that is matched, and a matched column stays so.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -142,9 +141,10 @@ class Dense {
     }
 
     // From the prices and pairs of an earlier solution. A pair stays where it is still of least reduced cost, but for
-    // what prices were rounded by: were that looked at, rows would outbid each other over an ulp.
+    // what its cost may have been rounded by: were that looked at, rows would outbid each other over an ulp. Beside
+    // prices far above the costs an ulp of theirs is much, and is looked at.
     Outcome start_from_before() {
-        constexpr T rounding = 8 * std::numeric_limits<T>::epsilon();
+        constexpr T rounding = 2 * std::numeric_limits<T>::epsilon();
         for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) v_[j] = j < p_.columns ? out_.col_dual[j] : T(0);
         if (!bound_prices()) return stopped();
         for (std::int64_t j = 0; j < p_.columns; ++j) out_.row_of_col[j] = kFree;
@@ -155,8 +155,8 @@ class Dense {
             if (found.bad) [[unlikely]]
                 return refuse(i);
             if (j >= 0 && j < p_.columns && out_.row_of_col[j] == kFree) {
-                const T c = at(i, j), size = std::max(std::abs(c), std::abs(v_[j]));
-                if (c < kInfinity<T> && c - v_[j] - found.least <= rounding * size) match(i, j);
+                const T c = at(i, j);
+                if (c < kInfinity<T> && c - v_[j] - found.least <= rounding * std::abs(c)) match(i, j);
             }
             if (!pacer_.proceed(vectors())) return stopped();
         }

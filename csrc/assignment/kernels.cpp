@@ -73,12 +73,13 @@ constexpr int kGroup = kWidth<T> >= 4 ? kWidth<T> : 0;
 
 template <class T>
 bool groups(std::int64_t rows, std::int64_t columns) {
-    return rows > 0 && columns <= LaneGroup<T, false>::kMostColumns && is_tiny<T>(rows, columns);
+    return rows > 0 && is_tiny<T>(rows, columns);
 }
 
 template <class T>
-void solve_group(const assignment::Group<T>& group, Scans& scans) {
-    group.maximize ? LaneGroup<T, true>(group, scans).solve() : LaneGroup<T, false>(group, scans).solve();
+void solve_group([[maybe_unused]] const assignment::Group<T>& group, [[maybe_unused]] Scans& scans) {
+    if constexpr (kGroup<T> > 0)
+        group.maximize ? LaneGroup<T, true>(group, scans).solve() : LaneGroup<T, false>(group, scans).solve();
 }
 
 }  // namespace

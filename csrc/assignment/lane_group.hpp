@@ -22,6 +22,7 @@ class LaneGroup {
    public:
     static constexpr int kLanes = kWidth<T>;
     static constexpr std::int64_t kMostColumns = 64;
+    static_assert(kLanes >= 4);
 
     LaneGroup(const assignment::Group<T>& group, assignment::Scans& scans) : p_(group), scans_(scans) {}
 
@@ -182,15 +183,9 @@ class LaneGroup {
     }
     void put(IntVec<T> columns, IntVec<T> keys) {
         Index<T> column[kLanes], key[kLanes];
-        keep(columns, column);
-        keep(keys, key);
+        store_lanes<T>(columns, column);
+        store_lanes<T>(keys, key);
         for (int lane = 0; lane < kLanes; ++lane) prepared_at_[column[lane]].key[lane] = key[lane];
-    }
-
-    // Through memory: the compiler else takes vectors to pieces, lane by lane.
-    static void keep(IntVec<T> values, Index<T> (&out)[kLanes]) {
-        std::memcpy(out, &values, sizeof values);
-        asm volatile("" : : "r"(out) : "memory");
     }
 
     // Of the open columns that are `distance` away the one to go to.
@@ -280,12 +275,13 @@ class LaneGroup {
 
     // The column reached is either free, and the search ends, or the search goes on from its row.
     void settle() {
-        const IntVec<T> reaches = nearest_ < infinity<T>();
+        // Lanes without a problem stay where they are.
+        const IntVec<T> reaches = (nearest_ < infinity<T>()) & lane_set(alive_);
         const IntVec<T> key = reaches ? found_ : number(key_of(0));
         const IntVec<T> ends = key >= kFree, column = column_of(key);
-        const unsigned failed = alive_ & ~bits(reaches), ended = alive_ & bits(ends);
-        keep(column, column_);
-        keep(key & kRow, row_of_);
+        const unsigned failed = alive_ & ~bits(reaches), ended = bits(reaches & ends);
+        store_lanes<T>(column, column_);
+        store_lanes<T>(key & kRow, row_of_);
         go_on(ended);
         if (failed != 0) [[unlikely]]
             fail(failed);

@@ -514,9 +514,16 @@ class Worker {
     Worker(const Options& options, Pulse& pulse) : options_(options), pacer_(pulse), solver_(pacer_, scans) {}
 
     bool solve(const SparseCosts<T>& given, Result<T>& result) {
-        std::fill_n(result.col_of_row, given.rows, -1);
-        std::fill_n(result.row_of_col, given.columns, -1);
-        if (options_.has_limit && std::isinf(options_.limit)) return solve_largest(given, result);
+        drop_pairs(given, result);
+        if (options_.has_limit && std::isinf(options_.limit)) {
+            if (!solve_largest(given, result)) return false;
+            if (result.outcome.status != Status::ok) {
+                drop_pairs(given, result);
+                std::fill_n(result.row_dual, given.rows, T(0));
+                std::fill_n(result.col_dual, given.columns, T(0));
+            }
+            return true;
+        }
         // The solver matches every row, so without a limit they must be the shorter side.
         const bool flips = !options_.has_limit && given.rows > given.columns;
         const bool square = given.rows == given.columns && !options_.has_limit;
@@ -541,6 +548,11 @@ class Worker {
     template <class Vector>
     static auto& at(Vector& values, std::int64_t k) {
         return values[static_cast<std::size_t>(k)];
+    }
+
+    static void drop_pairs(const SparseCosts<T>& given, Result<T>& result) {
+        std::fill_n(result.col_of_row, given.rows, -1);
+        std::fill_n(result.row_of_col, given.columns, -1);
     }
 
     // As many pairs as there can be, at the least cost. No limit stands for infinity: beside one that no exchange of

@@ -75,6 +75,13 @@ template <class T>
     return *reinterpret_cast<const typename LaneTypes<T>::LooseInt*>(p);
 }
 
+// To memory, for code that goes on lane by lane: the compiler else takes the vector to pieces in registers.
+template <class T>
+[[gnu::always_inline]] inline void store_lanes(IntVec<T> v, typename LaneTypes<T>::Int* out) {
+    *reinterpret_cast<typename LaneTypes<T>::LooseInt*>(out) = v;
+    asm volatile("" : : "r"(out) : "memory");
+}
+
 // A load that stays one load when its value is used several times: GCC else folds it into each use, and two columns
 // of fma then wait for the load ports.
 template <class T>
@@ -439,8 +446,7 @@ template <class T, int... I>
 }
 
 // Transpose a square of kWidth vectors: log2(width) rounds of a perfect shuffle of the whole square. Half as many
-// vectors, or a quarter, hold two lines each, or four, of half the length, or a quarter, side by side: vector c becomes
-// the value c of all lines.
+// vectors hold two lines each, of half the length, side by side: vector c becomes the value c of all lines.
 template <class T, int kCount>
 [[gnu::always_inline]] inline void transpose(Vec<T> (&square)[kCount]) {
     constexpr auto lanes = std::make_integer_sequence<int, kWidth<T>>{};

@@ -503,8 +503,10 @@ def _start(
         [to_host(part) for part in (side if isinstance(side, list) else [side])]
         for side in (earlier.row_dual, earlier.col_dual, earlier.col_of_row)
     ]
-    shapes = [[part.shape for part in side] for side in sides[:2]]
-    if earlier.maximize != options.maximize or shapes != _dual_shapes(batch):
+    shapes = [[part.shape for part in side] for side in sides]
+    rows, columns = _dual_shapes(batch)
+    are_pairs = all(part.dtype == np.int64 for part in sides[2])
+    if earlier.maximize != options.maximize or shapes != [rows, columns, rows] or not are_pairs:
         raise ValueError("warm_start: expected an assignment of the same shape and direction")
     if options.max_cost is not None or not (batch.rows == batch.columns).all():
         return None

@@ -885,9 +885,16 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a warm start keeps pairs whose cost has risen",
         "csrc/assignment/dense.hpp",
-        "c - v_[j] - found.least <= rounding * size",
+        "c - v_[j] - found.least <= rounding * std::abs(c)",
         "true",
         (f"{ASSIGNMENT}::test_a_warm_start_gives_the_optimum_whatever_it_starts_from",),
+    ),
+    Mutation(
+        "a warm start rounds costs by what prices are rounded by",
+        "csrc/assignment/dense.hpp",
+        "rounding * std::abs(c)",
+        "rounding * (std::abs(c) + std::abs(v_[j]))",
+        (f"{ASSIGNMENT}::test_a_warm_start_from_prices_far_above_the_costs",),
     ),
     Mutation(
         "a warm start keeps no pair",
@@ -1194,8 +1201,8 @@ ASSIGNMENT_PYTHON = [
     Mutation(
         "a warm start may have other rows",
         "python/coalign/assignment.py",
-        "shapes != _dual_shapes(batch)",
-        "shapes[1:] != _dual_shapes(batch)[1:]",
+        "shapes != [rows, columns, rows] or",
+        "shapes[1] != columns or",
         (f"{ASSIGNMENT_ERRORS}::test_a_warm_start_of_another_shape_is_refused",),
     ),
     Mutation(

@@ -197,17 +197,8 @@ void expect(const Case<T>& c, const Outcome& outcome, const Options& options, co
     check(feasible, label + "duals");
 }
 
-// Problems of one family and of every kind of shape, solved alone and side by side.
 template <class T>
-void family(int number, const Options& options, std::int64_t longest, int count) {
-    std::mt19937_64 random(static_cast<std::uint64_t>(number) * 100 + static_cast<std::uint64_t>(longest));
-    std::uniform_int_distribution<std::int64_t> length(0, longest);
-    std::vector<Case<T>> cases;
-    cases.reserve(static_cast<std::size_t>(count));
-    for (int k = 0; k < count; ++k) {
-        const std::int64_t rows = length(random), columns = k % 3 == 0 ? rows : length(random);
-        cases.emplace_back(draw(random, number, rows, columns), options.maximize, k % 4 == 1);
-    }
+void solve_and_expect(std::vector<Case<T>>& cases, const Options& options, const std::string& what) {
     for (const Isa isa : available_isas()) {
         std::vector<Costs<T>> problems;
         std::vector<Result<T>> results;
@@ -219,15 +210,48 @@ void family(int number, const Options& options, std::int64_t longest, int count)
         Scans scans;
         const Run run = assign<T>(kernels_for<T>(isa), problems, options, 0, pulse, results, scans);
         check(!run.stopped && run.workers >= 1 && run.workers <= options.threads, "ran");
-        const std::string label = std::string(name(isa)) + (sizeof(T) == 4 ? " float32 " : " float64 ") +
-                                  kFamilies[number] + (options.maximize ? " maximised " : " ") +
-                                  (options.has_limit ? "limited " : "");
+        const std::string label = std::string(name(isa)) + (sizeof(T) == 4 ? " float32 " : " float64 ") + what +
+                                  (options.maximize ? " maximised " : " ") + (options.has_limit ? "limited " : "");
         for (std::size_t k = 0; k < cases.size(); ++k) {
             const Matrix& m = cases[k].matrix;
             expect(cases[k], results[k].outcome, options,
                    label + std::to_string(m.rows) + " x " + std::to_string(m.columns) + ": ");
         }
     }
+}
+
+// Problems of one family and of every kind of shape, solved alone and side by side.
+template <class T>
+void family(int number, const Options& options, std::int64_t longest, int count) {
+    std::mt19937_64 random(static_cast<std::uint64_t>(number) * 100 + static_cast<std::uint64_t>(longest));
+    std::uniform_int_distribution<std::int64_t> length(0, longest);
+    std::vector<Case<T>> cases;
+    cases.reserve(static_cast<std::size_t>(count));
+    for (int k = 0; k < count; ++k) {
+        const std::int64_t rows = length(random), columns = k % 3 == 0 ? rows : length(random);
+        cases.emplace_back(draw(random, number, rows, columns), options.maximize, k % 4 == 1);
+    }
+    solve_and_expect(cases, options, kFamilies[number]);
+}
+
+// Problems of one shape and all families. Each is a memory of its own whose last row is the problem's first, so that a
+// sanitizer sees what is read past it.
+template <class T>
+void groups(std::int64_t rows, std::int64_t columns, int count, bool maximize) {
+    std::mt19937_64 random(static_cast<std::uint64_t>(rows * 100 + columns));
+    std::vector<Case<T>> cases;
+    cases.reserve(static_cast<std::size_t>(count));
+    for (int k = 0; k < count; ++k) {
+        // The first one's forbidden pairs are what lanes meet that have nothing left to do.
+        const int number = (k + 5) % static_cast<int>(std::size(kFamilies));
+        Case<T>& c = cases.emplace_back(draw(random, number, rows, columns), maximize, false);
+        for (std::int64_t i = 0; i < rows / 2; ++i)
+            std::swap_ranges(c.memory.begin() + i * columns, c.memory.begin() + (i + 1) * columns,
+                             c.memory.begin() + (rows - 1 - i) * columns);
+        c.costs.data = c.memory.data() + (rows - 1) * columns;
+        c.costs.row_stride = -columns;
+    }
+    solve_and_expect(cases, {maximize, false, 0, 1}, "groups");
 }
 
 // The first bad value is found wherever it lies, by columns too.
@@ -281,6 +305,14 @@ void all() {
             family<T>(number, {maximize, false, 0, 2}, 75, 24);
             family<T>(number, {maximize, true, maximize ? -0.5 : 0.5, 2}, 40, 24);
         }
+    }
+    for (const bool maximize : {false, true}) {
+        groups<T>(1, 1, 40, maximize);
+        groups<T>(5, 5, 60, maximize);
+        groups<T>(3, 8, 19, maximize);
+        groups<T>(6, 13, 200, maximize);
+        groups<T>(20, 33, 40, maximize);
+        groups<T>(64, 64, 21, maximize);
     }
     bad_values<T>();
     stops<T>();
