@@ -289,8 +289,9 @@ template <class M>
     return count;
 }
 
-// Minimum, maximum and fused multiply-add: GCC turns `a < b ? a : b` on vectors into a compare and a blend, twice the
-// work of the instruction, and a * b + c must not be contracted by chance (-ffp-contract=off).
+// Minimum and maximum, which are b where a is NaN, and fused multiply-add: GCC turns `a < b ? a : b` on vectors into a
+// compare and a blend, twice the work of the instruction, and a * b + c must not be contracted by chance
+// (-ffp-contract=off).
 #if defined(__AVX512F__)
 [[gnu::always_inline]] inline Float32Lanes minimum(Float32Lanes a, Float32Lanes b) {
     return _mm512_min_ps(a, b);
@@ -369,16 +370,16 @@ template <class M>
 }
 #elif defined(__aarch64__)
 [[gnu::always_inline]] inline Float32Lanes minimum(Float32Lanes a, Float32Lanes b) {
-    return vminq_f32(a, b);
+    return vminnmq_f32(a, b);
 }
 [[gnu::always_inline]] inline Float64Lanes minimum(Float64Lanes a, Float64Lanes b) {
-    return vminq_f64(a, b);
+    return vminnmq_f64(a, b);
 }
 [[gnu::always_inline]] inline Float32Lanes maximum(Float32Lanes a, Float32Lanes b) {
-    return vmaxq_f32(a, b);
+    return vmaxnmq_f32(a, b);
 }
 [[gnu::always_inline]] inline Float64Lanes maximum(Float64Lanes a, Float64Lanes b) {
-    return vmaxq_f64(a, b);
+    return vmaxnmq_f64(a, b);
 }
 [[gnu::always_inline]] inline Float32Lanes fused(Float32Lanes a, Float32Lanes b, Float32Lanes c) {
     return vfmaq_f32(c, a, b);

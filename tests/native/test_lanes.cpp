@@ -130,6 +130,13 @@ class Lanes {
         for (std::size_t lane = 0; lane < width_; ++lane)
             check(out[lane] == (a[lane] < b[lane] ? a[lane] : b[lane]), label_ + "minimum");
 
+        // Where the first is no number the second is taken.
+        std::vector<T> none(width_, std::numeric_limits<T>::quiet_NaN());
+        on_.minimum(none.data(), b.data(), out.data());
+        expect(out, "minimum of none", [&](std::size_t lane) { return b[lane]; });
+        on_.maximum(none.data(), b.data(), out.data());
+        expect(out, "maximum of none", [&](std::size_t lane) { return b[lane]; });
+
         const std::vector<T> p = draws(width_, true), q = draws(width_, true);
         std::vector<T> r = draws(width_, true);
         // A sum that almost cancels shows whether the product was rounded by itself.
