@@ -60,7 +60,8 @@ class LaneGroup {
     // The bits of some columns, or rows, in the word of a block.
     static IntVec<T> bits_in(std::int64_t block, IntVec<T> numbers) {
         const IntVec<T> place = numbers - static_cast<Index<T>>(block * kLanes);
-        return (place >= 0) & (place < kLanes) ? number(1) << (place & (kLanes - 1)) : IntVec<T>{};
+        const IntVec<T> inside = (place >= 0) & (place < kLanes);
+        return inside ? number(1) << (place & (kLanes - 1)) : IntVec<T>{};
     }
     static IntVec<T> lane_set(unsigned set) { return (number(set) & (number(1) << first_indices<T>())) != 0; }
 
