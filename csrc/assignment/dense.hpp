@@ -2,8 +2,8 @@
 // a first look shows that paths would be long.
 //
 // Throughout, v_j are the columns' duals, a row's dual is the least of c_ij - v_j, and a matched pair is one where that
-// least is reached, in a warm start but for rounding. Of a problem with more columns than rows, or with a limit, v_j <=
-// 0, and 0 where j is free: v is only ever lowered for a column that is matched, and a matched column stays so.
+// least is reached, in a warm start but for rounding. Of a problem with more columns than rows, or with a limit,
+// v_j <= 0, and 0 where j is free: v is only ever lowered for a column that is matched, and a matched column stays so.
 #pragma once
 
 #include <cmath>
