@@ -19,6 +19,11 @@ bool Pulse::alive() {
 }
 
 int parallel_for(std::int64_t tasks, int threads, Pulse& pulse, const std::function<void(int, std::int64_t)>& body) {
+    if (threads <= 1 || tasks <= 1) {
+        std::int64_t task = 0;
+        while (task < tasks && pulse.alive()) body(0, task++);
+        return task > 0 ? 1 : 0;
+    }
     std::atomic<std::int64_t> next{0};
     std::atomic<int> busy_workers{0};
     std::mutex mutex;

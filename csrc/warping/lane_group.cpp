@@ -31,11 +31,6 @@ LaneGroup<T>::LaneGroup(const Kernels<T>& kernels, const Options& options, std::
     stop_.reserve(kBlockRows * kernels_.width);
 }
 
-template <class T>
-std::int64_t LaneGroup<T>::footprint(std::int64_t columns) const {
-    return columns * (dim_ + 1) * kernels_.width * static_cast<std::int64_t>(sizeof(T));
-}
-
 // Finds the ranges of a lane's pair: pairs of one shape share them, and those of the group before may still do.
 template <class T>
 bool LaneGroup<T>::take_shape(const Pair<T>& pair, std::size_t lane) {

@@ -23,9 +23,6 @@ class LaneGroup {
     // costs[l] of pairs[l], for 1 <= count <= width pairs. False when the call was stopped.
     bool run(const Pair<T>* pairs, int count, T* costs);
 
-    // Bytes that a group holds of so many columns.
-    std::int64_t footprint(std::int64_t columns) const;
-
    private:
     struct Shape {
         std::int64_t n = 0, m = 0;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "warping/lane_group.hpp"
 
@@ -37,22 +38,18 @@ template <class T>
 class Worker {
    public:
     Worker(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pulse& pulse)
-        : kernels_(kernels),
-          options_(options),
-          dim_(dim),
-          pacer_(pulse),
-          lanes_(kernels, options, dim, pacer_),
-          strips_(kernels, options, dim, pacer_) {}
+        : kernels_(kernels), options_(options), dim_(dim), pacer_(pulse) {}
 
     Pacer& pacer() { return pacer_; }
-    LaneGroup<T>& lanes() { return lanes_; }
-    Strips<T>& strips() { return strips_; }
+    // Made when first used: most calls need one of them.
+    LaneGroup<T>& lanes() { return lanes_ ? *lanes_ : lanes_.emplace(kernels_, options_, dim_, pacer_); }
+    Strips<T>& strips() { return strips_ ? *strips_ : strips_.emplace(kernels_, options_, dim_, pacer_); }
 
     // Costs of up to `width` pairs by whichever engine takes fewer vector steps for them.
     bool run(const Pair<T>* pairs, int count, T* costs) {
-        if (prefers_lanes(pairs, count)) return lanes_.run(pairs, count, costs);
+        if (prefers_lanes(pairs, count)) return lanes().run(pairs, count, costs);
         for (int p = 0; p < count; ++p) {
-            const auto result = strips_.run({pairs[p].x, pairs[p].y}, nullptr);
+            const auto result = strips().run({pairs[p].x, pairs[p].y}, nullptr);
             if (result.stopped) return false;
             costs[p] = result.cost;
         }
@@ -73,14 +70,19 @@ class Worker {
             by_strips += std::ceil(n / height) * kBlockRows * (std::min(m, wide + std::min(n, height)) + skew);
         }
         const double by_lanes = rows * (width + (options_.window.kind == Window::Kind::none ? 0 : kWindowedRow));
-        if (by_lanes >= by_strips || lanes_.footprint(static_cast<std::int64_t>(width)) > kLaneFootprint) return false;
-        const auto held = static_cast<double>(lanes_.footprint(static_cast<std::int64_t>(columns)));
+        if (by_lanes >= by_strips || footprint(width) > kLaneFootprint) return false;
+        const double held = footprint(columns);
         return held <= std::max(kLaneMemory, 4 * elements * static_cast<double>(sizeof(T)));
     }
 
    private:
+    // Bytes that a group holds of so many columns.
+    double footprint(double columns) const {
+        return columns * static_cast<double>((dim_ + 1) * kernels_.width * static_cast<std::int64_t>(sizeof(T)));
+    }
+
     // Past this the lanes' row buffer and columns leave the second-level cache, while a strip's stay.
-    static constexpr std::int64_t kLaneFootprint = 3 << 19;
+    static constexpr double kLaneFootprint = 3 << 19;
     // Lanes without a pair of their own hold as much as the others: a long pair by itself would take sixteen times its
     // memory. Past this much, a group may hold four times what its pairs do.
     static constexpr double kLaneMemory = 1 << 22;
@@ -92,8 +94,8 @@ class Worker {
     const Options& options_;
     const std::int64_t dim_;
     Pacer pacer_;
-    LaneGroup<T> lanes_;
-    Strips<T> strips_;
+    std::optional<LaneGroup<T>> lanes_;
+    std::optional<Strips<T>> strips_;
 };
 
 template <class T>
@@ -122,11 +124,11 @@ int useful_threads(double work, int threads, double work_per_thread) {
 
 // The cost as the caller sees it, and what to say of an infinite one. A stopped call says nothing.
 template <class T>
-T settle(const Options& options, const Series<T>& x, const Series<T>& y, T cost, Status* status,
-         std::vector<Range>& ranges, Pacer& pacer) {
+T settle(const Options& options, const Series<T>& x, const Series<T>& y, T cost, Status* status, Pacer& pacer) {
     constexpr T inf = std::numeric_limits<T>::infinity();
     const bool exceeds = static_cast<double>(cost) > options.max_cost;
     if (status != nullptr && *status == Status::ok && !(cost < inf)) {
+        std::vector<Range> ranges;
         const bool has_path =
             options.window.kind == Window::Kind::none ||
             (row_ranges(options.window, x.length, y.length, ranges, pacer) && feasible(ranges, y.length));
@@ -137,12 +139,62 @@ T settle(const Options& options, const Series<T>& x, const Series<T>& y, T cost,
     return exceeds ? inf : cost + T(0);
 }
 
+// One call's pairs and their results. Tasks may share it: each writes what its own pairs need.
+template <class T>
+struct PairsCall {
+    const std::vector<Problem<T>>& problems;
+    const Options& options;
+    T* cost;
+    Status* status;
+    ReversePath* paths;
+
+    bool strips_only() const { return paths != nullptr || options.metric == Metric::precomputed; }
+
+    // Solves `count` problems, in the lanes of one group or one after the other. False when the call was stopped.
+    bool solve(Worker<T>& worker, const std::size_t* which, std::size_t count, bool lanes) const {
+        std::array<T, kMostLanes> costs;
+        if (lanes) {
+            std::array<Pair<T>, kMostLanes> pairs;
+            for (std::size_t p = 0; p < count; ++p) pairs[p] = {problems[which[p]].x, problems[which[p]].y};
+            if (!worker.lanes().run(pairs.data(), static_cast<int>(count), costs.data())) return false;
+        }
+        for (std::size_t p = 0; p < count; ++p) {
+            const std::size_t at = which[p];
+            const Problem<T>& problem = problems[at];
+            status[at] = Status::ok;
+            cost[at] = costs[p];
+            if (!lanes) {
+                const auto result = worker.strips().run(problem, paths != nullptr ? &paths[at] : nullptr);
+                if (result.stopped) return false;
+                status[at] = result.status;
+                cost[at] = result.cost;
+            }
+            cost[at] = settle(options, problem.x, problem.y, cost[at], &status[at], worker.pacer());
+        }
+        return true;
+    }
+};
+
 }  // namespace
 
 template <class T>
 Run warp_pairs(const Kernels<T>& kernels, const std::vector<Problem<T>>& problems, std::int64_t dim,
                const Options& options, double work_per_thread, Pulse& pulse, T* cost, Status* status,
                ReversePath* paths) {
+    const PairsCall<T> call{problems, options, cost, status, paths};
+    const auto prefers_lanes = [&](const Worker<T>& worker, const std::size_t* which, std::size_t count) {
+        std::array<Pair<T>, kMostLanes> pairs;
+        for (std::size_t p = 0; p < count; ++p) pairs[p] = {problems[which[p]].x, problems[which[p]].y};
+        return !call.strips_only() && worker.prefers_lanes(pairs.data(), static_cast<int>(count));
+    };
+    if (problems.size() == 1) {
+        // A small call is over before the rest would be set up.
+        Worker<T> worker(kernels, options, dim, pulse);
+        const std::size_t only = 0;
+        if (pulse.alive() && !call.solve(worker, &only, 1, prefers_lanes(worker, &only, 1))) pulse.stop();
+        pulse.add_done(1);
+        return {pulse.stopped(), 1};
+    }
     std::vector<std::size_t> order(problems.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     // Longest first: like shapes share a group, and the last tasks to be handed out are short.
@@ -156,23 +208,15 @@ Run warp_pairs(const Kernels<T>& kernels, const std::vector<Problem<T>>& problem
 
     Workers<T> workers(kernels, options, dim, pulse);
     const auto width = static_cast<std::size_t>(kernels.width);
-    const bool strips_only = paths != nullptr || options.metric == Metric::precomputed;
-
     struct Task {
         std::size_t begin, end;
         bool lanes;
     };
     std::vector<Task> tasks;
     for (std::size_t begin = 0; begin < order.size();) {
-        std::size_t end = begin + 1;
-        bool lanes = false;
-        if (!strips_only) {
-            std::array<Pair<T>, kMostLanes> pairs;
-            const std::size_t last = std::min(begin + width, order.size());
-            for (std::size_t p = begin; p < last; ++p) pairs[p - begin] = {problems[order[p]].x, problems[order[p]].y};
-            lanes = workers[0].prefers_lanes(pairs.data(), static_cast<int>(last - begin));
-            if (lanes) end = last;
-        }
+        const std::size_t last = std::min(begin + width, order.size());
+        const bool lanes = prefers_lanes(workers[0], &order[begin], last - begin);
+        const std::size_t end = lanes ? last : begin + 1;
         tasks.push_back({begin, end, lanes});
         begin = end;
     }
@@ -180,29 +224,7 @@ Run warp_pairs(const Kernels<T>& kernels, const std::vector<Problem<T>>& problem
     const int threads = useful_threads(work, options.threads, work_per_thread);
     const int used = parallel_for(static_cast<std::int64_t>(tasks.size()), threads, pulse, [&](int w, std::int64_t t) {
         const Task& task = tasks[static_cast<std::size_t>(t)];
-        Worker<T>& worker = workers[w];
-        std::vector<Range> ranges;
-        std::array<T, kMostLanes> costs;
-        std::array<Pair<T>, kMostLanes> pairs;
-        if (task.lanes) {
-            for (std::size_t p = task.begin; p < task.end; ++p)
-                pairs[p - task.begin] = {problems[order[p]].x, problems[order[p]].y};
-            if (!worker.lanes().run(pairs.data(), static_cast<int>(task.end - task.begin), costs.data()))
-                return pulse.stop();
-        }
-        for (std::size_t p = task.begin; p < task.end; ++p) {
-            const std::size_t at = order[p];
-            const Problem<T>& problem = problems[at];
-            status[at] = Status::ok;
-            cost[at] = costs[p - task.begin];
-            if (!task.lanes) {
-                const auto result = worker.strips().run(problem, paths != nullptr ? &paths[at] : nullptr);
-                if (result.stopped) return pulse.stop();
-                status[at] = result.status;
-                cost[at] = result.cost;
-            }
-            cost[at] = settle(options, problem.x, problem.y, cost[at], &status[at], ranges, worker.pacer());
-        }
+        if (!call.solve(workers[w], &order[task.begin], task.end - task.begin, task.lanes)) return pulse.stop();
         pulse.add_done(static_cast<std::int64_t>(task.end - task.begin));
     });
     return {pulse.stopped(), used};
@@ -247,7 +269,6 @@ Run warp_all_pairs(const Kernels<T>& kernels, const std::vector<Series<T>>& xs, 
                     for (std::size_t j = tj; j < std::min(tj + tile, columns.size()); ++j)
                         if (!symmetric || i <= j) cell[count++] = {rows[i], columns[j]};
         Worker<T>& worker = workers[w];
-        std::vector<Range> ranges;
         for (std::size_t begin = 0; begin < count; begin += width) {
             const std::size_t held = std::min(width, count - begin);
             std::array<Pair<T>, kMostLanes> pairs;
@@ -257,7 +278,7 @@ Run warp_all_pairs(const Kernels<T>& kernels, const std::vector<Series<T>>& xs, 
             for (std::size_t p = 0; p < held; ++p) {
                 const auto i = static_cast<std::int64_t>(cell[begin + p].first);
                 const auto j = static_cast<std::int64_t>(cell[begin + p].second);
-                const T value = settle<T>(options, pairs[p].x, pairs[p].y, costs[p], nullptr, ranges, worker.pacer());
+                const T value = settle<T>(options, pairs[p].x, pairs[p].y, costs[p], nullptr, worker.pacer());
                 out[i * stride + j] = value;
                 if (symmetric) out[j * stride + i] = value;
             }
