@@ -41,6 +41,16 @@ def dtype(request: pytest.FixtureRequest) -> np.dtype:
     return np.dtype(request.param)
 
 
+@pytest.fixture(params=["front", "general"])
+def door(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Both ways into native code: the plain one, and the one that prepares any argument."""
+    if request.param == "front":
+        yield request.param
+        return
+    with _execution.forced(general=True):
+        yield request.param
+
+
 @pytest.fixture
 def without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the build one without CUDA."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,9 @@ from coalign import (
 )
 from oracles.compare import assert_same_bits
 from refusals import Call, assert_refused, put, table
+
+# Both ways into native code are tried.
+pytestmark = pytest.mark.usefixtures("door")
 
 Array = npt.NDArray[Any]
 
@@ -312,7 +314,7 @@ def test_a_warm_start_with_pairs_of_another_kind_is_refused() -> None:
     for pairs in (earlier.col_of_row[:-1], earlier.col_of_row.astype(float)):
         wanted = "warm_start: expected an assignment of the same shape and direction"
         with assert_refused(ValueError, wanted):
-            assign(COST, warm_start=replace(earlier, col_of_row=pairs))
+            assign(COST, warm_start=earlier.__replace__(col_of_row=pairs))
 
 
 def test_check_names_the_problem() -> None:
@@ -320,9 +322,9 @@ def test_check_names_the_problem() -> None:
     assert found.check() is found
     status = np.array([0, 0, Status.INFEASIBLE], np.int32)
     with assert_refused(InfeasibleError, "problem 2: no matching"):
-        replace(found, status=status).check()
+        found.__replace__(status=status).check()
     with assert_refused(InfeasibleError, "problem 0: no matching"):
-        replace(assign(COST), status=np.int32(Status.INFEASIBLE)).check()
+        assign(COST).__replace__(status=np.int32(Status.INFEASIBLE)).check()
 
 
 def test_the_gap_of_other_costs_is_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ def make_collection(seed: int, count: int, largest: int, dtype: Any) -> list[Arr
 
 def parts(found: Assignment) -> dict[str, list[Array]]:
     """The arrays of a result, one to a problem for those that are lists."""
-    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    values = {name: getattr(found, name) for name in found._fields}
     names = ("col_of_row", "row_of_col", "total", "row_dual", "col_dual", "status")
     return {
         name: values[name] if isinstance(values[name], list) else [values[name]] for name in names

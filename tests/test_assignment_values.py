@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,9 @@ from oracles.assignment import (
 )
 from oracles.compare import dual_tolerance, total_tolerance
 from oracles.instances import COST_FAMILIES, Array, make_costs
+
+# Both ways into native code are tried.
+pytestmark = pytest.mark.usefixtures("door")
 
 GOLDEN = [[8.0, 25.0, 50.0], [50.0, 35.0, 75.0], [22.0, 48.0, 150.0]]
 
@@ -412,14 +414,13 @@ def test_spoilt_duals_prove_no_more(options: dict[str, Any], shape: tuple[int, i
         found = assign(cost, **options)
         assert abs(found.gap(cost)) < 1e-12
         for size in (1e-3, 1.0, 1e3):
-            spoilt = replace(
-                found,
+            spoilt = found.__replace__(
                 row_dual=found.row_dual + size * rng.normal(size=shape[0]),
                 col_dual=found.col_dual + size * rng.normal(size=shape[1]),
             )
             assert spoilt.gap(cost) > -1e-12 * max(size, 1)
         # Duals of zero prove as much as the least cost of each row does: less than all.
-        unproven = replace(found, row_dual=0 * found.row_dual, col_dual=0 * found.col_dual)
+        unproven = found.__replace__(row_dual=0 * found.row_dual, col_dual=0 * found.col_dual)
         assert unproven.gap(cost) > -1e-12
 
 
@@ -429,12 +430,12 @@ def test_the_gap_of_a_worse_matching_is_what_it_costs_more() -> None:
     for maximize in (False, True):
         found = assign(cost, maximize=maximize)
         order = rng.permutation(6)
-        worse = replace(found, col_of_row=order, row_of_col=np.argsort(order))
+        worse = found.__replace__(col_of_row=order, row_of_col=np.argsort(order))
         more = abs(cost[np.arange(6), order].sum() - found.total)
         assert more > 0.1
         assert math.isclose(worse.gap(cost), more, rel_tol=1e-12)
     limited = assign(cost, max_cost=0.5)
-    none = replace(limited, col_of_row=np.full(6, -1), row_of_col=np.full(6, -1))
+    none = limited.__replace__(col_of_row=np.full(6, -1), row_of_col=np.full(6, -1))
     gain = 0.5 * len(limited.pairs()) - limited.total
     assert gain > 0.1
     assert math.isclose(none.gap(cost), gain, rel_tol=1e-12)
@@ -533,19 +534,12 @@ def test_very_many_small_problems(kind: str, dtype: np.dtype) -> None:
 # --- work -----------------------------------------------------------------------------------------
 
 
-def scans_per_row(cost: Array, isa: str, **options: Any) -> float:
+def scans_per_row(cost: Array, isa: str, maximize: bool = False, start: Any = None) -> float:
     """How often a row was gone through, on the average."""
-    arguments: dict[str, Any] = {"maximize": False, "limit": None, "start": None, **options}
-    *_, (bids, paths) = _core.assign(
-        dtype=cost.dtype.name,
-        cost=np.array(cost)[np.newaxis],
-        row_lengths=None,
-        col_lengths=None,
-        threads=1,
-        isa=isa,
-        work_per_thread=1e9,
-        **arguments,
-    )
+    with _execution.forced(isa):
+        *_, (bids, paths) = _core.assign(
+            np.array(cost), maximize, None, None, None, start, 1, None, True
+        )
     return (bids + paths) / len(cost)
 
 
@@ -615,10 +609,10 @@ def test_a_warm_start_gives_the_optimum_whatever_it_starts_from(
             "itself": cold,
             "another": assign(make_costs(family, n, n, dtype.name, 1), maximize=maximize),
             "another family": assign(make_costs("+-1000", n, n, "float64"), maximize=maximize),
-            "noise": replace(cold, col_dual=rng.normal(size=n) * 100),
-            "other pairs": replace(cold, col_of_row=rng.permutation(n)),
-            "pairs that are none": replace(cold, col_of_row=rng.integers(-n, 2 * n, n)),
-            "zeros": replace(cold, col_dual=np.zeros(n)),
+            "noise": cold.__replace__(col_dual=rng.normal(size=n) * 100),
+            "other pairs": cold.__replace__(col_of_row=rng.permutation(n)),
+            "pairs that are none": cold.__replace__(col_of_row=rng.integers(-n, 2 * n, n)),
+            "zeros": cold.__replace__(col_dual=np.zeros(n)),
         }
         for name, start in earlier.items():
             found = on(isa, cost, maximize=maximize, warm_start=start)
@@ -638,7 +632,7 @@ def test_a_warm_start_keeps_pairs_that_are_as_good_as_any(isa: str, dtype: np.dt
     for n in (5, 40, 500):
         cost = np.full((n, n), 3, dtype)
         pairs = np.random.default_rng(n).permutation(n)
-        start = replace(assign(cost), col_of_row=pairs)
+        start = assign(cost).__replace__(col_of_row=pairs)
         assert on(isa, cost, warm_start=start).col_of_row.tolist() == pairs.tolist()
 
 
@@ -647,7 +641,7 @@ def test_a_warm_start_from_prices_far_above_the_costs(isa: str, dtype: np.dtype)
     most = 1.1e7 if dtype == np.float32 else 1.1e16
     cost = np.array([[0, 3, most], [3, 0, most], [most, most, 0]], dtype)
     prices = np.array([0.9 * most, 0.9 * most, 0]).astype(dtype)
-    start = replace(assign(cost), col_dual=prices, col_of_row=np.array([1, 0, 2]))
+    start = assign(cost).__replace__(col_dual=prices, col_of_row=np.array([1, 0, 2]))
     assert on(isa, cost, warm_start=start).total == 0
 
 

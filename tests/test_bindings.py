@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 
 SERIES = np.arange(6.0).reshape(6, 1)
 BATCH = np.arange(12.0).reshape(2, 6, 1)
+COSTS = np.arange(12.0).reshape(2, 2, 3)
 # Columns are counted in 32 bits, which have to hold a few more than there are.
 TOO_MANY = 2**31 - 2**16
 
@@ -40,29 +41,45 @@ def lying(length: int) -> Array:
     return as_strided(np.zeros(1), (length, 1), (8, 8))
 
 
+def in_order(arguments: dict[str, Any], changes: dict[str, Any]) -> Any:
+    return {**arguments, **changes}.values()
+
+
 def pairs(**changes: Any) -> Any:
     arguments: dict[str, Any] = {
-        "dtype": "float64",
-        "x": [SERIES],
-        "y": [SERIES],
+        "x": SERIES,
+        "y": SERIES,
+        "metric": "sqeuclidean",
+        "window": None,
+        "step": "symmetric1",
         "x_lengths": None,
         "y_lengths": None,
-        "dim": 1,
-        "metric": "sqeuclidean",
-        "window": ("none", 0),
-        "max_cost": np.inf,
+        "max_cost": None,
         "path": False,
         "threads": 1,
-        "isa": _execution.selected(),
-        "work_per_thread": 1e6,
-        "progress": None,
-        "checkpoint_bytes": 1 << 27,
+        "device": None,
+        "prepared": True,
     }
-    return _core.dtw_pairs(**{**arguments, **changes})
+    return _core.dtw(*in_order(arguments, changes))
 
 
 def matrices(**changes: Any) -> Any:
-    return pairs(**{"metric": "precomputed", "x": [np.zeros((3, 4))], "y": None, **changes})
+    return pairs(**{"metric": "precomputed", "x": np.zeros((3, 4)), "y": None, **changes})
+
+
+def assignment(**changes: Any) -> Any:
+    arguments: dict[str, Any] = {
+        "cost": COSTS,
+        "maximize": False,
+        "max_cost": None,
+        "row_lengths": None,
+        "col_lengths": None,
+        "start": None,
+        "threads": 1,
+        "device": None,
+        "prepared": True,
+    }
+    return _core.assign(*in_order(arguments, changes))
 
 
 def all_pairs(**changes: Any) -> Any:
@@ -90,9 +107,11 @@ def ranges(**changes: Any) -> Any:
 
 
 def test_what_is_safe_is_computed() -> None:
-    assert pairs()[0].tolist() == [0.0]
-    assert pairs(x=BATCH, x_lengths=np.array([6, 2]))[0].tolist() == [0.0, 94.0]
-    assert matrices()[0].tolist() == [0.0]
+    assert pairs().cost == 0.0
+    assert pairs(x=BATCH, x_lengths=np.array([6, 2])).cost.tolist() == [0.0, 94.0]
+    assert matrices().cost == 0.0
+    assert assignment()[0].total.tolist() == [4.0, 16.0]
+    assert assignment(cost=COSTS[0])[0].col_of_row.tolist() == [0, 1]
     out = np.empty((2, 2))
     all_pairs(out=out)
     assert out.tolist() == [[0.0, 0.0], [0.0, 0.0]]
@@ -110,28 +129,125 @@ def test_what_is_safe_is_computed() -> None:
         (all_pairs, {"out": np.empty((2, 3))}, r"out: an \(n, m\) array"),
         (all_pairs, {"dim": 0}, "dim: at least 1"),
         (all_pairs, {"x": [lying(TOO_MANY)] * 2}, "series: no frame, or too many"),
-        *(
-            (call, {"window": ("band", -1)}, "a radius of at")
-            for call in (pairs, all_pairs, ranges)
-        ),
+        *((call, {"window": ("band", -1)}, "a radius of at") for call in (all_pairs, ranges)),
         *((call, {"window": ("slanted", -9)}, "a radius of at") for call in (matrices, ranges)),
-        (pairs, {"x": [misaligned((6, 1))]}, r"batch: \(T, D\) arrays"),
-        (pairs, {"y": [at_odd_steps((6, 1), 0)]}, r"batch: \(T, D\) arrays"),
-        (pairs, {"x": [np.empty((0, 1))]}, "series: no frame, or too many"),
-        (pairs, {"x": [lying(TOO_MANY)]}, "series: no frame, or too many"),
-        (pairs, {"y": [lying(TOO_MANY)]}, "series: no frame, or too many"),
-        (pairs, {"x": BATCH, "x_lengths": np.array([6, 7])}, "batch: a length out of range"),
-        (pairs, {"x": BATCH, "x_lengths": np.array([0, 6])}, "series: no frame, or too many"),
-        (pairs, {"x": BATCH, "x_lengths": misaligned((2,), np.int64)}, "one length per item"),
-        (pairs, {"x": at_odd_steps((2, 6, 1), 0), "x_lengths": np.array([6, 6])}, "batch: a"),
-        (pairs, {"x": [np.empty((6, 0))], "y": [np.empty((6, 0))], "dim": 0}, "dim: at least 1"),
+        (pairs, {"window": -1}, "dtw: expected prepared"),
         (pairs, {"window": ("rows", misaligned((6, 2), np.int64))}, r"window: an \(N, 2\) array"),
         (pairs, {"window": ("rows", np.zeros((5, 2), np.int64))}, "window: one row per frame of x"),
-        (matrices, {"x": [misaligned((3, 4))]}, r"matrices: \(N, M\)"),
-        (matrices, {"x": [at_odd_steps((3, 4), 0)]}, r"matrices: \(N, M\)"),
-        (matrices, {"x": [np.empty((0, 4))]}, "matrices: |no frame"),
-        (matrices, {"x": [lying(TOO_MANY)]}, "series: no frame, or too many"),
-        (matrices, {"dim": 3}, "dim: 1 for matrices"),
+        (pairs, {"x": BATCH, "y": np.zeros((3, 6, 1))}, "batch sizes"),
+        *(
+            (pairs, {side: series, **more}, "dtw: expected prepared")
+            for side in ("x", "y")
+            for series, more in (
+                (misaligned((6, 1)), {}),
+                ([SERIES, misaligned((6, 1))], {}),
+                (at_odd_steps((6, 1), 0), {}),
+                (at_odd_steps((2, 6, 1), 0), {}),
+                (SERIES[::2], {}),
+                (SERIES.astype(">f8"), {}),
+                (SERIES.astype(np.float32), {}),
+                (SERIES.astype(np.int64), {}),
+                ([SERIES, SERIES.astype(np.float32)], {}),
+                ([SERIES, np.zeros((6, 2))], {}),
+                (np.zeros((6, 2))[:, :1], {}),
+                (np.zeros(()), {}),
+                (np.zeros((1, 1, 1, 1)), {}),
+                ([], {}),
+                ([None], {}),
+                (np.empty((0, 1)), {}),
+                (np.empty((6, 0)), {}),
+                (np.empty((0, 6, 1)), {}),
+                (lying(TOO_MANY), {}),
+                (SERIES, {f"{side}_lengths": np.array([6])}),
+                ([SERIES], {f"{side}_lengths": np.array([6])}),
+                (BATCH, {f"{side}_lengths": np.array([6, 7])}),
+                (BATCH, {f"{side}_lengths": np.array([0, 6])}),
+                (BATCH, {f"{side}_lengths": np.array([6])}),
+                (BATCH, {f"{side}_lengths": np.array([[6, 6]])}),
+                (BATCH, {f"{side}_lengths": np.array([6.0, 6.0])}),
+                (BATCH, {f"{side}_lengths": np.array([6, 0, 6, 0])[::2]}),
+                (BATCH, {f"{side}_lengths": misaligned((2,), np.int64)}),
+                (BATCH, {f"{side}_lengths": [6, 6]}),
+            )
+        ),
+        *(
+            (pairs, {name: value}, "dtw: expected prepared")
+            for name, value in (
+                ("metric", "manhattan"),
+                ("step", "symmetric2"),
+                ("max_cost", np.nan),
+                ("path", 1),
+                ("threads", 0),
+                ("threads", 1.0),
+                ("device", "cuda"),
+                ("y", None),
+            )
+        ),
+        *(
+            (matrices, {"x": matrix}, "dtw: expected prepared")
+            for matrix in (
+                misaligned((3, 4)),
+                at_odd_steps((3, 4), 0),
+                np.zeros((3, 8))[:, ::2],
+                np.zeros((3, 4), np.int64),
+                np.zeros(3),
+                np.empty((0, 4)),
+                np.empty((3, 0)),
+                lying(TOO_MANY),
+                [np.zeros((3, 4)), np.zeros((3, 4), np.float32)],
+                [],
+                [None],
+            )
+        ),
+        (matrices, {"y": SERIES}, "dtw: expected prepared"),
+        *(
+            (assignment, {"cost": cost}, "assign: expected prepared")
+            for cost in (
+                misaligned((3, 4)),
+                at_odd_steps((3, 4), 0),
+                at_odd_steps((3, 4), 1),
+                COSTS.astype(">f8"),
+                COSTS.astype(np.int64),
+                COSTS[0, 0],
+                COSTS[np.newaxis],
+                as_strided(np.zeros(1), (1, TOO_MANY + 1), (8, 0)),
+                as_strided(np.zeros(1), (TOO_MANY + 1, 1), (0, 8)),
+                [COSTS],
+                [COSTS[0], COSTS[1].astype(np.float32)],
+                [],
+                [None],
+                None,
+            )
+        ),
+        *(
+            (assignment, {side: lengths, **more}, "assign: expected prepared")
+            for side in ("row_lengths", "col_lengths")
+            for lengths, more in (
+                (np.array([2, 4]), {}),
+                (np.array([-1, 2]), {}),
+                (np.array([2]), {}),
+                (np.array([2.0, 2.0]), {}),
+                (np.array([2, 0, 2, 0])[::2], {}),
+                (misaligned((2,), np.int64), {}),
+                ([2, 2], {}),
+                (np.array([2, 2]), {"cost": [COSTS[0]]}),
+                (np.array([2]), {"cost": COSTS[0]}),
+            )
+        ),
+        *(
+            (assignment, {name: value}, "assign: expected prepared")
+            for name, value in (
+                ("maximize", 1),
+                ("max_cost", np.nan),
+                ("max_cost", np.inf),
+                ("max_cost", "1"),
+                ("threads", 0),
+                ("threads", 2**70),
+                ("device", "cuda"),
+            )
+        ),
+        (assignment, {"start": (np.zeros(5), np.zeros(4, np.int64))}, "start: a price per column"),
+        (assignment, {"start": (np.zeros(6), np.zeros(3, np.int64))}, "start: a column per row"),
         (ranges, {"n": 0}, "series: no frame, or too many"),
         (ranges, {"m": TOO_MANY}, "series: no frame, or too many"),
     ],
@@ -147,7 +263,7 @@ def test_bounds_of_rows_may_be_any_integers() -> None:
     huge = 2**62
     bounds = np.array([[-huge, 1], [huge, huge], [0, -huge], [0, huge], [2**32, 2**32 + 6], [0, 6]])
     assert (_core.window_ranges(window=("rows", bounds), n=6, m=6) <= 6).all()
-    cost, status, _, _, _ = pairs(x=[SERIES] * 3, y=[SERIES] * 3, window=("rows", bounds))
-    assert np.isinf(cost).all()
-    assert len(set(status.tolist())) == 1
+    found = pairs(x=[SERIES] * 3, y=[SERIES] * 3, window=("rows", bounds))
+    assert np.isinf(found.cost).all()
+    assert len(set(found.status.tolist())) == 1
     all_pairs(window=("rows", bounds))

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -236,7 +235,7 @@ def test_an_assignment_that_is_not_the_cheapest_is_refused(
     correct = coalign.assign
     # The dearest in place of the cheapest: its duals prove nothing of the costs as they are.
     monkeypatch.setattr(
-        coalign, "assign", lambda costs: replace(correct(costs, maximize=True), maximize=False)
+        coalign, "assign", lambda costs: correct(costs, maximize=True).__replace__(maximize=False)
     )
     with pytest.raises(RuntimeError, match="above its bound"):
         shuffle.compare(views)

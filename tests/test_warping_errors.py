@@ -19,6 +19,9 @@ from oracles.instances import pad
 from oracles.warping import accumulate, local_costs
 from refusals import Call, assert_refused, put, table
 
+# Both ways into native code are tried.
+pytestmark = pytest.mark.usefixtures("door")
+
 Array = npt.NDArray[Any]
 
 rng = np.random.default_rng(20)

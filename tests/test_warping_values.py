@@ -28,6 +28,9 @@ from oracles.compare import (
 from oracles.instances import Array, make_series, make_staircase, pad
 from oracles.warping import accumulate, brute_force, local_costs, within
 
+# Both ways into native code are tried.
+pytestmark = pytest.mark.usefixtures("door")
+
 FRAME_METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine")
 DIMS = (1, 2, 3, 17)
 

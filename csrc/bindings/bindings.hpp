@@ -33,6 +33,9 @@ struct NotFinite : std::exception {
     std::int64_t item, element;
 };
 
+// Raises it in Python, as _core.NotFiniteError.
+void set_error(const NotFinite& found);
+
 // Gives the GIL back for as long as it lives.
 class WithoutGil {
    public:

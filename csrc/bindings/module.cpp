@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "bindings/call.hpp"
 #include "core/isa.hpp"
 
 namespace coalign::bindings {
@@ -62,6 +63,20 @@ bool PythonMonitor::keep_going(std::int64_t done) {
     });
 }
 
+namespace {
+
+// Never destroyed: the interpreter may be gone by then.
+py::gil_safe_call_once_and_store<py::object>& not_finite_error() {
+    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> error;
+    return error;
+}
+
+}  // namespace
+
+void set_error(const NotFinite& found) {
+    py::set_error(not_finite_error().get_stored(), py::make_tuple(found.argument, found.item, found.element));
+}
+
 void PythonMonitor::raise_pending() {
     if (pending_) std::rethrow_exception(std::exchange(pending_, nullptr));
 }
@@ -77,18 +92,18 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
 
     module.doc() = "Native kernels of coalign. Private: the arguments are checked for memory safety only.";
 
-    // Never destroyed: the interpreter may be gone by then.
-    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> not_finite;
-    not_finite.call_once_and_store_result(
+    not_finite_error().call_once_and_store_result(
         [&]() -> py::object { return py::exception<NotFinite>(module, "NotFiniteError", PyExc_ValueError); });
     py::register_exception_translator([](std::exception_ptr error) {
         try {
             if (error) std::rethrow_exception(error);
         } catch (const NotFinite& found) {
-            py::set_error(not_finite.get_stored(), py::make_tuple(found.argument, found.item, found.element));
+            set_error(found);
         }
     });
 
+    module.attr("override") = py::reinterpret_borrow<py::object>(override_variable());
+    module.attr("version") = COALIGN_VERSION;
     module.attr("compiler") = COALIGN_COMPILER;
     module.def(
         "available_isas",

@@ -9,6 +9,9 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "bindings/call.hpp"
+#include "bindings/plain.hpp"
+#include "bindings/result.hpp"
 #include "core/buffer.hpp"
 #include "core/isa.hpp"
 #include "warping/dispatch.hpp"
@@ -18,6 +21,26 @@ namespace coalign::bindings {
 namespace {
 
 using namespace coalign::warping;
+
+// The public class, which Python has handed over; it lives as long as the process.
+PyTypeObject* result_class = nullptr;
+
+enum WarpingField { kCost, kXIndex, kYIndex, kStatus, kXLength, kYLength, kPathLength };
+
+constexpr Schema kWarping{
+    "WarpingFields",
+    "The fields of `coalign.Warping`.",
+    7,
+    {{{"cost", Per::problem, Element::computed, "Sum of the local costs on the best path."},
+      {"x_index", Per::path, Element::int64, "Frames of x on the path, or None."},
+      {"y_index", Per::path, Element::int64, "Frames of y on the path, or None."},
+      {"status", Per::problem, Element::int32, "A `Status` for each problem."},
+      {"x_length", Per::problem, Element::int64, "Frames of each series of x."},
+      {"y_length", Per::problem, Element::int64, "Frames of each series of y."},
+      {"path_length", Per::option, Element::int64, "Lengths of paths on a GPU, or None.", true}}}};
+
+// Calls of fewer cells (times dimensions) stay under the GIL: these are some 10 us.
+constexpr double kSmallWork = 1 << 14;
 
 Metric parse_metric(const std::string& name) {
     if (name == "sqeuclidean") return Metric::sqeuclidean;
@@ -109,9 +132,8 @@ bool prepare(Metric metric, std::vector<Series<T>>* const (&sides)[2], std::int6
 }
 
 struct Call {
-    Call(const std::string& metric, const py::tuple& window, double max_cost, int threads, const std::string& isa_name,
-         std::int64_t checkpoint_bytes = kCheckpointBytes)
-        : options{parse_metric(metric), parse_window(window, rows), max_cost, threads, checkpoint_bytes},
+    Call(const std::string& metric, const py::tuple& window, double max_cost, int threads, const std::string& isa_name)
+        : options{parse_metric(metric), parse_window(window, rows), max_cost, threads, kCheckpointBytes},
           isa(choose_isa(isa_name)) {}
     // The window's array covers this many rows.
     void require_rows(std::int64_t length) const {
@@ -127,86 +149,274 @@ py::tuple used_by(Isa isa, const Run& run) {
     return py::make_tuple(std::string(name(isa)), run.workers);
 }
 
-template <class T>
-py::tuple pairs(const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,
-                const std::optional<Rows>& y_lengths, std::int64_t dim, Call& call, double work_per_thread, bool path,
-                const py::object& progress) {
-    std::vector<Problem<T>> problems;
-    Buffer<T> units[2];
-    std::vector<Series<T>> xs, ys;
-    const bool precomputed = call.options.metric == Metric::precomputed;
-    if (precomputed) {
-        // Matrices (N, M), rows contiguous, cut to the lengths where there are any.
-        require(dim == 1, "dim: 1 for matrices");
-        for (const py::handle item : x.cast<py::list>()) {
-            const auto matrix = item.cast<py::array>();
-            require(matrix.ndim() == 2 && holds<T>(matrix) && (matrix.shape(1) == 1 || matrix.strides(1) == sizeof(T)),
-                    "matrices: (N, M) with contiguous rows");
-            require_length(matrix.shape(0));
-            require_length(matrix.shape(1));
-            Problem<T> problem;
-            problem.matrix = static_cast<const T*>(matrix.data());
-            problem.matrix_stride = matrix.strides(0) / static_cast<py::ssize_t>(sizeof(T));
-            problem.x.length = matrix.shape(0);
-            problem.y.length = matrix.shape(1);
-            problems.push_back(problem);
+// One side of a call as plain callers give it: (T,) or (T, D), (B, T, D) with or without lengths, or a list of (T,) or
+// (T, D); frames contiguous.
+class Side {
+   public:
+    bool read(PyObject* given, PyObject* lengths) {
+        if (PyList_CheckExact(given) || PyTuple_CheckExact(given)) {
+            form_ = Form::list;
+            // A tuple of our own: another thread may change the list while the GIL is released.
+            items_ = py::reinterpret_steal<py::tuple>(PySequence_Tuple(given));
+            if (!items_) throw py::error_already_set();
+            arrays_.resize(items_.size());
+            for (std::size_t i = 0; i < arrays_.size(); ++i)
+                if (!arrays_[i].read(items_[i].ptr()) || arrays_[i].axes() > 2 || !take(arrays_[i], 0)) return false;
+            return !arrays_.empty() && lengths == Py_None;
         }
+        arrays_.resize(1);
+        PlainArray& array = arrays_.front();
+        if (!array.read(given) || array.axes() > 3) return false;
+        if (array.axes() < 3) return take(array, 0) && lengths == Py_None;
+        form_ = Form::padded;
+        return array.length(0) > 0 && take(array, 1) &&
+               read_lengths(lengths, array.length(0), 1, array.length(1), lengths_);
+    }
+
+    bool is_batch() const { return form_ != Form::one; }
+    bool is_float32() const { return arrays_.front().is_float32(); }
+    std::int64_t dim() const { return dim_; }
+    template <class T>
+    std::vector<Series<T>> series() const {
+        std::vector<Series<T>> out;
+        if (form_ == Form::padded) {
+            const PlainArray& array = arrays_.front();
+            for (std::int64_t b = 0; b < array.length(0); ++b)
+                out.push_back(
+                    {array.data<T>() + b * array.stride(0), lengths_ != nullptr ? lengths_[b] : array.length(1)});
+            return out;
+        }
+        out.reserve(arrays_.size());
+        for (const PlainArray& array : arrays_) out.push_back({array.data<T>(), array.length(0)});
+        return out;
+    }
+
+   private:
+    // Frames from an axis on: of the first array's dtype and dimensions, contiguous, at least one of each.
+    bool take(const PlainArray& array, int axis) {
+        if (array.axes() <= axis || array.is_int64() || array.is_float32() != is_float32()) return false;
+        const std::int64_t frames = array.length(axis), dim = array.axes() > axis + 1 ? array.length(axis + 1) : 1;
+        if (dim_ == 0) dim_ = dim;
+        return dim == dim_ && dim >= 1 && frames >= 1 && frames <= kMostFrames &&
+               (dim == 1 || array.stride(axis + 1) == 1) && (frames == 1 || array.stride(axis) == dim);
+    }
+
+    Form form_ = Form::one;
+    py::tuple items_;
+    std::vector<PlainArray> arrays_;
+    std::int64_t dim_ = 0;
+    const std::int64_t* lengths_ = nullptr;
+};
+
+// Precomputed costs: a matrix with contiguous rows, or a list of them.
+class CostMatrices {
+   public:
+    bool read(PyObject* given) {
+        is_batch_ = PyList_CheckExact(given);
+        items_ = is_batch_ ? py::reinterpret_steal<py::tuple>(PySequence_Tuple(given))
+                           : py::make_tuple(py::reinterpret_borrow<py::object>(given));
+        if (!items_) throw py::error_already_set();
+        arrays_.resize(items_.size());
+        for (std::size_t p = 0; p < arrays_.size(); ++p) {
+            const PlainArray& array = arrays_[p];
+            if (!arrays_[p].read(items_[p].ptr()) || array.axes() != 2 || array.is_int64() ||
+                array.is_float32() != is_float32())
+                return false;
+            for (const int axis : {0, 1})
+                if (array.length(axis) < 1 || array.length(axis) > kMostFrames) return false;
+            if (array.length(1) > 1 && array.stride(1) != 1) return false;
+        }
+        return !arrays_.empty();
+    }
+    bool is_batch() const { return is_batch_; }
+    bool is_float32() const { return arrays_.front().is_float32(); }
+    template <class T>
+    std::vector<Problem<T>> problems() const {
+        std::vector<Problem<T>> out;
+        out.reserve(arrays_.size());
+        for (const PlainArray& array : arrays_) {
+            Problem<T> problem;
+            problem.matrix = array.data<T>();
+            problem.matrix_stride = array.stride(0);
+            problem.x.length = array.length(0);
+            problem.y.length = array.length(1);
+            out.push_back(problem);
+        }
+        return out;
+    }
+
+   private:
+    bool is_batch_ = false;
+    py::tuple items_;
+    std::vector<PlainArray> arrays_;
+};
+
+// The arguments of `dtw`, in the order of the public function. Prepared ones come from the general way: their window is
+// a pair, and their costs may be precomputed.
+struct WarpArguments {
+    static constexpr Py_ssize_t kCount = 11;
+
+    bool read(PyObject* const* given, bool prepared) {
+        std::optional<double> most;
+        if (!read_metric(given[2], prepared) || !is_text(given[4], "symmetric1") || !read_number(given[7], most) ||
+            !read_flag(given[8], path) || !threads.read(given[9]))
+            return false;
+        if (given[10] != Py_None && !is_text(given[10], "cpu")) return false;
+        if (most) options.max_cost = *most;
+        if (options.metric == Metric::precomputed) {
+            if (!matrices.read(given[0]) || given[1] != Py_None) return false;
+        } else if (!x.read(given[0], given[5]) || !y.read(given[1], given[6]) || x.dim() != y.dim() ||
+                   x.is_float32() != y.is_float32()) {
+            return false;
+        }
+        return read_window(given[3], prepared);
+    }
+
+    bool is_float32() const { return options.metric == Metric::precomputed ? matrices.is_float32() : x.is_float32(); }
+    bool is_batch() const {
+        return options.metric == Metric::precomputed ? matrices.is_batch() : x.is_batch() || y.is_batch();
+    }
+
+    Side x, y;
+    CostMatrices matrices;
+    Options options;
+    std::optional<Rows> rows;  // keeps a window's array alive
+    bool path = false;
+    ThreadLimit threads;
+
+   private:
+    bool read_metric(PyObject* given, bool prepared) {
+        if (is_text(given, "sqeuclidean")) options.metric = Metric::sqeuclidean;
+        else if (is_text(given, "euclidean")) options.metric = Metric::euclidean;
+        else if (is_text(given, "cityblock")) options.metric = Metric::cityblock;
+        else if (is_text(given, "cosine")) options.metric = Metric::cosine;
+        else if (prepared && is_text(given, "precomputed")) options.metric = Metric::precomputed;
+        else return false;
+        return true;
+    }
+
+    bool read_window(PyObject* given, bool prepared) {
+        if (given == Py_None) return true;
+        std::int64_t radius = 0;
+        if (read_integer(given, radius)) {
+            options.window = {Window::Kind::band, std::min(radius, kMostFrames), nullptr};
+            return radius >= 0;
+        }
+        if (!prepared) return false;
+        options.window = parse_window(py::reinterpret_borrow<py::tuple>(given), rows.emplace());
+        return true;
+    }
+};
+
+template <class T>
+PyObject* pairs(WarpArguments& given, const Forced& forced, bool prepared) {
+    std::vector<Problem<T>> problems;
+    std::vector<Series<T>> xs, ys;
+    Options& options = given.options;
+    const bool precomputed = options.metric == Metric::precomputed;
+    const std::int64_t dim = precomputed ? 1 : given.x.dim();
+    if (precomputed) {
+        problems = given.matrices.problems<T>();
     } else {
-        xs = parse_series<T>(x, x_lengths, dim);
-        ys = parse_series<T>(y, y_lengths, dim);
+        xs = given.x.series<T>();
+        ys = given.y.series<T>();
         const std::size_t count = std::max(xs.size(), ys.size());
-        require((xs.size() == count || xs.size() == 1) && (ys.size() == count || ys.size() == 1), "batch sizes");
+        const bool fits = (xs.size() == count || !given.x.is_batch()) && (ys.size() == count || !given.y.is_batch());
+        require(fits || !prepared, "batch sizes");
+        if (!fits) return nullptr;
         problems.resize(count);
         for (std::size_t p = 0; p < count; ++p) {
-            problems[p].x.length = xs[xs.size() == 1 ? 0 : p].length;
-            problems[p].y.length = ys[ys.size() == 1 ? 0 : p].length;
+            problems[p].x.length = xs[given.x.is_batch() ? p : 0].length;
+            problems[p].y.length = ys[given.y.is_batch() ? p : 0].length;
         }
     }
-    const auto count = static_cast<py::ssize_t>(problems.size());
-    for (const Problem<T>& problem : problems) call.require_rows(problem.x.length);
+    double work = 0;
+    for (const Problem<T>& problem : problems) {
+        require(options.window.kind != Window::Kind::rows || given.rows->shape(0) == problem.x.length,
+                "window: one row per frame of x");
+        work +=
+            static_cast<double>(problem.x.length) * static_cast<double>(problem.y.length) * static_cast<double>(dim);
+    }
+    const double per_thread = forced.work_per_thread.value_or(kWorkPerThread);
+    options.max_cost = static_cast<double>(static_cast<T>(options.max_cost));
+    options.threads = given.threads.for_work(work, per_thread);
+    options.checkpoint_bytes = forced.checkpoint_bytes.value_or(kCheckpointBytes);
 
-    py::array_t<T> cost(count);
-    py::array_t<std::int32_t> status(count);
-    py::list x_index, y_index;
     std::vector<ReversePath> paths;
-    std::vector<py::array_t<std::int64_t>> x_room, y_room;
-    if (path) {
-        for (const Problem<T>& problem : problems) {
-            const py::ssize_t most = problem.x.length + problem.y.length - 1;
-            x_room.emplace_back(most);
-            y_room.emplace_back(most);
-            paths.push_back({x_room.back().mutable_data(), y_room.back().mutable_data()});
-        }
+    std::vector<Buffer<std::int64_t>> room(given.path ? problems.size() : 0);
+    for (std::size_t p = 0; p < room.size(); ++p) {
+        const std::int64_t most = problems[p].x.length + problems[p].y.length - 1;
+        std::int64_t* const both = room[p].reserve(2 * most);
+        paths.push_back({both, both + most});
     }
     std::vector<Status> outcome(problems.size(), Status::ok);
-    T* costs = cost.mutable_data();
-    const Kernels<T>& kernels = kernels_for<T>(call.isa);
-    const Run run = watch(progress, [&](Pulse& pulse) {
+    std::vector<T> costs(problems.size());
+    Buffer<T> units[2];
+    const Kernels<T>& kernels = kernels_for<T>(forced.isa);
+    const Run run = run_call(work <= kSmallWork, [&](Pulse& pulse) {
         if (!precomputed) {
-            if (!prepare<T>(call.options.metric, {&xs, &ys}, dim, units, pulse)) return Run{true, 0};
+            if (!prepare<T>(options.metric, {&xs, &ys}, dim, units, pulse)) return Run{true, 0};
             for (std::size_t p = 0; p < problems.size(); ++p) {
-                problems[p].x.data = xs[xs.size() == 1 ? 0 : p].data;
-                problems[p].y.data = ys[ys.size() == 1 ? 0 : p].data;
+                problems[p].x.data = xs[given.x.is_batch() ? p : 0].data;
+                problems[p].y.data = ys[given.y.is_batch() ? p : 0].data;
             }
         }
-        return warp_pairs<T>(kernels, problems, dim, call.options, work_per_thread, pulse, costs, outcome.data(),
-                             path ? paths.data() : nullptr);
+        return warp_pairs<T>(kernels, problems, dim, options, per_thread, pulse, costs.data(), outcome.data(),
+                             given.path ? paths.data() : nullptr);
     });
-    for (py::ssize_t p = 0; p < count; ++p)
-        status.mutable_data()[p] = static_cast<std::int32_t>(outcome[static_cast<std::size_t>(p)]);
-    const py::tuple used = used_by(kernels.isa, run);
-    if (!path) return py::make_tuple(cost, status, py::none(), py::none(), used);
-    for (std::size_t p = 0; p < paths.size(); ++p) {
-        // The paths come last pair first; an owner of its own keeps a short path from holding a long array.
-        const auto forward = [&](const std::int64_t* from) {
-            py::array_t<std::int64_t> out(static_cast<py::ssize_t>(paths[p].length));
-            std::reverse_copy(from, from + paths[p].length, out.mutable_data());
-            return out;
-        };
-        x_index.append(forward(paths[p].x));
-        y_index.append(forward(paths[p].y));
+    forced.note(name(kernels.isa), run.workers);
+    const bool solved = std::all_of(outcome.begin(), outcome.end(), [](Status status) { return status == Status::ok; });
+    if (!solved && !prepared) return nullptr;
+
+    Counts counts;
+    counts.form = given.is_batch() ? Form::list : Form::one;
+    counts.problems = static_cast<std::int64_t>(problems.size());
+    std::vector<std::int64_t> lengths;
+    for (const ReversePath& path : paths) lengths.push_back(path.length);
+    if (given.path) counts.each_path = &lengths;
+    Result result(result_class, kWarping, counts, sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
+    std::copy(costs.begin(), costs.end(), result.data<T>(kCost));
+    std::transform(outcome.begin(), outcome.end(), result.data<std::int32_t>(kStatus),
+                   [](Status status) { return static_cast<std::int32_t>(status); });
+    std::transform(problems.begin(), problems.end(), result.data<std::int64_t>(kXLength),
+                   [](const Problem<T>& problem) { return problem.x.length; });
+    std::transform(problems.begin(), problems.end(), result.data<std::int64_t>(kYLength),
+                   [](const Problem<T>& problem) { return problem.y.length; });
+    result.set(kPathLength, py::none());
+    if (given.path) {
+        // The paths come last pair first.
+        auto *x = result.data<std::int64_t>(kXIndex), *y = result.data<std::int64_t>(kYIndex);
+        for (const ReversePath& path : paths) {
+            x = std::reverse_copy(path.x, path.x + path.length, x);
+            y = std::reverse_copy(path.y, path.y + path.length, y);
+        }
+    } else {
+        result.set(kXIndex, py::none());
+        result.set(kYIndex, py::none());
     }
-    return py::make_tuple(cost, status, x_index, y_index, used);
+    return result.release().release().ptr();
+}
+
+// dtw(x, y, metric, window, step, x_lengths, y_lengths, max_cost, path, threads, device): the result. With one argument
+// more they are prepared. What is not plain, or whose status is not OK, goes the general way.
+PyObject* dtw_front(PyObject* const* arguments, Py_ssize_t count) {
+    const bool prepared = count == WarpArguments::kCount + 1;
+    require(prepared || count == WarpArguments::kCount, "dtw: eleven arguments, or twelve");
+    const Forced forced;
+    if (prepared || !forced.general) {
+        WarpArguments given;
+        const bool plain = given.read(arguments, prepared);
+        require(plain || !prepared, "dtw: expected prepared arguments");
+        try {
+            if (plain)
+                if (PyObject* const result =
+                        (given.is_float32() ? pairs<float> : pairs<double>)(given, forced, prepared))
+                    return result;
+        } catch (const NotFinite&) {
+            if (prepared) throw;
+        }
+    }
+    return call_general("coalign._warping", "dtw", arguments, WarpArguments::kCount);
 }
 
 template <class T>
@@ -270,20 +480,16 @@ bool is_float32(const std::string& dtype) {
 void bind_warping(py::module_& module) {
     module.attr("warping_work_per_thread") = kWorkPerThread;
     module.attr("warping_checkpoint_bytes") = kCheckpointBytes;
+    static PyMethodDef functions[] = {
+        {"dtw", as_function<dtw_front>(), METH_FASTCALL,
+         "The public function's arguments, in order; one more says that they are prepared."},
+        {nullptr, nullptr, 0, nullptr}};
+    if (PyModule_AddFunctions(module.ptr(), functions) < 0) throw py::error_already_set();
+    make_result_class(module, kWarping);
     module.def(
-        "dtw_pairs",
-        [](const std::string& dtype, const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,
-           const std::optional<Rows>& y_lengths, std::int64_t dim, const std::string& metric, const py::tuple& window,
-           double max_cost, bool path, int threads, const std::string& isa, double work_per_thread,
-           const py::object& progress, std::int64_t checkpoint_bytes) {
-            Call call(metric, window, max_cost, threads, isa, checkpoint_bytes);
-            return (is_float32(dtype) ? pairs<float> : pairs<double>)(x, y, x_lengths, y_lengths, dim, call,
-                                                                      work_per_thread, path, progress);
-        },
-        py::kw_only(), py::arg("dtype"), py::arg("x"), py::arg("y"), py::arg("x_lengths"), py::arg("y_lengths"),
-        py::arg("dim"), py::arg("metric"), py::arg("window"), py::arg("max_cost"), py::arg("path"), py::arg("threads"),
-        py::arg("isa"), py::arg("work_per_thread"), py::arg("progress"), py::arg("checkpoint_bytes"),
-        "Costs, statuses and paths of a batch of pairs, and what was used: instruction set and workers.");
+        "connect_warping",
+        [](const py::type& result) { result_class = reinterpret_cast<PyTypeObject*>(result.inc_ref().ptr()); },
+        py::arg("result"), "Hands over the public result class.");
     module.def(
         "dtw_all_pairs",
         [](const std::string& dtype, const py::object& x, const py::object& y, const std::optional<Rows>& x_lengths,

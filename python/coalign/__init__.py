@@ -1,7 +1,6 @@
 """Alignment primitives: which part of this goes with which part of that?"""
 
-from importlib.metadata import version as _version
-
+from . import _core
 from ._config import show_config
 from ._errors import DeviceError, InfeasibleError, Status
 from .assignment import (
@@ -29,4 +28,4 @@ __all__ = [
     "slanted",
 ]
 
-__version__ = _version("coalign")
+__version__ = _core.version

@@ -136,6 +136,13 @@ def to_host(array: Any) -> Array:
     return np.asarray(array)
 
 
+def on_host(values: Any) -> Any:
+    """Copy arrays of any kind to NumPy, alone or in a list; waits for a GPU."""
+    if isinstance(values, (list, tuple)):
+        return [to_host(value) if lies_on_gpu(value) else value for value in values]
+    return to_host(values) if lies_on_gpu(values) else values
+
+
 def to_numpy(obj: Any, name: str) -> tuple[Array, Kind]:
     """Take an argument as a host array, without a copy where there need be none.
 

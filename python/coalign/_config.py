@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
 
-from . import _core, _device, _execution
+from . import _core
 
 
 def _cuda() -> str:
+    from . import _device
+
     module = _device.native()
     if module is None:
         return "not built"
@@ -43,10 +44,13 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     >>> sorted(coalign.show_config(mode="dicts"))
     ['available', 'compiler', 'cuda', 'instruction set', 'numpy', 'threads', 'version']
     """
+    # Imported at first use, as all that plain calls do without.
+    from . import _execution
+
     if mode not in ("stdout", "dicts"):
         raise ValueError(f'mode: expected "stdout" or "dicts", got {mode!r}')
     config = {
-        "version": version("coalign"),
+        "version": _core.version,
         "compiler": _core.compiler,
         "instruction set": _execution.selected(),
         "available": ", ".join(_execution.available()),

@@ -8,17 +8,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from . import _core
 from ._device import Gpu, for_host_arrays
 from ._errors import DeviceError
-from ._validate import as_integer
+from ._scalars import as_integer
 
 _MOST_THREADS = 1024
 _Number = TypeVar("_Number", int, float)
-_CGROUPS, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_CGROUPS, _MEMBERSHIP = "/sys/fs/cgroup", "/proc/self/cgroup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +31,41 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class _Override:
     isa: str | None = None
+    general: bool = False
     work_per_thread: float | None = None
     checkpoint_bytes: int | None = None
     workspace_bytes: int | None = None
     runs: list[Run] = field(default_factory=list)
 
+    def note(self, isa: str, workers: int) -> None:
+        """Collect what a call used."""
+        self.runs.append(Run(isa, workers))
 
-_override: ContextVar[_Override | None] = ContextVar("coalign_override", default=None)
+
+# Native code made it, and reads it in every call.
+_override: ContextVar[_Override | None] = _core.override
 
 
 @contextmanager
 def forced(
     isa: str | None = None,
     *,
+    general: bool = False,
     work_per_thread: float | None = None,
     checkpoint_bytes: int | None = None,
     workspace_bytes: int | None = None,
 ) -> Iterator[list[Run]]:
     """Run the calls inside on one instruction set, and collect what each of them used.
 
+    `general=True` takes every argument the general way, also those that the front door would take,
+    and holds for what is forced inside;
     `work_per_thread=0` makes every call use all its threads, however small it is;
     `checkpoint_bytes=0` makes every path go by groups, however short it is; `workspace_bytes=0`
     cuts a call on a GPU as finely as it can be.
     """
-    override = _Override(isa, work_per_thread, checkpoint_bytes, workspace_bytes)
+    outer = _override.get()
+    general = general or (outer is not None and outer.general)
+    override = _Override(isa, general, work_per_thread, checkpoint_bytes, workspace_bytes)
     token = _override.set(override)
     try:
         yield override.runs
@@ -87,7 +97,7 @@ def note_run(isa: str, workers: int) -> None:
     """Tell whoever forced the instruction set what ran."""
     override = _override.get()
     if override is not None:
-        override.runs.append(Run(isa, workers))
+        override.note(isa, workers)
 
 
 def thread_count(threads: Any) -> int:
@@ -116,13 +126,13 @@ def default_threads() -> int:
 
 
 @lru_cache(maxsize=1)
-def _cgroup_quota(root: Path, membership: Path) -> int | None:
+def _cgroup_quota(root: str, membership: str) -> int | None:
     """CPUs that the cgroup (v2, else v1) grants, rounded up; None without a limit."""
     limits = []
     for folder in _cgroup_folders(root, membership):
         for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
             try:
-                words = " ".join((folder / name).read_text() for name in names).split()
+                words = " ".join(_read(os.path.join(folder, name)) for name in names).split()
             except OSError:
                 continue
             if len(words) == 2 and words[0] not in ("max", "-1"):
@@ -130,21 +140,26 @@ def _cgroup_quota(root: Path, membership: Path) -> int | None:
     return min(limits, default=None)
 
 
-def _cgroup_folders(root: Path, membership: Path) -> list[Path]:
+def _cgroup_folders(root: str, membership: str) -> list[str]:
     """List the process's own cgroup and the ones above it, a limit of any of which holds."""
-    folders = [root, root / "cpu"]
+    folders = [root, os.path.join(root, "cpu")]
     try:
-        lines = membership.read_text().splitlines()
+        lines = _read(membership).splitlines()
     except OSError:
         return folders
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        base = root / "cpu" if controllers else root
+        base = folders[1] if controllers else root
         parts = [part for part in path.split("/") if part]
-        folders += [base.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
+        folders += [os.path.join(base, *parts[:end]) for end in range(1, len(parts) + 1)]
     return folders
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
 
 
 def take_device(device: Any) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +25,7 @@ from ._arrays import (
     writable,
 )
 from ._device import DeviceArray
-
-# Columns are counted in 32 bits beside float32 lanes.
-_LONGEST = 2**31 - 2**16
+from ._scalars import LONGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +183,8 @@ def require_frames(shape: tuple[int, ...], name: str) -> None:
         raise ValueError(f"{name}: expected at least one frame, got an empty series")
     if dim == 0:
         raise ValueError(f"{name}: expected at least one dimension, got shape {shape}")
-    if frames > _LONGEST:
-        raise ValueError(f"{name}: expected at most {_LONGEST} frames, got {frames}")
+    if frames > LONGEST:
+        raise ValueError(f"{name}: expected at most {LONGEST} frames, got {frames}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +293,8 @@ def require_matrix(shape: tuple[int, ...], name: str, least: int) -> None:
     for count, axis in zip(shape, ("row", "column"), strict=True):
         if count < least:
             raise ValueError(f"{name}: expected at least one {axis}, got shape {shape}")
-        if count > _LONGEST:
-            raise ValueError(f"{name}: expected at most {_LONGEST} {axis}s, got {count}")
+        if count > LONGEST:
+            raise ValueError(f"{name}: expected at most {LONGEST} {axis}s, got {count}")
 
 
 def take_lengths(
@@ -345,62 +342,6 @@ def _take_integers(obj: Any, name: str, wanted: str) -> Array:
     return values
 
 
-def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
-    """Check an option that is one of a few names."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
-    return value
-
-
-def as_integer(value: Any) -> int | None:
-    """Return an integer scalar of any kind as an int; None for anything else, bool included."""
-    # PyTorch lets a tensor of one element, and one of bool, stand for an index.
-    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
-    if is_bool or getattr(value, "ndim", 0) > 0:
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
-
-def take_max_cost(max_cost: Any) -> float:
-    """Check the greatest cost of interest; infinity when there is none."""
-    if max_cost is None:
-        return math.inf
-    if isinstance(max_cost, (str, bytes)):
-        raise TypeError(f"max_cost: expected a number, got {type(max_cost).__name__}")
-    try:
-        value = float(max_cost)
-    except (TypeError, ValueError):
-        raise TypeError(f"max_cost: expected a number, got {type(max_cost).__name__}") from None
-    except OverflowError:
-        raise ValueError("max_cost: expected a number that a float can hold") from None
-    if math.isnan(value):
-        raise ValueError("max_cost: expected a number, got NaN")
-    return value
-
-
-def take_count(count: Any, name: str) -> int:
-    """Check how many of something are wanted: an integer of at least 1."""
-    value = as_integer(count)
-    if value is None:
-        raise TypeError(f"{name}: expected an integer, got {type(count).__name__}")
-    if not 1 <= value <= _LONGEST:
-        raise ValueError(f"{name}: expected a number from 1 to {_LONGEST}, got {value}")
-    return value
-
-
-def take_radius(radius: Any, name: str) -> int:
-    """Check a window's radius: an integer of at least 0."""
-    value = as_integer(radius)
-    if value is None:
-        raise TypeError(f"{name}: expected an integer radius, got {type(radius).__name__}")
-    if value < 0:
-        raise ValueError(f"{name}: expected a radius of at least 0, got {value}")
-    return min(value, _LONGEST)
-
-
 def take_rows(
     window: Any, n: npt.NDArray[np.int64], m: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
@@ -415,7 +356,7 @@ def take_rows(
         )
     start, stop = rows.T
     # No problems bound the columns by nothing but what any problem may have.
-    columns = m.min(initial=_LONGEST)
+    columns = m.min(initial=LONGEST)
     wrong_rows = np.flatnonzero((start < 0) | (stop > columns) | (start >= stop))
     if wrong_rows.size:
         i = wrong_rows[0]

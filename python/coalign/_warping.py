@@ -1,4 +1,4 @@
-"""The problems of a warping call: checked, run by the native code, and reported."""
+"""The general way of warping calls: arguments of any kind are checked, prepared and run."""
 
 from __future__ import annotations
 
@@ -11,27 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, _cuda_warping, _execution, _validate
-from ._arrays import Array, Kind, lies_on_gpu, to_host
+from ._arrays import Array, Kind, is_array, lies_on_gpu, to_host
 from ._cuda_warping import Side
 from ._device import DeviceArray, Gpu
 from ._errors import DeviceError, InfeasibleError, Status
 from ._progress import Progress, reporter
+from ._result import in_kind
+from ._scalars import as_integer, choice, take_max_cost, take_radius
 from ._validate import MatrixBatch, SeriesBatch
-from ._windows import Window, native_window
+from ._warping_result import Warping
+from ._windows import Window, slanted
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine", "precomputed")
 STEPS = ("symmetric1",)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a batch: on the host, with the paths as lists, or on a GPU, with them padded."""
-
-    cost: Any
-    status: Any
-    x_index: Any = None
-    y_index: Any = None
-    path_length: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +42,11 @@ class Options:
     ) -> Options:
         """Check the options as the user gave them."""
         device = _execution.take_device(device)
-        _validate.choice(step, "step", STEPS)
+        choice(step, "step", STEPS)
         return cls(
-            _validate.choice(metric, "metric", METRICS),
+            choice(metric, "metric", METRICS),
             window,
-            _validate.take_max_cost(max_cost),
+            take_max_cost(max_cost),
             _execution.thread_count(threads),
             device,
         )
@@ -118,60 +110,58 @@ class Pairs:
         """Whether the results have a batch axis."""
         return self.xs.is_batch or self.ys.is_batch
 
-    def run(self, options: Options, path: bool) -> Outcome:
+    def run(self, options: Options, path: bool) -> Warping:
         """Compute every problem."""
-        window = native_window(options.window, self.n, self.m)
+        window = _native_window(options.window, self.n, self.m)
         gpu = _execution.choose_gpu(options.device, self.kind.gpu, self.xs.name)
-        if gpu is not None:
-            return self._run_on(gpu, options, window, path)
-        if len(self.n) == 0:
-            return _nothing(self.dtype, path)
-        arguments = options.native(window, self.dtype)
-        x, x_lengths = self.xs.native(self.dtype)
-        y, y_lengths = self.ys.native(self.dtype)
-        try:
-            cost, status, x_index, y_index, used = _core.dtw_pairs(
-                x=x,
-                y=y,
-                x_lengths=x_lengths,
-                y_lengths=y_lengths,
-                dim=self.xs.dim,
-                path=path,
-                progress=None,
-                checkpoint_bytes=_checkpoint_bytes(),
-                **arguments,
-            )
-        except _core.NotFiniteError as error:
-            raise _not_finite(error.args, self.xs, self.ys) from None
-        _execution.note_run(*used)
-        return Outcome(cost, status, x_index, y_index)
-
-    def _run_on(self, gpu: Gpu, options: Options, window: tuple[str, Any], path: bool) -> Outcome:
-        """Compute every problem on a GPU; what came from the host goes back to it."""
         if len(self.n) == 0 and self.kind.gpu is None:
             return _nothing(self.dtype, path)
+        if gpu is not None:
+            return self._run_on(gpu, options, window, path)
+        x, x_lengths = self.xs.native(self.dtype)
+        y, y_lengths = self.ys.native(self.dtype)
+        if not self.is_batch:
+            x, y = x[0], y[0]
+        elif not self.xs.is_batch:
+            x = x[0]
+        elif not self.ys.is_batch:
+            y = y[0]
+        try:
+            return _call(options, window, path, x, y, x_lengths, y_lengths)
+        except _core.NotFiniteError as error:
+            raise _not_finite(error.args, self.xs, self.ys) from None
+
+    def _run_on(self, gpu: Gpu, options: Options, window: tuple[str, Any], path: bool) -> Warping:
+        """Compute every problem on a GPU; what came from the host goes back to it."""
         if len(self.n) == 0:
-            empty = (gpu.empty((0,), dtype) for dtype in (self.dtype, np.int32))
-            paths = (gpu.empty(shape, np.int64) for shape in ((0, 0), (0, 0), (0,)) if path)
-            return Outcome(*empty, *paths)
+            empty = [gpu.empty((0,), dtype).owner for dtype in (self.dtype, np.int32)]
+            shapes = ((0, 0), (0, 0), (0,)) if path else ()
+            paths = [gpu.empty(shape, np.int64).owner for shape in shapes] or [None] * 3
+            return Warping(empty[0], *paths[:2], empty[1], self.n, self.m, paths[2])
         found = _cuda_warping.run_pairs(
             self.xs, self.ys, self.n, self.m, self.dtype, options, window, path, gpu
         )
+
+        def finish(values: Any) -> Any:
+            return values if self.is_batch or values is None else values[0]
+
+        parts = (found.cost, found.x_index, found.y_index, found.status, found.path_length)
         if self.kind.gpu is not None:
-            return Outcome(
-                found.cost, found.status, found.x_index, found.y_index, found.path_length
+            cost, x_index, y_index, status, path_length = (
+                finish(None if part is None else part.owner) for part in parts
             )
-        cost, status = to_host(found.cost.owner), to_host(found.status.owner)
+            n, m = finish(self.n), finish(self.m)
+            return Warping(cost, x_index, y_index, status, n, m, path_length)
+        host: list[Any] = [None if part is None else to_host(part.owner) for part in parts]
+        cost, x_index, y_index, status, lengths = host
         if np.isin(status, (Status.NAN, Status.INVALID)).any():
             _require_finite(found.sides, self.xs, self.ys)
-        if found.path_length is None or found.x_index is None or found.y_index is None:
-            return Outcome(cost, status)
-        lengths = to_host(found.path_length.owner)
-        x_index, y_index = (
-            [row[:k].copy() for row, k in zip(to_host(index.owner), lengths, strict=True)]
-            for index in (found.x_index, found.y_index)
-        )
-        return Outcome(cost, status, x_index, y_index)
+        if lengths is not None:
+            x_index, y_index = (
+                [row[:k].copy() for row, k in zip(index, lengths, strict=True)]
+                for index in (x_index, y_index)
+            )
+        return Warping(*map(finish, (cost, x_index, y_index, status, self.n, self.m)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,15 +208,16 @@ class Matrices:
         matrices = [_with_unit_stride(batch.matrix(p), batch.dtype) for p in range(len(batch.rows))]
         return cls(matrices, batch)
 
-    def run(self, options: Options, path: bool) -> Outcome:
+    def run(self, options: Options, path: bool) -> Warping:
         """Compute every problem."""
-        window = native_window(options.window, self.n, self.m)
+        window = _native_window(options.window, self.n, self.m)
         if options.device == "cuda":
             raise DeviceError('device: "cuda" takes series; precomputed costs run on the CPU')
         if not self.matrices:
             return _nothing(self.dtype, path)
-        outcome = self._call(self.matrices, options, window, path)
-        cost, status = outcome.cost, outcome.status
+        problems = self.matrices if self.is_batch else self.matrices[0]
+        found = _call(options, window, path, problems)
+        cost, status = np.atleast_1d(found.cost), np.atleast_1d(found.status).copy()
         unlimited = replace(options, max_cost=math.inf)
         for p in np.flatnonzero(status == Status.NAN).tolist():
             self._require_costs(p, window)
@@ -236,29 +227,12 @@ class Matrices:
             # Infinite for want of a path, or by overflow? Where each cost is 0, nothing overflows.
             matrix = self.matrices[p]
             free = np.where(np.isinf(matrix), matrix, matrix.dtype.type(0))
-            if np.isinf(self._call([free], unlimited, window, False).cost[0]):
+            if np.isinf(_call(unlimited, window, False, free).cost):
                 status[p] = Status.INFEASIBLE
             elif options.limit(self.dtype) < math.inf:
                 status[p] = Status.OK
-        return outcome
-
-    def _call(
-        self, matrices: list[Array], options: Options, window: tuple[str, Any], path: bool
-    ) -> Outcome:
-        arguments = options.native(window, matrices[0].dtype)
-        cost, status, x_index, y_index, used = _core.dtw_pairs(
-            x=matrices,
-            y=None,
-            x_lengths=None,
-            y_lengths=None,
-            dim=1,
-            path=path,
-            progress=None,
-            checkpoint_bytes=_checkpoint_bytes(),
-            **arguments,
-        )
-        _execution.note_run(*used)
-        return Outcome(cost, status, x_index, y_index)
+        changed: Warping = found.__replace__(status=status if self.is_batch else status[0])
+        return changed
 
     def _require_costs(self, problem: int, window: tuple[str, Any]) -> None:
         """Raise if a cell inside the window is NaN or -inf."""
@@ -275,7 +249,111 @@ class Matrices:
             raise ValueError(f"{name}: {found} at index {index}; expected finite costs or +inf")
 
 
-def compute_all_pairs(
+def _native_window(
+    window: Window, n: npt.NDArray[np.int64], m: npt.NDArray[np.int64]
+) -> tuple[str, Any]:
+    """Check a window for problems of n rows and m columns, and say it as native code takes it."""
+    if window is None:
+        return "none", 0
+    if isinstance(window, slanted):
+        return "slanted", window.radius
+    radius = as_integer(window)
+    if radius is None and (is_array(window) or isinstance(window, (list, tuple))):
+        return "rows", _validate.take_rows(window, n, m)
+    if isinstance(window, (str, bytes, dict, type)):
+        raise TypeError(
+            "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, "
+            f"got {type(window).__name__}"
+        )
+    return "band", take_radius(window, "window")
+
+
+def _call(
+    options: Options,
+    window: tuple[str, Any],
+    path: bool,
+    x: Any,
+    y: Any = None,
+    x_lengths: Any = None,
+    y_lengths: Any = None,
+) -> Warping:
+    """Call native code with arguments that are prepared for it."""
+    found: Warping = _core.dtw(
+        x,
+        y,
+        options.metric,
+        window,
+        "symmetric1",
+        x_lengths,
+        y_lengths,
+        options.max_cost,
+        path,
+        options.threads,
+        None,
+        True,
+    )
+    return found
+
+
+def dtw(
+    x: Any,
+    y: Any,
+    metric: Any,
+    window: Any,
+    step: Any,
+    x_lengths: Any,
+    y_lengths: Any,
+    max_cost: Any,
+    path: Any,
+    threads: Any,
+    device: Any,
+) -> Warping:
+    """Warp what `coalign.dtw` takes; raise for the first problem that has no path."""
+    options = Options.take(metric, window, step, max_cost, threads, device)
+    take = Matrices.take if options.metric == "precomputed" else Pairs.take
+    problems = take(x, y, x_lengths, y_lengths)
+    found = problems.run(options, bool(path))
+    if problems.kind.gpu is not None:
+        return found
+    _report(found, problems)
+    return in_kind(found, problems.kind)
+
+
+def dtw_cdist(
+    X: Any,
+    Y: Any,
+    *,
+    metric: Any,
+    window: Any,
+    step: Any,
+    x_lengths: Any,
+    y_lengths: Any,
+    max_cost: Any,
+    threads: Any,
+    device: Any,
+    out: Any,
+    progress: Any,
+) -> Any:
+    """Warp every pair of what `coalign.dtw_cdist` takes."""
+    options = Options.take(metric, window, step, max_cost, threads, device)
+    if options.metric == "precomputed":
+        raise ValueError("metric: expected a metric between frames; use dtw for precomputed costs")
+    xs = _validate.take_series(X, "X", x_lengths, "x_lengths", collection=True)
+    ys = None
+    if Y is not None:
+        ys = _validate.take_series(Y, "Y", y_lengths, "y_lengths", collection=True)
+        _validate.require_like(xs, ys)
+    elif y_lengths is not None:
+        raise ValueError("y_lengths: expected None without Y")
+    columns = xs if ys is None else ys
+    dtype = np.result_type(xs.dtype, columns.dtype)
+    shape = (len(xs), len(columns))
+    room = None if out is None else _validate.take_out(out, shape, dtype, (xs, columns))
+    costs = _compute_all_pairs(room, xs, ys, options, progress)
+    return xs.kind.wrap(costs) if out is None else out
+
+
+def _compute_all_pairs(
     out: Array | DeviceArray | None,
     xs: SeriesBatch,
     ys: SeriesBatch | None,
@@ -284,7 +362,7 @@ def compute_all_pairs(
 ) -> Array | DeviceArray:
     """Compute every pair of two collections, or of one with itself when `ys` is None."""
     columns = xs if ys is None else ys
-    window = native_window(options.window, xs.lengths, columns.lengths)
+    window = _native_window(options.window, xs.lengths, columns.lengths)
     gpu = _execution.choose_gpu(options.device, xs.kind.gpu, xs.name)
     shape = (len(xs), len(columns))
     dtype = np.result_type(xs.dtype, columns.dtype)
@@ -352,13 +430,9 @@ def _all_pairs_on(
     return filled
 
 
-def report(outcome: Outcome, problems: Pairs | Matrices) -> None:
-    """Raise for the first infeasible problem, and warn of overflow; of a GPU nothing is asked."""
-    if isinstance(outcome.status, DeviceArray):
-        return
-    cost, status = outcome.cost, outcome.status
-    if not status.any():
-        return
+def _report(found: Warping, problems: Pairs | Matrices) -> None:
+    """Raise for the first infeasible problem, and warn of overflow."""
+    status = np.atleast_1d(found.status)
     infeasible = np.flatnonzero(status == Status.INFEASIBLE)
     if infeasible.size:
         p = infeasible[0]
@@ -370,20 +444,17 @@ def report(outcome: Outcome, problems: Pairs | Matrices) -> None:
     overflown = np.count_nonzero(status == Status.PRECISION_LIMIT)
     if overflown:
         warnings.warn(
-            f"dtw: {overflown} of {cost.size} costs overflow {cost.dtype}; "
+            f"dtw: {overflown} of {status.size} costs overflow {found.cost.dtype}; "
             "their status is PRECISION_LIMIT",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
-def _checkpoint_bytes() -> int:
-    return _execution.forced_or("checkpoint_bytes", _core.warping_checkpoint_bytes)
-
-
-def _nothing(dtype: np.dtype[Any], path: bool) -> Outcome:
+def _nothing(dtype: np.dtype[Any], path: bool) -> Warping:
     empty: list[Array] | None = [] if path else None
-    return Outcome(np.empty(0, dtype), np.empty(0, np.int32), empty, empty)
+    none = np.empty(0, np.int64)
+    return Warping(np.empty(0, dtype), empty, empty, np.empty(0, np.int32), none, none)
 
 
 def _with_unit_stride(matrix: Array, dtype: np.dtype[Any]) -> Array:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from . import _validate
-from ._arrays import is_array
+from ._scalars import take_radius
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +33,7 @@ class slanted:  # noqa: N801 - reads as the function it is called like: window=s
     radius: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "radius", _validate.take_radius(self.radius, "slanted"))
+        object.__setattr__(self, "radius", take_radius(self.radius, "slanted"))
 
 
 Window = int | slanted | npt.ArrayLike | None
-
-
-def native_window(
-    window: Window, n: npt.NDArray[np.int64], m: npt.NDArray[np.int64]
-) -> tuple[str, Any]:
-    """Check a window for problems of n rows and m columns, and say it as native code takes it."""
-    if window is None:
-        return "none", 0
-    if isinstance(window, slanted):
-        return "slanted", window.radius
-    radius = _validate.as_integer(window)
-    if radius is None and (is_array(window) or isinstance(window, (list, tuple))):
-        return "rows", _validate.take_rows(window, n, m)
-    if isinstance(window, (str, bytes, dict, type)):
-        raise TypeError(
-            "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, "
-            f"got {type(window).__name__}"
-        )
-    return "band", _validate.take_radius(window, "window")

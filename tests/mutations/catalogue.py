@@ -38,6 +38,7 @@ INDEPENDENCE = "tests/test_warping_independence.py"
 ERRORS = "tests/test_warping_errors.py"
 ARRAYS = "tests/test_arrays.py"
 BINDINGS = "tests/test_bindings.py"
+FRONT = "tests/test_front_door.py"
 EXECUTION = "tests/test_execution.py"
 PROGRESS = "tests/test_progress.py"
 TORCH = "tests/test_interop_torch.py"
@@ -287,7 +288,7 @@ WARPING_WINDOWS = [
     ),
     Mutation(
         "a slanted window reaches native code as a band",
-        "python/coalign/_windows.py",
+        "python/coalign/_warping.py",
         'return "slanted", window.radius',
         'return "band", window.radius',
         (f"{VALUES}::test_costs",),
@@ -420,6 +421,76 @@ SHARED_NATIVE = [
         "% alignof(T) != 0)",
         "% alignof(char) != 0)",
         (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
+    ),
+    Mutation(
+        "an array at an odd address is plain",
+        "csrc/bindings/plain.hpp",
+        "if ((array_->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0) return false;",
+        "",
+        (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
+    ),
+    Mutation(
+        "an array of the other byte order is plain",
+        "csrc/bindings/plain.hpp",
+        "if (descr->byteorder != '=') return false;",
+        "",
+        (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
+    ),
+    Mutation(
+        "any length is in range",
+        "csrc/bindings/plain.hpp",
+        "if (lengths[p] < least || lengths[p] > most) return false;",
+        "static_cast<void>(least), static_cast<void>(most);",
+        (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
+    ),
+    Mutation(
+        "items of a list may differ in dtype",
+        "csrc/bindings/assignment.cpp",
+        "if (array.is_float32() != arrays_.front().is_float32()) return false;",
+        "",
+        (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
+    ),
+    Mutation(
+        "the general way cannot be forced",
+        "csrc/bindings/call.cpp",
+        'general = forced.attr("general").cast<bool>();',
+        "general = false;",
+        (f"{FRONT}::test_the_general_way_is_gone_when_it_is_forced",),
+    ),
+    Mutation(
+        "an infinity that is no cost comes back as a result",
+        "csrc/bindings/assignment.cpp",
+        "return answer.is_solved() ? answer.finish(given.options).release().ptr() : nullptr;",
+        "return answer.finish(given.options).release().ptr();",
+        (f"{FRONT}::test_both_ways_refuse_in_the_same_words",),
+    ),
+    Mutation(
+        "arrays of a result may be written",
+        "csrc/bindings/result.cpp",
+        "writeable ? npy_api::NPY_ARRAY_WRITEABLE_ : 0,",
+        "writeable || !writeable ? npy_api::NPY_ARRAY_WRITEABLE_ : 0,",
+        (f"{FRONT}::test_arrays_of_a_result_are_made_once_and_cannot_be_written",),
+    ),
+    Mutation(
+        "an array does not hold the memory it looks into",
+        "csrc/bindings/result.cpp",
+        "Py_NewRef(reinterpret_cast<PyObject*>(memory))",
+        "Py_NewRef(Py_None)",
+        (f"{FRONT}::test_arrays_outlive_their_result",),
+    ),
+    Mutation(
+        "a result keeps its memory for ever",
+        "csrc/bindings/result.cpp",
+        "    Py_XDECREF(object.memory);\n",
+        "",
+        (f"{FRONT}::test_nothing_is_leaked",),
+    ),
+    Mutation(
+        "the items of a list all begin at the first",
+        "csrc/bindings/result.cpp",
+        "begin += counts[p] * size_of(element);",
+        "",
+        (f"{FRONT}::test_results_of_a_list_are_those_of_its_items",),
     ),
     Mutation(
         "a thread is ended inside a call when the interpreter exits",
@@ -601,7 +672,7 @@ SHARED_PYTHON = [
     ),
     Mutation(
         "the warping matrices pick neighbours",
-        "python/coalign/warping.py",
+        "python/coalign/_warping_result.py",
         "cells = (columns, np.arange(len(columns)))",
         "cells = (columns[::-1], np.arange(len(columns)))",
         (f"{PATHS}::test_matrices_warp_both_series",),
@@ -906,7 +977,7 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "rows past a problem's own keep what a warm start brought",
         "csrc/bindings/assignment.cpp",
-        "std::fill_n(result.col_of_row + rows, row_room - rows, -1);",
+        "std::fill(col_of_row + problem.rows, col_of_row + row_room, -1);",
         "",
         (f"{ASSIGNMENT}::test_warm_starts_of_batches_and_other_shapes",),
     ),
@@ -1186,30 +1257,30 @@ ASSIGNMENT_RANKING = [
 ASSIGNMENT_PYTHON = [
     Mutation(
         "the gap of a limit loses the costs beside it",
-        "python/coalign/assignment.py",
+        "python/coalign/_certificate.py",
         "(values - others[rows]).sum() + (limit - free).sum()",
         "(values - limit).sum() - (others - limit).sum()",
         (f"{ASSIGNMENT}::test_a_limit",),
     ),
     Mutation(
         "the gap believes prices above zero",
-        "python/coalign/assignment.py",
+        "python/coalign/_certificate.py",
         "prices = np.minimum(prices, 0)",
         "prices = prices + 0",
         (f"{ASSIGNMENT}::test_spoilt_duals_prove_no_more",),
     ),
     Mutation(
         "a warm start may have other rows",
-        "python/coalign/assignment.py",
+        "python/coalign/_assignment.py",
         "shapes != [rows, columns, rows] or",
         "shapes[1] != columns or",
         (f"{ASSIGNMENT_ERRORS}::test_a_warm_start_of_another_shape_is_refused",),
     ),
     Mutation(
         "linear_sum_assignment never maximises",
-        "python/coalign/assignment.py",
-        "assign(matrix, maximize=bool(maximize))",
-        "assign(matrix)",
+        "python/coalign/_assignment.py",
+        "assign(matrix, bool(maximize), None",
+        "assign(matrix, False, None",
         (f"{ASSIGNMENT_ERRORS}::test_linear_sum_assignment_is_scipys",),
     ),
     Mutation(
@@ -1221,21 +1292,21 @@ ASSIGNMENT_PYTHON = [
     ),
     Mutation(
         "parts of a problem with too few edges keep their prices",
-        "python/coalign/_assignment.py",
+        "python/coalign/_largest.py",
         "for part in (v[columns], over, u[before])",
         "for part in (v[columns], u[before])",
         (f"{ASSIGNMENT}::test_as_many_pairs_as_can_be_against_every_matching",),
     ),
     Mutation(
         "alternating paths end at their first columns",
-        "python/coalign/_assignment.py",
+        "python/coalign/_largest.py",
         "latest[partner[new]] = True",
         "pass",
         (f"{ASSIGNMENT}::test_as_many_pairs_as_sparse_edges_allow",),
     ),
     Mutation(
         "of a tall problem columns keep prices above 0",
-        "python/coalign/_assignment.py",
+        "python/coalign/_largest.py",
         "duals[1][...] = sign * (v - shift)",
         "duals[1][...] = sign * v",
         (f"{ASSIGNMENT}::test_as_many_pairs_as_can_be_against_every_matching",),
@@ -1243,8 +1314,8 @@ ASSIGNMENT_PYTHON = [
     Mutation(
         "-inf is called the infinity that maximising refuses",
         "python/coalign/_assignment.py",
-        '("inf", "-inf") if options.maximize else ("-inf", "+inf")',
-        '("-inf", "+inf") if options.maximize else ("-inf", "+inf")',
+        '("inf", "-inf") if maximize else ("-inf", "+inf")',
+        '("-inf", "+inf") if maximize else ("-inf", "+inf")',
         (f"{ASSIGNMENT_ERRORS}::test_a_value_that_is_no_cost_is_named_with_its_index",),
     ),
 ]
@@ -1325,7 +1396,7 @@ CUDA_ASSIGNMENT_KERNELS = [
     ),
     Mutation(
         "a warm start is passed over on a GPU",
-        "python/coalign/assignment.py",
+        "python/coalign/_assignment.py",
         "    if batch.kind.gpu is not None:\n        raise DeviceError(",
         "    if False:\n        raise DeviceError(",
         (f"{CUDA_ASSIGNMENT}::test_what_a_gpu_does_not_do_is_said",),
@@ -1333,7 +1404,7 @@ CUDA_ASSIGNMENT_KERNELS = [
     Mutation(
         "host costs that a GPU refuses raise nothing",
         "python/coalign/_assignment.py",
-        "        _require_costs(batch, options, outcome.status)\n",
+        "    _require_costs(batch, options, np.atleast_1d(found.status))\n",
         "",
         (f"{CUDA_ASSIGNMENT}::test_bad_costs_from_the_host_are_named_as_on_the_cpu",),
     ),

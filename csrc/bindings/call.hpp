@@ -1,0 +1,87 @@
+// How one call runs: what tests force, the instruction set, the threads, the GIL.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string_view>
+
+#include "bindings/bindings.hpp"
+#include "core/isa.hpp"
+#include "core/parallel.hpp"
+
+namespace coalign::bindings {
+
+// What `_execution.forced` asks of the calls inside it. Outside of it everything is the operation's own choice.
+struct Forced {
+    // Reads the context variable `override`.
+    Forced();
+
+    Isa isa;
+    bool general = false;
+    std::optional<double> work_per_thread;
+    std::optional<std::int64_t> checkpoint_bytes;
+    py::object collect;  // takes what each call used
+
+    // Tells whoever forced something what ran.
+    void note(std::string_view used, int workers) const;
+};
+
+// The context variable that `_execution.forced` sets; made once, with the module.
+PyObject* override_variable();
+
+// A thread limit as plain callers give it: None, or a number of threads.
+class ThreadLimit {
+   public:
+    // False where `threads` or COALIGN_NUM_THREADS needs words or a conversion.
+    bool read(PyObject* threads);
+    // The threads for so much work: the CPUs are counted only for work that can repay a second thread.
+    int for_work(double work, double work_per_thread) const;
+
+   private:
+    int given_ = 0;  // 0: the CPUs of the process
+};
+
+// Work of some microseconds stays under the GIL; signals wait for it.
+template <class Work>
+auto run_call(bool is_small, Work&& work) {
+    if (!is_small) return watch(py::none(), std::forward<Work>(work));
+    Pulse pulse(nullptr);
+    return work(pulse);
+}
+
+// Calls the function of that name in the module of the general way, which is imported when first needed.
+PyObject* call_general(const char* module, const char* function, PyObject* const* arguments, Py_ssize_t count);
+
+// A function of the front door in the interpreter's own calling convention; exceptions become Python's.
+template <PyObject* (*function)(PyObject* const* arguments, Py_ssize_t count)>
+PyObject* guarded(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    try {
+        return function(arguments, count);
+    } catch (py::error_already_set& error) {
+        error.restore();
+    } catch (const py::builtin_exception& error) {
+        error.set_error();
+    } catch (const NotFinite& found) {
+        set_error(found);
+    } catch (const std::invalid_argument& error) {
+        PyErr_SetString(PyExc_ValueError, error.what());
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+    } catch (const ForcedUnwind&) {
+        throw;
+    } catch (const std::exception& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    }
+    return nullptr;
+}
+
+template <PyObject* (*function)(PyObject* const*, Py_ssize_t)>
+PyCFunction as_function() {
+    // The calling convention goes with METH_FASTCALL.
+    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&guarded<function>));
+}
+
+}  // namespace coalign::bindings

@@ -1,0 +1,66 @@
+"""Checks of options that are one number or one name."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+# Columns are counted in 32 bits beside float32 lanes.
+LONGEST = 2**31 - 2**16
+
+
+def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    """Check an option that is one of a few names."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
+
+
+def as_integer(value: Any) -> int | None:
+    """Return an integer scalar of any kind as an int; None for anything else, bool included."""
+    # PyTorch lets a tensor of one element, and one of bool, stand for an index.
+    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+    if is_bool or getattr(value, "ndim", 0) > 0:
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def take_max_cost(max_cost: Any) -> float:
+    """Check the greatest cost of interest; infinity when there is none."""
+    if max_cost is None:
+        return math.inf
+    if isinstance(max_cost, (str, bytes)):
+        raise TypeError(f"max_cost: expected a number, got {type(max_cost).__name__}")
+    try:
+        value = float(max_cost)
+    except (TypeError, ValueError):
+        raise TypeError(f"max_cost: expected a number, got {type(max_cost).__name__}") from None
+    except OverflowError:
+        raise ValueError("max_cost: expected a number that a float can hold") from None
+    if math.isnan(value):
+        raise ValueError("max_cost: expected a number, got NaN")
+    return value
+
+
+def take_count(count: Any, name: str) -> int:
+    """Check how many of something are wanted: an integer of at least 1."""
+    value = as_integer(count)
+    if value is None:
+        raise TypeError(f"{name}: expected an integer, got {type(count).__name__}")
+    if not 1 <= value <= LONGEST:
+        raise ValueError(f"{name}: expected a number from 1 to {LONGEST}, got {value}")
+    return value
+
+
+def take_radius(radius: Any, name: str) -> int:
+    """Check a window's radius: an integer of at least 0."""
+    value = as_integer(radius)
+    if value is None:
+        raise TypeError(f"{name}: expected an integer radius, got {type(radius).__name__}")
+    if value < 0:
+        raise ValueError(f"{name}: expected a radius of at least 0, got {value}")
+    return min(value, LONGEST)

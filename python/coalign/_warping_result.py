@@ -1,0 +1,120 @@
+"""What a warping call returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._arrays import to_host
+from ._core import WarpingFields, connect_warping
+from ._errors import InfeasibleError, Status
+from ._result import Result
+
+
+class Warping(WarpingFields, Result):
+    """Costs, and on request paths, of one or more pairs of series.
+
+    Attributes
+    ----------
+    cost : scalar, or array of shape (B,)
+        Sum of the local costs on the best path, in the metric's unit: no root, no normalisation.
+        Infinite where it exceeds `max_cost`, or overflows its dtype.
+    x_index, y_index : array of int64 of shape (K,), or list of B such arrays, or None
+        Frames of x and y that the path pairs, from (0, 0) to (N - 1, M - 1); K <= N + M - 1. None
+        without `path=True`; empty where the cost is infinite.
+    status : int32 scalar, or array of shape (B,)
+        A `Status` for each problem.
+    x_length, y_length : int64 scalar, or array of shape (B,)
+        Frames of each series; in host memory, whatever the input's kind.
+    path_length : int64 scalar, or array of shape (B,), or None
+        Of paths on a GPU, where their lengths are not known before it is waited for: `x_index` and
+        `y_index` are then arrays of shape (K,) or (B, K), padded with -1 past these lengths.
+    """
+
+    __slots__ = ()
+    __module__ = "coalign"
+
+    def check(self) -> Warping:
+        """Return self if every status is OK; else raise for the first that is not.
+
+        Waits for a GPU to have computed it.
+
+        Returns
+        -------
+        Warping
+            This object.
+
+        Raises
+        ------
+        InfeasibleError
+            No path fits the window or the finite cells.
+        OverflowError
+            The cost exceeds what its dtype can hold.
+        ValueError
+            On a GPU: a series holds NaN or an infinite value, or its length is out of range.
+        """
+        for problem, status in enumerate(np.atleast_1d(to_host(self.status))):
+            if status == Status.INFEASIBLE:
+                raise InfeasibleError(f"problem {problem}: no path")
+            if status == Status.PRECISION_LIMIT:
+                raise OverflowError(f"problem {problem}: the cost overflows its dtype")
+            if status == Status.NAN:
+                raise ValueError(f"problem {problem}: NaN in a series; expected finite values")
+            if status == Status.INVALID:
+                raise ValueError(
+                    f"problem {problem}: an infinite value in a series, or a length out of range"
+                )
+        return self
+
+    def matrices(self) -> Any:
+        """Return the path as two sparse matrices that warp both series onto a common time axis.
+
+        Returns
+        -------
+        W_x, W_y : scipy.sparse.csr_array of shapes (N, K) and (M, K)
+            Column k selects frame `x_index[k]` of x, and `y_index[k]` of y. For the sqeuclidean
+            metric, ``((X.T @ W_x - Y.T @ W_y) ** 2).sum()`` is the cost. A batch gives a list of
+            such pairs.
+
+        Raises
+        ------
+        ValueError
+            The warping was computed without `path=True`.
+        ImportError
+            SciPy is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np, coalign
+        >>> x, y = np.array([1.0, 2.0, 4.0]), np.array([1.0, 4.0])
+        >>> warping = coalign.dtw(x, y, path=True)
+        >>> W_x, W_y = warping.matrices()
+        >>> float(((x @ W_x - y @ W_y) ** 2).sum()), float(warping.cost)
+        (1.0, 1.0)
+        """
+        if self.x_index is None:
+            raise ValueError("matrices: expected a warping with a path; call dtw(..., path=True)")
+        try:
+            from scipy import sparse
+        except ImportError:
+            raise ImportError('matrices needs SciPy: pip install "coalign[sparse]"') from None
+
+        def select(index: Any, length: Any) -> Any:
+            columns = to_host(index)
+            columns = columns[columns >= 0]
+            ones = np.ones(len(columns), str(self.cost.dtype).removeprefix("torch."))
+            cells = (columns, np.arange(len(columns)))
+            return sparse.csr_array((ones, cells), shape=(int(length), len(columns)))
+
+        if np.ndim(self.x_length) == 0:
+            return select(self.x_index, self.x_length), select(self.y_index, self.y_length)
+        return [
+            (select(x, n), select(y, m))
+            for x, n, y, m in zip(
+                self.x_index, self.x_length, self.y_index, self.y_length, strict=True
+            )
+        ]
+
+
+connect_warping(Warping)
