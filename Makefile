@@ -83,7 +83,7 @@ build/bench/ready: bench/requirements.txt bench/requirements-nodeps.txt
 	touch $@
 
 # One of them: make bench SUITES=assignment
-SUITES ?= warping assignment
+SUITES ?= warping assignment calls
 bench: build/bench/ready
 	$(BENCH_PYTHON) -m pip install -q .
 	for suite in $(SUITES); do \

@@ -357,7 +357,16 @@ ASSIGNMENT = Floors(
     },
 )
 
-FLOORS = {"warping": WARPING, "assignment": ASSIGNMENT}
+# Of one small call the peer may be quicker by this much, whatever the instruction set.
+CALLS = Floors(
+    {"v4": 1.0, "v3": 1.0},
+    {
+        ("one call, 10x10", "float64"): (PeerFloor(1 / 1.5, SCIPY),),
+        ("one call, 10 frames", "float64"): (PeerFloor(1, ("dtaidistance-f64",)),),
+    },
+)
+
+FLOORS = {"warping": WARPING, "assignment": ASSIGNMENT, "calls": CALLS}
 
 
 def floors_of(record: Record, benchmark: Benchmark) -> tuple[Floor, ...]:
