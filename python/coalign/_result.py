@@ -38,8 +38,11 @@ def in_kind(result: AnyResult, kind: Kind) -> AnyResult:
 
     def convert(value: Any) -> Any:
         if isinstance(value, list):
-            return [kind.wrap(item) for item in value]
-        return kind.wrap(value) if isinstance(value, (np.ndarray, np.generic)) else value
+            return [convert(item) for item in value]
+        if not isinstance(value, (np.ndarray, np.generic)):
+            return value
+        # Every tensor may be written, and no array of a result that Python code has made.
+        return kind.wrap(value if value.flags.writeable else value.copy())
 
     return type(result)(*map(convert, result._writeable_fields()))  # type: ignore[attr-defined]
 
