@@ -82,15 +82,19 @@ void solve_group([[maybe_unused]] const assignment::Group<T>& group, [[maybe_unu
         group.maximize ? LaneGroup<T, true>(group, scans).solve() : LaneGroup<T, false>(group, scans).solve();
 }
 
+template <class T>
+constexpr assignment::Kernels<T> kTable{
+    Isa::COALIGN_SET, kGroup<T>, groups<T>, solve_group<T>, transpose_matrix<T>, Dense<T, false>::workspace, solve<T>};
+
 }  // namespace
 
-const assignment::Kernels<float> assignment_float32{
-    Isa::COALIGN_SET,   kGroup<float>,           groups<float>,
-    solve_group<float>, transpose_matrix<float>, Dense<float, false>::workspace,
-    solve<float>};
-const assignment::Kernels<double> assignment_float64{
-    Isa::COALIGN_SET,    kGroup<double>,           groups<double>,
-    solve_group<double>, transpose_matrix<double>, Dense<double, false>::workspace,
-    solve<double>};
+template <>
+const assignment::Kernels<float>& kernel_table() {
+    return kTable<float>;
+}
+template <>
+const assignment::Kernels<double>& kernel_table() {
+    return kTable<double>;
+}
 
 }  // namespace coalign::COALIGN_SET

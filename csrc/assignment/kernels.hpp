@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "core/isa.hpp"
+#include "core/isa_table.hpp"
 #include "core/parallel.hpp"
 #include "core/status.hpp"
 
@@ -72,28 +72,8 @@ struct Kernels {
 
 // The solver of one instruction set.
 template <class T>
-const Kernels<T>& kernels_for(Isa isa);
+const Kernels<T>& kernels_for(Isa isa) {
+    return table_for<Kernels<T>>(isa);
+}
 
 }  // namespace coalign::assignment
-
-namespace coalign {
-#if defined(__x86_64__)
-namespace v2 {
-extern const assignment::Kernels<float> assignment_float32;
-extern const assignment::Kernels<double> assignment_float64;
-}  // namespace v2
-namespace v3 {
-extern const assignment::Kernels<float> assignment_float32;
-extern const assignment::Kernels<double> assignment_float64;
-}  // namespace v3
-namespace v4 {
-extern const assignment::Kernels<float> assignment_float32;
-extern const assignment::Kernels<double> assignment_float64;
-}  // namespace v4
-#else
-namespace neon {
-extern const assignment::Kernels<float> assignment_float32;
-extern const assignment::Kernels<double> assignment_float64;
-}  // namespace neon
-#endif
-}  // namespace coalign

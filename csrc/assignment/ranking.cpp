@@ -33,7 +33,7 @@ template <class T>
 class Ranker {
    public:
     Ranker(const Kernels<double>& kernels, const Options& options, std::int64_t k, Pulse& pulse)
-        : kernels_(kernels), lanes_(ranking_kernels_for(kernels.isa)), options_(options), k_(k), pacer_(pulse) {}
+        : kernels_(kernels), lanes_(table_for<RankingKernels>(kernels.isa)), options_(options), k_(k), pacer_(pulse) {}
 
     bool solve(const Costs<T>& given, Ranking& result) {
         const bool flips = given.rows > given.columns;
@@ -220,14 +220,6 @@ class Ranker {
 };
 
 }  // namespace
-
-const RankingKernels& ranking_kernels_for([[maybe_unused]] Isa isa) {
-#if defined(__x86_64__)
-    return isa == Isa::v4 ? v4::ranking_kernels : isa == Isa::v3 ? v3::ranking_kernels : v2::ranking_kernels;
-#else
-    return neon::ranking_kernels;
-#endif
-}
 
 template <class T>
 Run rank(const Kernels<double>& kernels, const std::vector<Costs<T>>& problems, std::int64_t k, const Options& options,

@@ -46,8 +46,13 @@ Near relax(const double* costs, const double* v, std::int64_t columns, double ne
     return {nearest[0], column};
 }
 
+constexpr assignment::RankingKernels kTable{relax};
+
 }  // namespace
 
-const assignment::RankingKernels ranking_kernels{relax};
+template <>
+const assignment::RankingKernels& kernel_table() {
+    return kTable;
+}
 
 }  // namespace coalign::COALIGN_SET

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "core/isa.hpp"
+#include "core/isa_table.hpp"
 
 namespace coalign::assignment {
 
@@ -28,24 +28,4 @@ struct RankingKernels {
                   std::int64_t from, const RankingSearch& search);
 };
 
-const RankingKernels& ranking_kernels_for(Isa isa);
-
 }  // namespace coalign::assignment
-
-namespace coalign {
-#if defined(__x86_64__)
-namespace v2 {
-extern const assignment::RankingKernels ranking_kernels;
-}
-namespace v3 {
-extern const assignment::RankingKernels ranking_kernels;
-}
-namespace v4 {
-extern const assignment::RankingKernels ranking_kernels;
-}
-#else
-namespace neon {
-extern const assignment::RankingKernels ranking_kernels;
-}
-#endif
-}  // namespace coalign

@@ -14,7 +14,6 @@
 #include "bindings/result.hpp"
 #include "core/buffer.hpp"
 #include "core/isa.hpp"
-#include "warping/dispatch.hpp"
 #include "warping/inputs.hpp"
 
 namespace coalign::bindings {

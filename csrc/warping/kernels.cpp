@@ -164,7 +164,13 @@ inline constexpr warping::Kernels<T> kTable{
 
 }  // namespace
 
-const warping::Kernels<float> warping_float32 = kTable<float>;
-const warping::Kernels<double> warping_float64 = kTable<double>;
+template <>
+const warping::Kernels<float>& kernel_table() {
+    return kTable<float>;
+}
+template <>
+const warping::Kernels<double>& kernel_table() {
+    return kTable<double>;
+}
 
 }  // namespace coalign::COALIGN_SET

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/isa.hpp"
+#include "core/isa_table.hpp"
 
 namespace coalign::warping {
 
@@ -101,26 +101,10 @@ struct Kernels {
     void (*recording_strips[kLocals])(const StripPass<T>&);
 };
 
-}  // namespace coalign::warping
+// The kernels of one instruction set.
+template <class T>
+const Kernels<T>& kernels_for(Isa isa) {
+    return table_for<Kernels<T>>(isa);
+}
 
-namespace coalign {
-#if defined(__x86_64__)
-namespace v2 {
-extern const warping::Kernels<float> warping_float32;
-extern const warping::Kernels<double> warping_float64;
-}  // namespace v2
-namespace v3 {
-extern const warping::Kernels<float> warping_float32;
-extern const warping::Kernels<double> warping_float64;
-}  // namespace v3
-namespace v4 {
-extern const warping::Kernels<float> warping_float32;
-extern const warping::Kernels<double> warping_float64;
-}  // namespace v4
-#else
-namespace neon {
-extern const warping::Kernels<float> warping_float32;
-extern const warping::Kernels<double> warping_float64;
-}  // namespace neon
-#endif
-}  // namespace coalign
+}  // namespace coalign::warping

@@ -333,9 +333,9 @@ SHARED_NATIVE = [
     ),
     Mutation(
         "AVX2 kernels run where AVX-512 was chosen",
-        "csrc/warping/dispatch.cpp",
-        "return isa == Isa::v4 ? v4::warping_float32",
-        "return isa == Isa::v4 ? v3::warping_float32",
+        "csrc/core/isa_table.hpp",
+        "return isa == Isa::v4   ? v4::kernel_table<Table>()",
+        "return isa == Isa::v4   ? v3::kernel_table<Table>()",
         (f"{VALUES}::test_the_forced_instruction_set_reaches_the_kernels",),
     ),
     Mutation(

@@ -66,7 +66,13 @@ constexpr testing::LaneOperations<T> kTable{
 
 }  // namespace
 
-const testing::LaneOperations<float> lane_operations_float32 = kTable<float>;
-const testing::LaneOperations<double> lane_operations_float64 = kTable<double>;
+template <>
+const testing::LaneOperations<float>& kernel_table() {
+    return kTable<float>;
+}
+template <>
+const testing::LaneOperations<double>& kernel_table() {
+    return kTable<double>;
+}
 
 }  // namespace coalign::COALIGN_SET

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "core/isa_table.hpp"
+
 namespace coalign::testing {
 
 template <class T>
@@ -45,25 +47,3 @@ struct LaneOperations {
 };
 
 }  // namespace coalign::testing
-
-namespace coalign {
-#if defined(__x86_64__)
-namespace v2 {
-extern const testing::LaneOperations<float> lane_operations_float32;
-extern const testing::LaneOperations<double> lane_operations_float64;
-}  // namespace v2
-namespace v3 {
-extern const testing::LaneOperations<float> lane_operations_float32;
-extern const testing::LaneOperations<double> lane_operations_float64;
-}  // namespace v3
-namespace v4 {
-extern const testing::LaneOperations<float> lane_operations_float32;
-extern const testing::LaneOperations<double> lane_operations_float64;
-}  // namespace v4
-#else
-namespace neon {
-extern const testing::LaneOperations<float> lane_operations_float32;
-extern const testing::LaneOperations<double> lane_operations_float64;
-}  // namespace neon
-#endif
-}  // namespace coalign

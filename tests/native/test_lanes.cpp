@@ -18,31 +18,9 @@ using namespace coalign::testing;
 namespace {
 
 template <class T>
-const LaneOperations<T>& operations(Isa isa);
-
-#if defined(__x86_64__)
-template <>
-const LaneOperations<float>& operations(Isa isa) {
-    return isa == Isa::v4   ? v4::lane_operations_float32
-           : isa == Isa::v3 ? v3::lane_operations_float32
-                            : v2::lane_operations_float32;
+const LaneOperations<T>& operations(Isa isa) {
+    return table_for<LaneOperations<T>>(isa);
 }
-template <>
-const LaneOperations<double>& operations(Isa isa) {
-    return isa == Isa::v4   ? v4::lane_operations_float64
-           : isa == Isa::v3 ? v3::lane_operations_float64
-                            : v2::lane_operations_float64;
-}
-#else
-template <>
-const LaneOperations<float>& operations(Isa) {
-    return neon::lane_operations_float32;
-}
-template <>
-const LaneOperations<double>& operations(Isa) {
-    return neon::lane_operations_float64;
-}
-#endif
 
 template <class T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {

@@ -18,7 +18,6 @@
 
 #include "check.hpp"
 #include "core/isa.hpp"
-#include "warping/dispatch.hpp"
 #include "warping/lane_group.hpp"
 #include "warping/warping.hpp"
 #include "warping_oracle.hpp"
