@@ -49,7 +49,7 @@ def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, Any]
 ) -> None:
     """Add what report.py writes beside the figures: the instruction set and the versions."""
-    import coalign
+    from coalign import _execution
 
-    machine_info["isa"] = coalign._execution.selected()
+    machine_info["isa"] = _execution.selected()
     machine_info["packages"] = _versions()

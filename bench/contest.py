@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import coalign
+from coalign import _execution
 
 SHORT = {"float64": "f64", "float32": "f32"}
 
@@ -162,8 +162,8 @@ class Suite:
         if contender.isa is None:
             costs = self._time(problem, contender, benchmark)
         else:
-            with coalign._execution.forced(contender.isa):
-                assert coalign._execution.selected() == contender.isa
+            with _execution.forced(contender.isa):
+                assert _execution.selected() == contender.isa
                 costs = self._time(problem, contender, benchmark)
         if contender.peer and contender.dtype == "float64":
             self._answers.setdefault((problem, True), costs)
@@ -223,7 +223,7 @@ class Suite:
 
 def timed_instruction_sets() -> tuple[str, ...]:
     """Give the sets worth a row: the portable baseline only where the CPU has nothing better."""
-    available = tuple(coalign._execution.available())
+    available = tuple(_execution.available())
     return tuple(isa for isa in available if isa != "v2") or available
 
 

@@ -272,7 +272,7 @@ def main(cases: Sequence[Case], arguments: list[str] | None = None) -> int:
     """Measure an operation; exit status 1 where an answer is wrong."""
     import cupy
 
-    import coalign
+    from coalign import _execution
 
     parser = argparse.ArgumentParser(description="Time an operation on the GPU.")
     parser.add_argument("--out", type=Path, help="write what was found as JSON")
@@ -280,7 +280,7 @@ def main(cases: Sequence[Case], arguments: list[str] | None = None) -> int:
     parser.add_argument("--small", action="store_true", help="only check answers, at small sizes")
     options = parser.parse_args(arguments)
     device = Device(cupy)
-    record: dict[str, Any] = {"cpu_threads": coalign._execution.default_threads()}
+    record: dict[str, Any] = {"cpu_threads": _execution.default_threads()}
     began = time.monotonic()
     if not options.small:
         record["copy_bandwidth"] = six_digits(device.copy_bandwidth())

@@ -170,7 +170,7 @@ def record(times: list[Time]) -> dict[str, Any]:
     """Give what is kept of a measurement: nothing in it names a host."""
     import cpuinfo
 
-    import coalign
+    from coalign import _execution
 
     return {
         "schema": SCHEMA,
@@ -178,7 +178,7 @@ def record(times: list[Time]) -> dict[str, Any]:
         "machine": {
             "cpu": cpuinfo.get_cpu_info().get("brand_raw", "unknown"),
             "cpus": len(os.sched_getaffinity(0)),
-            "isa": coalign._execution.selected(),
+            "isa": _execution.selected(),
             "python": platform.python_version(),
         },
         "packages": {name: version(name) for name in DISTRIBUTIONS},

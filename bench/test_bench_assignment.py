@@ -31,6 +31,7 @@ import coalign
 import contest
 import instances
 import murty
+from coalign import _execution
 from contest import SHORT, Case, Contender, coalign_name, ours, timed_instruction_sets
 
 # Peers warn while they are imported; what we time is not the place to judge it.
@@ -312,7 +313,7 @@ LIMITED = Problem(
 CHANGED = square(instances.changed, 2000, 500)
 
 # Searches through sparse costs and rankings are the same code whatever the instruction set.
-SELECTED = coalign._execution.selected()
+SELECTED = _execution.selected()
 THIRTY = (("rows", 30), ("columns", 30))
 RANKINGS = {
     **{
@@ -384,7 +385,7 @@ def judge(problem: Problem, peer: bool) -> Contender:
     if problem.k is not None:
         return murty_loop(problem.k) if peer else coalign_top_k(SELECTED, problem.k)
     if not peer:
-        isa = coalign._execution.selected()
+        isa = _execution.selected()
         return coalign_assign("float64", isa, max_cost=problem.max_cost)
     if problem.make is instances.sparse_uniform:
         return scipy_sparse()

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import coalign
+from coalign import _execution
 from contest import ONLY_SMALL
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -80,7 +81,7 @@ def describe(benchmark: Any, case: str, contender: str, peer: bool, cells: int) 
         contender=contender,
         peer=peer,
         dtype="float64",
-        isa=None if peer else coalign._execution.selected(),
+        isa=None if peer else _execution.selected(),
         threads=1,
         cells=cells,
     )

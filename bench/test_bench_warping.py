@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 import coalign
 import contest
 import instances
+from coalign import _execution
 from contest import SHORT, Case, Contender, coalign_name, ours
 
 # Peers warn while they are imported and compiled; what we time is not the place to judge it.
@@ -289,7 +290,7 @@ CASES = (
         "all pairs 100x512, two threads",
         UNIFORM,
         tuple(
-            coalign_cdist(None, dtype, coalign._execution.selected(), threads)
+            coalign_cdist(None, dtype, _execution.selected(), threads)
             for dtype in TOLERANCE
             for threads in (1, 2)
         ),
@@ -305,7 +306,7 @@ def judge(problem: Problem, peer: bool) -> Contender:
     one_pair = problem.make is instances.pair
     if peer:
         return aeon_pair() if one_pair else aeon_cdist(problem.window)
-    isa = coalign._execution.selected()
+    isa = _execution.selected()
     if one_pair:
         return coalign_pair("float64", isa, path=False)
     return coalign_cdist(problem.window, "float64", isa)
