@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from coalign import DeviceError, _core, _execution, _validate, dtw, dtw_cdist
 from coalign._arrays import NUMPY, Kind, is_array, same_kind, to_numpy
+from coalign._batch import has_contiguous_frames
 from oracles.compare import assert_same_bits
 
 Array = npt.NDArray[Any]
@@ -355,7 +356,7 @@ COPIED: dict[str, Array] = {
 def native(array: Any, dtype: np.dtype[Any], *, collection: bool = False) -> Any:
     """What a series becomes on its way to native code."""
     batch = _validate.take_series(array, "x", None, "x_lengths", collection=collection)
-    data, _ = batch.native(dtype)
+    data = batch.native(dtype, has_contiguous_frames)
     return data if isinstance(data, np.ndarray) else data[0]
 
 
@@ -386,7 +387,7 @@ def test_promotion_copies_the_narrower_side_only() -> None:
     assert np.shares_memory(native(wide, F64), wide)
     items = _validate.take_series([narrow, wide], "x", None, "x_lengths")
     assert items.dtype == F64
-    first, second = items.native(items.dtype)[0]
+    first, second = items.native(items.dtype, has_contiguous_frames)
     assert first.dtype == F64
     assert not np.shares_memory(first, narrow)
     assert np.shares_memory(second, wide)

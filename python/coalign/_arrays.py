@@ -183,9 +183,8 @@ def same_kind(first: Kind, second: Kind, names: tuple[str, str]) -> Kind:
 
 def compute_dtype(*arrays: Array | DeviceArray) -> np.dtype[Any]:
     """float32 where every array is float32, else float64 (`to_numpy` has left no other)."""
-    first: np.dtype[Any] = arrays[0].dtype
-    if len(arrays) == 1:
-        return first
+    if not arrays:
+        return np.dtype(np.float64)
     return np.result_type(*(array.dtype for array in arrays))
 
 

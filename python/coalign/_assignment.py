@@ -9,47 +9,156 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _core, _cuda_assignment, _execution, _validate
+from . import _core, _execution, _validate
 from ._arrays import Array, to_host
 from ._assignment_result import Assignment, RankedAssignments
-from ._costs import CostBatch, take_costs
-from ._cuda_assignment import DeviceAssignments
-from ._device import DeviceArray, Gpu
+from ._batch import Batch, has_whole_strides
+from ._costs import take_costs
+from ._cuda_call import Fields, address, place, queue
+from ._device import Gpu, require_native
 from ._errors import DeviceError, InfeasibleError, Status
 from ._largest import solve_largest
-from ._result import downloaded, in_kind
-from ._scalars import take_count, take_max_cost
+from ._pipeline import ResultCall, carry_out, require_feasible
+from ._scalars import take_count, take_flag, take_max_cost
 from ._sparse import SparseBatch
-from ._validate import MatrixBatch
 
 # What a warm start begins with: the prices of the columns, and the columns of the rows.
 Start = tuple[Array, npt.NDArray[np.int64]]
 
-NO_WARM_START = "warm_start: expected None on a GPU"
+NO_WARM_START = "warm_start: expected None on a GPU; the CPU takes it"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Checked options of a call."""
+class _Call(ResultCall[Assignment]):
+    """An assignment call."""
 
     maximize: bool
     max_cost: float | None
+    start: Start | None
     threads: int
-    device: str | None
 
-    @classmethod
-    def take(cls, maximize: Any, max_cost: Any, threads: Any, device: Any) -> Options:
-        """Check the options as the user gave them."""
-        device = _execution.take_device(device)
-        if not isinstance(maximize, (bool, np.bool_)):
-            raise TypeError(f"maximize: expected a bool, got {type(maximize).__name__}")
-        limit = None if max_cost is None else take_max_cost(max_cost)
-        return cls(bool(maximize), limit, _execution.thread_count(threads), device)
+    @property
+    def costs(self) -> Batch:
+        """The costs of all problems."""
+        return self.inputs[0]
 
     @property
     def makes_most(self) -> bool:
         """Whether as many pairs as possible are asked for."""
         return self.max_cost is not None and math.isinf(self.max_cost)
+
+    @property
+    def only_cpu(self) -> str | None:
+        """Why no GPU takes the call."""
+        if isinstance(self.costs, SparseBatch):
+            return "cost: expected a dense one on a GPU, got a sparse matrix; the CPU takes it"
+        if self.makes_most:
+            return (
+                "max_cost: expected a finite number on a GPU, got an infinite one; the CPU takes it"
+            )
+        return None if self.start is None else NO_WARM_START
+
+    def on_host(self) -> Assignment:
+        """Solve on the CPU; raise for the first value that is not a cost."""
+        # Beside an infinite limit float32 would lose the costs.
+        dtype = np.dtype(np.float64) if self.makes_most else self.costs.dtype
+        start = None
+        if self.start is not None:
+            start = (np.ascontiguousarray(self.start[0], dtype), self.start[1])
+        if isinstance(self.costs, SparseBatch):
+            found, bad = _core.assign_sparse(
+                cost=self.costs.compressed(dtype),
+                is_batch=self.costs.is_batch,
+                is_float32=dtype == np.float32,
+                maximize=self.maximize,
+                limit=self.max_cost,
+                start=start,
+                threads=self.threads,
+            )
+        elif len(self.costs) == 0 and not self.costs.is_padded:
+            return self._nothing()
+        elif self.makes_most:
+            native = self.costs.native(dtype, has_whole_strides)
+            found, bad = solve_largest(
+                self.costs, native, self.maximize, self.max_cost, self.threads
+            )
+        else:
+            found, bad, _ = _core.assign(
+                self.costs.native(dtype, has_whole_strides),
+                self.maximize,
+                self.max_cost,
+                self.costs.native_lengths(0),
+                self.costs.native_lengths(1),
+                start,
+                self.threads,
+                None,
+                True,
+            )
+        if bad is not None:
+            raise _bad_cost(self.costs, self.maximize, *bad)
+        return found
+
+    def _nothing(self) -> Assignment:
+        total, status = np.empty(0), np.empty(0, np.int32)
+        return Assignment([], [], total, [], [], status, self.maximize, self.max_cost)
+
+    def on_gpu(self, gpu: Gpu) -> Assignment:
+        """Queue every problem on the caller's stream."""
+        costs, dtype = self.costs, self.costs.dtype
+        fields = Fields(gpu, len(costs), costs.is_batch)
+        outputs = {
+            "col_of_row": fields.along("col_of_row", np.int64, costs, 0),
+            "row_of_col": fields.along("row_of_col", np.int64, costs, 1),
+            "row_dual": fields.along("row_dual", dtype, costs, 0),
+            "col_dual": fields.along("col_dual", dtype, costs, 1),
+            "total": fields.each("total", np.float64),
+            "status": fields.each("status", np.int32),
+        }
+        if len(costs) > 0:
+            begins = {}
+            if not costs.is_padded and costs.is_batch:
+                rows, columns = costs.lengths
+                sizes = {"row_at": rows, "column_at": columns, "cost_at": rows * columns}
+                begins = {name: np.cumsum(size) - size for name, size in sizes.items()}
+            placed = place(costs, dtype, gpu, **begins)
+            call = require_native().Assignment(
+                dtype=dtype.name,
+                data=placed.data,
+                items=placed.items,
+                count=placed.count,
+                rows=placed.room[0],
+                columns=placed.room[1],
+                strides=placed.strides or (0, 0, 1),
+                row_lengths=placed.lengths[0],
+                column_lengths=placed.lengths[1],
+                host_rows=placed.host_lengths[0],
+                host_columns=placed.host_lengths[1],
+                **(placed.more or {"row_at": 0, "column_at": 0, "cost_at": 0}),
+                maximize=self.maximize,
+                limit=self.max_cost,
+                device=gpu.index,
+                **outputs,
+            )
+            order = gpu.upload(call.order) if call.order.size else None
+            queue(call, gpu, order=address(order))
+        return Assignment(**fields.values, maximize=self.maximize, max_cost=self.max_cost)
+
+    def settle(self, found: Assignment, *, from_gpu: bool) -> Assignment:
+        """Raise for the first cost that cannot be taken, or problem without a matching."""
+        if from_gpu and np.isin(found.status, (Status.NAN, Status.INVALID)).any():
+            forbidden = -np.inf if self.maximize else np.inf
+            wanted = _wanted(self.maximize)
+            self.costs.require_all(lambda cost: np.isfinite(cost) | (cost == forbidden), wanted)
+        pairs = np.minimum(*self.costs.lengths)
+        require_feasible(
+            found.status,
+            self.costs.is_batch,
+            lambda p: (
+                f"no matching of all {pairs[p]} pairs avoids the forbidden ones; "
+                "max_cost=inf makes as many as can be"
+            ),
+        )
+        return found
 
 
 def assign(
@@ -63,71 +172,16 @@ def assign(
     device: Any,
 ) -> Assignment:
     """Solve what `coalign.assign` takes; raise for the first problem that has no solution."""
-    options = Options.take(maximize, max_cost, threads, device)
-    batch = take_costs(cost, row_lengths, col_lengths)
-    start = _start(warm_start, batch, options)
-    sign = "-" if options.maximize else ""
-    if options.makes_most and options.max_cost != float(f"{sign}inf"):
+    device = _execution.take_device(device)
+    maximize = take_flag(maximize, "maximize")
+    limit = None if max_cost is None else take_max_cost(max_cost)
+    threads = _execution.thread_count(threads)
+    costs = take_costs(cost, row_lengths, col_lengths)
+    start = _take_start(warm_start, costs, maximize, limit)
+    sign = "-" if maximize else ""
+    if limit == float("inf" if maximize else "-inf"):
         raise ValueError(f"max_cost: expected a number or {sign}inf")
-    gpu = _choose_gpu(batch, options, start)
-    if gpu is None or isinstance(batch, SparseBatch):
-        return in_kind(_require_feasible(batch, _run(batch, options, start)), batch.kind)
-    queued = _cuda_assignment.run(batch, batch.dtype, options.maximize, options.max_cost, gpu)
-    found = _as_result(queued, batch, options)
-    if batch.kind.gpu is not None:
-        return found
-    found = downloaded(found)
-    _require_costs(batch, options, np.atleast_1d(found.status))
-    return in_kind(_require_feasible(batch, found), batch.kind)
-
-
-def _run(batch: CostBatch, options: Options, start: Start | None) -> Assignment:
-    """Solve on the host; raise for the first value that is not a cost."""
-    # Beside an infinite limit float32 would lose the costs.
-    dtype = np.dtype(np.float64) if options.makes_most else batch.dtype
-    begin = None if start is None else (np.ascontiguousarray(start[0], dtype), start[1])
-    if isinstance(batch, SparseBatch):
-        found, bad = _core.assign_sparse(
-            cost=batch.native(dtype),
-            is_batch=batch.is_batch,
-            is_float32=dtype == np.float32,
-            maximize=options.maximize,
-            limit=options.max_cost,
-            start=begin,
-            threads=options.threads,
-        )
-    elif options.makes_most:
-        costs = _native(batch, dtype)
-        limit = options.max_cost
-        found, bad = solve_largest(batch, costs, options.maximize, limit, options.threads)
-    else:
-        found, bad, _ = _core.assign(
-            _native(batch, dtype),
-            options.maximize,
-            options.max_cost,
-            batch.rows if batch.is_padded else None,
-            batch.columns if batch.is_padded else None,
-            begin,
-            options.threads,
-            None,
-            True,
-        )
-    if bad is not None:
-        raise _bad_value(batch, options.maximize, *bad)
-    return found
-
-
-def _require_feasible(batch: CostBatch, found: Assignment) -> Assignment:
-    """Return a result; raise for the first problem that has no solution."""
-    infeasible = np.flatnonzero(np.atleast_1d(found.status) == Status.INFEASIBLE)
-    if infeasible.size:
-        which = f"problem {infeasible[0]}: " if batch.is_batch else ""
-        wanted = np.minimum(batch.rows, batch.columns)
-        raise InfeasibleError(
-            f"{which}no matching of all {wanted[infeasible[0]]} pairs avoids the "
-            "forbidden ones; max_cost=inf makes as many as can be"
-        )
-    return found
+    return carry_out(_Call((costs,), maximize, limit, start, threads), device)
 
 
 def linear_sum_assignment(
@@ -150,136 +204,69 @@ def assign_top_k(
     cost: Any, k: Any, maximize: Any, row_lengths: Any, col_lengths: Any, threads: Any
 ) -> RankedAssignments:
     """Rank what `coalign.assign_top_k` takes."""
-    options = Options.take(maximize, None, threads, None)
+    maximize = take_flag(maximize, "maximize")
+    threads = _execution.thread_count(threads)
     count = take_count(k, "k")
-    batch = _validate.take_matrices(
+    costs = _validate.take_matrices(
         cost, "cost", (row_lengths, "row_lengths"), (col_lengths, "col_lengths"), empty=True
     )
+    wrap = costs.kind.wrap
+    if len(costs) == 0 and not costs.is_padded:
+        return RankedAssignments([], wrap(np.empty((0, count))), maximize)
     columns, totals, bad = _core.assign_top_k(
-        cost=_native(batch, batch.dtype),
-        row_lengths=batch.rows if batch.is_padded else None,
-        col_lengths=batch.columns if batch.is_padded else None,
+        cost=costs.native(costs.dtype, has_whole_strides),
+        row_lengths=costs.native_lengths(0),
+        col_lengths=costs.native_lengths(1),
         k=count,
-        maximize=options.maximize,
-        threads=options.threads,
+        maximize=maximize,
+        threads=threads,
     )
     if bad is not None:
-        raise _bad_value(batch, options.maximize, *bad)
-    wrap = batch.kind.wrap
-    if not isinstance(batch.data, np.ndarray):
-        ends = np.cumsum(batch.rows * count)[:-1]
+        raise _bad_cost(costs, maximize, *bad)
+    room = costs.room(0)
+    if room is None:
+        ends = np.cumsum(costs.lengths[0] * count)[:-1]
         parts = [wrap(part.reshape(count, -1).copy()) for part in np.split(columns, ends)]
-        return RankedAssignments(parts, wrap(totals), options.maximize)
-    columns = columns.reshape(len(batch.rows), count, batch.data.shape[1])
-    if batch.is_batch:
-        return RankedAssignments(wrap(columns), wrap(totals), options.maximize)
-    return RankedAssignments(wrap(columns[0]), wrap(totals[0]), options.maximize)
+        return RankedAssignments(parts, wrap(totals), maximize)
+    columns = columns.reshape(len(costs), count, room)
+    if not costs.is_batch:
+        columns, totals = columns[0], totals[0]
+    return RankedAssignments(wrap(columns), wrap(totals), maximize)
 
 
-def _choose_gpu(batch: CostBatch, options: Options, start: Start | None) -> Gpu | None:
-    """Return the GPU that a call runs on, or None; what no GPU does, "auto" leaves to the CPU."""
-    where = batch.kind.gpu
-    if where is None and options.device not in ("auto", "cuda"):
-        return None
-    problem = None
-    if isinstance(batch, SparseBatch):
-        problem = "cost: expected a dense one on a GPU, got a sparse matrix"
-    elif options.makes_most:
-        problem = "max_cost: expected a finite number on a GPU, got an infinite one"
-    elif start is not None:
-        problem = NO_WARM_START
-    if problem is not None:
-        if where is None and options.device == "auto":
-            return None
-        raise DeviceError(f"{problem}; the CPU takes it")
-    return _execution.choose_gpu(options.device, where, "cost")
-
-
-def _require_costs(batch: MatrixBatch, options: Options, status: npt.NDArray[np.int32]) -> None:
-    """Raise for the first cost that is none of a problem that a GPU refused."""
-    for p in np.flatnonzero(np.isin(status, (Status.NAN, Status.INVALID))).tolist():
-        cost = batch.matrix(p)
-        allowed = cost < np.inf if options.maximize else cost > -np.inf
-        row, column = np.argwhere(~allowed)[0].tolist()
-        raise _bad_value(batch, options.maximize, p, row, column)
-
-
-def _start(earlier: Assignment | None, batch: CostBatch, options: Options) -> Start | None:
+def _take_start(earlier: Any, costs: Batch, maximize: bool, limit: float | None) -> Start | None:
     """Return what a warm start begins with, or None for a cold one."""
     if earlier is None:
         return None
     if not isinstance(earlier, Assignment):
         raise TypeError(f"warm_start: expected an Assignment, got {type(earlier).__name__}")
-    if batch.kind.gpu is not None:
-        raise DeviceError(f"{NO_WARM_START}; the CPU takes it")
+    if costs.kind.gpu is not None:
+        raise DeviceError(NO_WARM_START)
     sides = [
         [to_host(part) for part in (side if isinstance(side, list) else [side])]
         for side in (earlier.row_dual, earlier.col_dual, earlier.col_of_row)
     ]
     shapes = [[part.shape for part in side] for side in sides]
-    rows, columns = _dual_shapes(batch)
+    rows, columns = (_shapes_along(costs, axis) for axis in (0, 1))
     are_pairs = all(part.dtype == np.int64 for part in sides[2])
-    if earlier.maximize != options.maximize or shapes != [rows, columns, rows] or not are_pairs:
+    if earlier.maximize != maximize or shapes != [rows, columns, rows] or not are_pairs:
         raise ValueError("warm_start: expected an assignment of the same shape and direction")
-    if options.max_cost is not None or not (batch.rows == batch.columns).all():
+    if limit is not None or not (costs.lengths[0] == costs.lengths[1]).all():
         return None
     prices, pairs = (np.concatenate([part.reshape(-1) for part in side]) for side in sides[1:])
     return prices, pairs
 
 
-def _dual_shapes(batch: CostBatch) -> list[list[tuple[int, ...]]]:
-    """Return the shapes that the duals of a batch have: of its rows, and of its columns."""
-    if isinstance(batch.data, list):
-        return [[(int(count),) for count in side] for side in (batch.rows, batch.columns)]
-    lead = batch.data.shape[:1] if batch.is_batch else ()
-    return [[(*lead, room)] for room in batch.data.shape[1:]]
+def _shapes_along(costs: Batch, axis: int) -> list[tuple[int, ...]]:
+    """Return the shapes of a result's arrays that hold a value of every row, or every column."""
+    if costs.is_padded:
+        return [(len(costs), costs.data.shape[1 + axis])]
+    return [(count,) for count in costs.lengths[axis].tolist()]
 
 
-def _native(batch: MatrixBatch, dtype: np.dtype[Any]) -> Array | list[Array]:
-    """Return the costs as native code takes them: of one dtype, with strides of whole elements."""
-    if isinstance(batch.data, list):
-        return [_with_whole_strides(item.astype(dtype, copy=False)) for item in batch.data]
-    data = _with_whole_strides(batch.data.astype(dtype, copy=False))
-    return data if batch.is_batch else data[0]
+def _wanted(maximize: bool) -> str:
+    return f"finite costs, or {'-inf' if maximize else '+inf'} to forbid a pair"
 
 
-def _with_whole_strides(array: Array) -> Array:
-    whole = all(stride % array.itemsize == 0 for stride in array.strides)
-    return array if whole else np.ascontiguousarray(array)
-
-
-def _bad_value(batch: CostBatch, maximize: bool, problem: int, row: int, column: int) -> ValueError:
-    name, place = batch.place(problem)
-    found = "NaN" if np.isnan(batch.matrix(problem)[row, column]) else None
-    wrong, forbids = ("inf", "-inf") if maximize else ("-inf", "+inf")
-    return ValueError(
-        f"{name}: {found or wrong} at index {(*place, row, column)}; "
-        f"expected finite costs, or {forbids} to forbid a pair"
-    )
-
-
-def _as_result(found: DeviceAssignments, batch: MatrixBatch, options: Options) -> Assignment:
-    """Give what came of costs on a GPU the batch axis of the input; nothing is waited for."""
-
-    def by_problem(values: DeviceArray, counts: npt.NDArray[np.int64], axis: int) -> Any:
-        if not isinstance(batch.data, list):
-            shape = (len(counts), batch.data.shape[axis])
-            padded = values.owner.reshape(shape)
-            return padded if batch.is_batch else padded[0]
-        ends = np.cumsum(counts).tolist()
-        begins = (np.cumsum(counts) - counts).tolist()
-        return [values.owner[a:b] for a, b in zip(begins, ends, strict=True)]
-
-    def each(values: DeviceArray) -> Any:
-        return values.owner if batch.is_batch else values.owner[0]
-
-    return Assignment(
-        by_problem(found.col_of_row, batch.rows, 1),
-        by_problem(found.row_of_col, batch.columns, 2),
-        each(found.total),
-        by_problem(found.row_dual, batch.rows, 1),
-        by_problem(found.col_dual, batch.columns, 2),
-        each(found.status),
-        options.maximize,
-        options.max_cost,
-    )
+def _bad_cost(costs: Batch, maximize: bool, problem: int, row: int, column: int) -> ValueError:
+    return costs.bad_value(problem, (row, column), _wanted(maximize))

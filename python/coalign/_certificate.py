@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._arrays import Array, on_host, to_host
-from ._costs import CostBatch, take_costs
+from ._batch import Batch
+from ._costs import take_costs
 from ._sparse import SparseBatch
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def gap(solved: Assignment, cost: Any) -> Any:
     """Return total minus bound of each problem."""
     is_batch = np.ndim(to_host(solved.status)) > 0
     batch = take_costs(on_host(cost))
-    if batch.is_batch != is_batch or len(batch.rows) != np.size(to_host(solved.status)):
+    if batch.is_batch != is_batch or len(batch) != np.size(to_host(solved.status)):
         raise ValueError("cost: expected the shape that was solved")
     sides = [on_host(side) for side in (solved.col_of_row, solved.col_dual, solved.row_dual)]
     parts = sides if is_batch else [[side] for side in sides]
@@ -114,7 +115,7 @@ class _Sparse:
 _Costs = _Dense | _Sparse
 
 
-def _costs_of(batch: CostBatch, problem: int) -> _Costs:
+def _costs_of(batch: Batch, problem: int) -> _Costs:
     if isinstance(batch, SparseBatch):
-        return _Sparse(*batch.entries(problem), batch.matrix(problem).shape)
-    return _Dense(batch.matrix(problem))
+        return _Sparse(*batch.entries(problem), batch.item(problem).shape)
+    return _Dense(batch.item(problem))

@@ -1,153 +1,88 @@
-"""Warping calls on a GPU: series and results placed there, and the native call queued."""
+"""Warping calls on a GPU: series, windows and results are placed there, and the call is queued."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core, _execution
-from ._cuda_arrays import address, on_device, place_items
+from ._batch import Batch, Lengths
+from ._cuda_call import Fields, address, place, queue
 from ._device import DeviceArray, Gpu, require_native
-from ._validate import SeriesBatch
+from ._warping_result import Warping
 
 # What one call may take for itself if it can do with so little: the directions of many paths.
 _WORKSPACE_BYTES = 1 << 30
-_NOTHING_BAD = np.iinfo(np.uint64).max
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of a call on the device: what native code takes, and what has to outlive it."""
-
-    native: Any
-    bad: DeviceArray
-    held: tuple[DeviceArray, ...]
-
-    def first_bad(self) -> tuple[int, int] | None:
-        """Return the first item that is not finite, and where; waits for the GPU."""
-        at = self.bad.library.download(self.bad.owner).view(np.uint64)
-        wrong = np.flatnonzero(at != _NOTHING_BAD)
-        return (int(wrong[0]), int(at[wrong[0]])) if wrong.size else None
-
-
-def place(batch: SeriesBatch, dtype: np.dtype[Any], gpu: Gpu, *, by_length: bool = False) -> Side:
-    """Put a side on the device; with `by_length`, its items are dealt out longest first."""
-    data, items, held = _place_data(batch, dtype, gpu)
-    shape, strides = data.shape, tuple(stride // dtype.itemsize for stride in data.strides)
-    frames = int(batch.lengths.max()) if items else shape[1]
-    lengths, order = batch.device_lengths, None
-    if lengths is None and (batch.lengths != frames).any():
-        lengths = gpu.upload(batch.lengths)
-        if by_length:
-            order = gpu.upload(np.argsort(-batch.lengths, kind="stable"))
-    bad = gpu.empty((len(batch),), np.int64)
-    native = require_native().SeriesArray(
-        data=0 if items else data.pointer,
-        items=items.pointer if items else 0,
-        count=len(batch),
-        frames=frames,
-        strides=(0, batch.dim, 1) if items else strides,
-        lengths=address(lengths),
-        order=address(order),
-        bad=bad.pointer,
-    )
-    others = (lengths, order, items)
-    return Side(native, bad, (*held, *(array for array in others if array is not None)))
-
-
-def _place_data(
-    batch: SeriesBatch, dtype: np.dtype[Any], gpu: Gpu
-) -> tuple[DeviceArray, DeviceArray | None, tuple[DeviceArray, ...]]:
-    """Return the data as one (B, T, D) array, or a table of where its items begin."""
-    if isinstance(batch.data, (np.ndarray, DeviceArray)):
-        data = on_device(batch.data, dtype, gpu)
-        return data, None, (data,)
-    table, held = place_items(batch.arrays, dtype, gpu)
-    return held[0], gpu.upload(table), held
-
-
-@dataclass(frozen=True, slots=True)
-class DevicePairs:
-    """What came of a batch of pairs, on the device."""
-
-    cost: DeviceArray
-    status: DeviceArray
-    x_index: DeviceArray | None
-    y_index: DeviceArray | None
-    path_length: DeviceArray | None
-    sides: tuple[Side, Side]
-
-
-def run_pairs(
-    xs: SeriesBatch,
-    ys: SeriesBatch,
-    n: npt.NDArray[np.int64],
-    m: npt.NDArray[np.int64],
+def warp_pairs(
+    pair: tuple[Batch, ...],
+    lengths: tuple[Lengths, Lengths],
     dtype: np.dtype[Any],
     options: Any,
     window: tuple[str, Any],
     path: bool,
     gpu: Gpu,
-) -> DevicePairs:
-    """Queue every pair on the caller's stream."""
-    sides = place(xs, dtype, gpu), place(ys, dtype, gpu)
-    count = len(n)
-    cost, status = gpu.empty((count,), dtype), gpu.empty((count,), np.int32)
-    x_index = y_index = path_length = None
+) -> Warping:
+    """Queue every pair on the caller's stream; lengths stay on the host."""
+    n, m = lengths
+    is_batch = any(side.is_batch for side in pair)
+    fields = Fields(gpu, len(n), is_batch)
+    outputs = {
+        "cost": fields.each("cost", dtype),
+        "status": fields.each("status", np.int32),
+        **dict.fromkeys(("x_index", "y_index", "path_length"), 0),
+    }
+    fields.values.update(x_index=None, y_index=None)
     if path:
-        room = int(n.max() + m.max() - 1)
-        x_index, y_index = gpu.empty((count, room), np.int64), gpu.empty((count, room), np.int64)
-        path_length = gpu.empty((count,), np.int64)
-    cells = n * m
-    order = None
-    if (cells != cells[0]).any():
-        order = gpu.upload(np.argsort(-cells, kind="stable"))
-    _queue(
-        xs,
-        dtype,
-        options,
-        _place_window(window, n, m, gpu),
-        sides,
-        gpu,
-        all_pairs=False,
-        symmetric=False,
-        order=address(order),
-        cost=cost.pointer,
-        cost_stride=1,
-        status=status.pointer,
-        x_index=address(x_index),
-        y_index=address(y_index),
-        path_length=address(path_length),
-    )
-    return DevicePairs(cost, status, x_index, y_index, path_length, sides)
+        room = int(n.max() + m.max() - 1) if len(n) else 0
+        outputs["x_index"] = fields.each("x_index", np.int64, room)
+        outputs["y_index"] = fields.each("y_index", np.int64, room)
+        outputs["path_length"] = fields.each("path_length", np.int64)
+    if len(n):
+        cells = n * m
+        # The largest first, so that the last to be handed out are short.
+        order = gpu.upload(np.argsort(-cells, kind="stable")) if np.ptp(cells) else None
+        sides = [_Side(side, dtype, gpu) for side in pair]
+        bounds = _Bounds(window, n, m, gpu)
+        _queue(
+            sides,
+            dtype,
+            options,
+            bounds,
+            gpu,
+            all_pairs=False,
+            symmetric=False,
+            order=address(order),
+            cost_stride=1,
+            **outputs,
+        )
+    fields.values.update(x_length=n if is_batch else n[0], y_length=m if is_batch else m[0])
+    return Warping(**fields.values)
 
 
 def fill_all_pairs(
     costs: DeviceArray,
-    xs: SeriesBatch,
-    ys: SeriesBatch | None,
+    collections: tuple[Batch, ...],
     options: Any,
     window: tuple[str, Any],
     gpu: Gpu,
-) -> tuple[Side, Side]:
+) -> None:
     """Queue every pair of two collections, or of one with itself, on the caller's stream."""
     dtype = costs.dtype
-    x_side = place(xs, dtype, gpu, by_length=True)
-    y_side = x_side if ys is None else place(ys, dtype, gpu, by_length=True)
-    columns = xs if ys is None else ys
+    sides = [_Side(side, dtype, gpu, by_length=True) for side in collections]
+    n, m = collections[0].lengths[0], collections[-1].lengths[0]
     _queue(
-        xs,
+        sides,
         dtype,
         options,
-        _place_window(window, xs.lengths, columns.lengths, gpu),
-        (x_side, y_side),
+        _Bounds(window, n, m, gpu),
         gpu,
         all_pairs=True,
         # A window given row by row is not its own transpose, so nothing can be mirrored.
-        symmetric=ys is None and window[0] != "rows",
+        symmetric=len(sides) == 1 and window[0] != "rows",
         order=0,
         cost=costs.pointer,
         cost_stride=costs.strides[0] // dtype.itemsize,
@@ -156,48 +91,72 @@ def fill_all_pairs(
         y_index=0,
         path_length=0,
     )
-    return x_side, y_side
 
 
-# The kind and radius of a window, and the bounds of its rows, on the device and on the host.
-_PlacedWindow = tuple[tuple[str, int], "DeviceArray | None", "npt.NDArray[np.int32] | None"]
+class _Side:
+    """One side of a call on the device: what native code takes, and what has to outlive it.
+
+    With `by_length` its items are dealt out longest first.
+    """
+
+    def __init__(
+        self, batch: Batch, dtype: np.dtype[Any], gpu: Gpu, *, by_length: bool = False
+    ) -> None:
+        lengths = batch.lengths[0]
+        order = {}
+        if by_length and np.ptp(lengths):
+            order["order"] = np.argsort(-lengths, kind="stable")
+        self.placed = place(batch, dtype, gpu, **order)
+        self.dim = int(batch.arrays[0].shape[-1])
+        self.bad = gpu.empty((len(batch),), np.int64)
+        self.native = require_native().SeriesArray(
+            data=self.placed.data,
+            items=self.placed.items,
+            count=self.placed.count,
+            frames=self.placed.room[0],
+            strides=self.placed.strides or (0, self.dim, 1),
+            lengths=self.placed.lengths[0],
+            order=self.placed.more.get("order", 0),
+            bad=self.bad.pointer,
+        )
 
 
-def _place_window(
-    window: tuple[str, Any], n: npt.NDArray[np.int64], m: npt.NDArray[np.int64], gpu: Gpu
-) -> _PlacedWindow:
-    """Turn what takes a division a row into row bounds, where all pairs share them."""
-    kind, value = window
-    if kind in ("none", "band") or (kind == "slanted" and not _is_one_shape(n, m)):
-        return (kind, int(value)), None, None
-    ranges = _core.window_ranges(window=window, n=int(n[0]), m=int(m.max()))
-    rows = np.ascontiguousarray(ranges, np.int32)
-    return ("rows", 0), gpu.upload(rows), rows
+class _Bounds:
+    """A window; what takes a division a row is turned into row bounds, where all pairs share them.
 
+    The bounds are the same on the device and on the host.
+    """
 
-def _is_one_shape(n: npt.NDArray[np.int64], m: npt.NDArray[np.int64]) -> bool:
-    return bool((n == n[0]).all() and (m == m[0]).all())
+    def __init__(self, window: tuple[str, Any], n: Lengths, m: Lengths, gpu: Gpu) -> None:
+        kind, value = window
+        self.kind: tuple[str, int] = ("rows", 0)
+        self.on_device: DeviceArray | None = None
+        self.on_host: npt.NDArray[np.int32] | None = None
+        if kind in ("none", "band") or (kind == "slanted" and (np.ptp(n) or np.ptp(m))):
+            self.kind = (kind, int(value))
+            return
+        ranges = _core.window_ranges(window=window, n=int(n[0]), m=int(m.max()))
+        self.on_host = np.ascontiguousarray(ranges, np.int32)
+        self.on_device = gpu.upload(self.on_host)
 
 
 def _queue(
-    xs: SeriesBatch,
+    sides: list[_Side],
     dtype: np.dtype[Any],
     options: Any,
-    window: _PlacedWindow,
-    sides: tuple[Side, Side],
+    bounds: _Bounds,
     gpu: Gpu,
     **outputs: Any,
 ) -> None:
-    kind, rows, host_rows = window
     call = require_native().Warping(
         dtype=dtype.name,
         metric=options.metric,
-        dim=xs.dim,
+        dim=sides[0].dim,
         x=sides[0].native,
-        y=sides[1].native,
-        window=kind,
-        rows=address(rows),
-        host_rows=host_rows,
+        y=sides[-1].native,
+        window=bounds.kind,
+        rows=address(bounds.on_device),
+        host_rows=bounds.on_host,
         max_cost=options.limit(dtype),
         device=gpu.index,
         workspace_bytes=_execution.forced_or("workspace_bytes", _WORKSPACE_BYTES),
@@ -205,7 +164,4 @@ def _queue(
         lanes=0,
         **outputs,
     )
-    # Freed when this returns, for what comes later on the same stream.
-    workspace = gpu.empty((max(call.workspace_bytes, 1),), np.uint8)
-    call.run(workspace=workspace.pointer, stream=gpu.stream())
-    _execution.note_run("cuda", 1)
+    queue(call, gpu)

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from . import _core
 from ._arrays import Array
 from ._assignment_result import Assignment
+from ._batch import Batch
 from ._errors import Status
-from ._validate import MatrixBatch
 
 
 def solve_largest(
-    batch: MatrixBatch, native: Any, maximize: bool, limit: float | None, threads: int
+    batch: Batch, native: Any, maximize: bool, limit: float | None, threads: int
 ) -> tuple[Assignment, tuple[int, int, int] | None]:
     """Solve a batch whose costs are `native`: its result, and the first value that is not a cost.
 
@@ -25,14 +25,14 @@ def solve_largest(
     Mendelsohn, 1958), and no largest matching pairs across them.
     """
     sign = -1.0 if maximize else 1.0
-    lengths = (batch.rows, batch.columns) if batch.is_padded else (None, None)
+    lengths = batch.native_lengths(0), batch.native_lengths(1)
     found, bad, _ = _run(native, maximize, None, threads, *lengths)
     if bad is not None:
         return found, bad
     fields = list(found._writeable_fields())
     total, status = np.atleast_1d(found.total).copy(), np.atleast_1d(found.status).copy()
-    for p in range(len(batch.rows)):
-        cost = np.asarray(batch.matrix(p), np.float64)
+    for p in range(len(batch)):
+        cost = np.asarray(batch.item(p), np.float64)
         col_of_row, row_of_col, row_dual, col_dual = (
             (fields[k][p] if batch.is_batch else fields[k])[: cost.shape[axis]]
             for k, axis in ((0, 0), (1, 1), (3, 0), (4, 1))

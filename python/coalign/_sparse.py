@@ -4,46 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import NUMPY, Array, Kind, compute_dtype, to_numpy
-from ._validate import require_matrix
+from ._arrays import NUMPY, Array, compute_dtype, to_numpy
+from ._batch import Batch
+from ._validate import GivenLengths, require_matrix, require_no_lengths
 
 #: What native code reads: starts, indices, values, rows, columns, whether the lines are columns.
 Compressed = tuple[Array, Array, Array, int, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
-class SparseBatch:
+class SparseBatch(Batch):
     """One sparse matrix, or a list of them: `data` as the user gave it, `values` as floats."""
 
-    name: str
-    data: list[Any]
-    values: list[Array]
-    rows: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
-    is_batch: bool
-    kind: Kind = NUMPY
-    is_padded: bool = False
+    values: list[Array] = field(default_factory=list)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The matrices' common dtype."""
         return compute_dtype(*self.values)
 
-    def matrix(self, problem: int) -> Any:
+    def item(self, index: int) -> Any:
         """Return one matrix."""
-        return self.data[problem]
+        return self.data[index]
 
-    def place(self, problem: int) -> tuple[str, tuple[int, ...]]:
-        """Return what the user calls a problem's matrix, and the index of the problem in it."""
-        return (f"{self.name}[{problem}]" if self.is_batch else self.name), ()
-
-    def native(self, dtype: np.dtype[Any]) -> list[Compressed]:
+    def compressed(self, dtype: np.dtype[Any]) -> list[Compressed]:
         """Return the matrices as native code takes them; copied only to convert."""
         return [
             (
@@ -86,15 +76,10 @@ def holds_sparse(obj: object) -> bool:
     return is_sparse(obj) or (isinstance(obj, (list, tuple)) and any(map(is_sparse, obj)))
 
 
-def take_sparse(obj: Any, name: str, *lengths: tuple[Any, str]) -> SparseBatch:
+def take_sparse(obj: Any, name: str, *lengths: GivenLengths) -> SparseBatch:
     """Check a sparse matrix or a list of them; there are no padded batches to take lengths."""
     is_batch = not is_sparse(obj)
-    for given, lengths_name in lengths:
-        if given is not None:
-            what = "a list" if is_batch else "one matrix"
-            raise ValueError(
-                f"{lengths_name}: only a padded batch takes lengths, and {name} is {what}"
-            )
+    require_no_lengths(lengths, name, "a list" if is_batch else "one matrix")
     items: Sequence[Any] = obj if is_batch else [obj]
     values = []
     for i, item in enumerate(items):
@@ -113,5 +98,6 @@ def take_sparse(obj: Any, name: str, *lengths: tuple[Any, str]) -> SparseBatch:
             raise ValueError(f"{item_name}: expected a 2-D array, got shape {item.shape}")
         require_matrix(item.shape, item_name, 0)
         values.append(to_numpy(item.data, item_name)[0])
-    shapes = np.array([item.shape for item in items], np.int64).reshape(-1, 2)
-    return SparseBatch(name, list(items), values, shapes[:, 0], shapes[:, 1], is_batch)
+    rows, columns = (np.array([item.shape[axis] for item in items], np.int64) for axis in (0, 1))
+    ndims = [2] * len(items)
+    return SparseBatch(name, list(items), (rows, columns), NUMPY, is_batch, ndims, values=values)

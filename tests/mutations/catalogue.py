@@ -595,16 +595,16 @@ SHARED_PYTHON = [
     ),
     Mutation(
         "frame and dimension of a bad value change places",
-        "python/coalign/_validate.py",
-        "frame, dim = divmod(element, self.dim)",
-        "dim, frame = divmod(element, self.dim)",
+        "python/coalign/_warping.py",
+        "frame, dim = divmod(element,",
+        "dim, frame = divmod(element,",
         (f"{ERRORS}::test_a_value_that_is_not_finite_is_named_with_its_index",),
     ),
     Mutation(
         "frames with gaps are read in place",
-        "python/coalign/_validate.py",
-        "array.shape[-2] <= 1 or array.strides[-2] == size * dim",
-        "array.shape[-2] <= 1 or array.strides[-2] >= size * dim",
+        "python/coalign/_batch.py",
+        "array.shape[-2] <= 1 or array.strides[-2] == step",
+        "array.shape[-2] <= 1 or array.strides[-2] >= step",
         (f"{ERRORS}::test_the_layout_changes_no_bit",),
     ),
     Mutation(
@@ -652,8 +652,8 @@ SHARED_PYTHON = [
     Mutation(
         "both halves of a symmetric call are counted",
         "python/coalign/_warping.py",
-        "total = len(xs) * (len(xs) + 1) // 2 if mirrored else",
-        "total = shape[0] * shape[1] if mirrored else",
+        "total = len(rows) * (len(rows) + 1) // 2 if is_mirrored else",
+        "total = shape[0] * shape[1] if is_mirrored else",
         (f"{PROGRESS}::test_the_total_counts_the_pairs_that_are_computed",),
     ),
     Mutation(
@@ -665,7 +665,7 @@ SHARED_PYTHON = [
     ),
     Mutation(
         "infeasible problems are let through",
-        "python/coalign/_warping.py",
+        "python/coalign/_pipeline.py",
         "    if infeasible.size:",
         "    if False:",
         (f"{ERRORS}::test_infeasible_problems",),
@@ -874,10 +874,10 @@ CUDA_FACE = [
     ),
     Mutation(
         "device arrays are waited for",
-        "python/coalign/_cuda_warping.py",
-        "call.run(workspace=workspace.pointer, stream=gpu.stream())",
-        "call.run(workspace=workspace.pointer, stream=gpu.stream())\n    "
-        "gpu.library.download(workspace.owner)",
+        "python/coalign/_cuda_call.py",
+        "call.run(workspace=workspace.pointer, stream=gpu.stream(), **arguments)",
+        "call.run(workspace=workspace.pointer, stream=gpu.stream(), **arguments)\n"
+        "    gpu.library.download(workspace.owner)",
         (f"{CUDA}::test_device_input_is_never_waited_for",),
     ),
     Mutation(
@@ -890,7 +890,7 @@ CUDA_FACE = [
     Mutation(
         "a bad value from the host is not refused",
         "python/coalign/_warping.py",
-        "if np.isin(status, (Status.NAN, Status.INVALID)).any():",
+        "if np.isin(found.status, (Status.NAN, Status.INVALID)).any():",
         "if False:",
         (f"{CUDA}::test_bad_values_from_the_host_are_named_as_on_the_cpu",),
     ),
@@ -1285,9 +1285,9 @@ ASSIGNMENT_PYTHON = [
     ),
     Mutation(
         "a batch of problems without a matching names the first problem",
-        "python/coalign/_assignment.py",
-        'f"problem {infeasible[0]}: " if batch',
-        'f"problem {0}: " if batch',
+        "python/coalign/_pipeline.py",
+        'f"problem {problem}: " if is_batch',
+        'f"problem {0}: " if is_batch',
         (f"{ASSIGNMENT}::test_problems_without_a_matching_are_named",),
     ),
     Mutation(
@@ -1314,8 +1314,8 @@ ASSIGNMENT_PYTHON = [
     Mutation(
         "-inf is called the infinity that maximising refuses",
         "python/coalign/_assignment.py",
-        '("inf", "-inf") if maximize else ("-inf", "+inf")',
-        '("-inf", "+inf") if maximize else ("-inf", "+inf")',
+        "{'-inf' if maximize else '+inf'} to forbid",
+        "{'+inf' if maximize else '+inf'} to forbid",
         (f"{ASSIGNMENT_ERRORS}::test_a_value_that_is_no_cost_is_named_with_its_index",),
     ),
 ]
@@ -1397,15 +1397,15 @@ CUDA_ASSIGNMENT_KERNELS = [
     Mutation(
         "a warm start is passed over on a GPU",
         "python/coalign/_assignment.py",
-        "    if batch.kind.gpu is not None:\n        raise DeviceError(",
+        "    if costs.kind.gpu is not None:\n        raise DeviceError(",
         "    if False:\n        raise DeviceError(",
         (f"{CUDA_ASSIGNMENT}::test_what_a_gpu_does_not_do_is_said",),
     ),
     Mutation(
         "host costs that a GPU refuses raise nothing",
         "python/coalign/_assignment.py",
-        "    _require_costs(batch, options, np.atleast_1d(found.status))\n",
-        "",
+        "if from_gpu and np.isin(",
+        "if False and np.isin(",
         (f"{CUDA_ASSIGNMENT}::test_bad_costs_from_the_host_are_named_as_on_the_cpu",),
     ),
 ]
