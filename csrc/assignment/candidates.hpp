@@ -1,8 +1,8 @@
 // The few columns of each row that matter next, so that most questions about a row need no pass over its costs.
 //
-// Prices only fall, so reduced costs c_ij - v_j only rise. The columns that were cheapest when a row was last gone
-// through are kept with their costs, and beside them a bound that the reduced costs of all others were not below then,
-// and are not below since: what the list says of values up to the bound is exact.
+// Prices only fall, so reduced costs c_ij - v_j only rise. When a pass goes through a row, it keeps the cheapest
+// columns with their costs, and a bound: the reduced costs of all other columns were at least that much then, and still
+// are. So what the list says of values up to the bound is exact.
 #pragma once
 
 #include <bit>
@@ -28,15 +28,15 @@ class Candidates {
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) { return 2 * places(rows, columns) + rows; }
 
-    // Whether lists cost less than the passes that they spare.
+    // Whether lists cost less than the passes that they save.
     bool pay() const { return pay(p_.rows, p_.columns); }
 
     bool is_known(std::int64_t i) const { return bound_[i] > -kInfinity<T>; }
 
-    // No column that is not listed has a reduced cost below.
+    // Every column that is not listed has at least this reduced cost.
     T bound(std::int64_t i) const { return bound_[i]; }
 
-    // The two least reduced costs of a row, if the list tells; else `second` is above the bound.
+    // The two least reduced costs of a row. If the list does not hold both, `second` is above the bound.
     TwoMinima<T> two_minima(std::int64_t i) const {
         const T* const costs = costs_ + i * kRoom;
         const Index<T>* const columns = listed_ + i * kRoom;
@@ -62,7 +62,7 @@ class Candidates {
         const Index<T>* const columns = listed_ + i * kRoom;
         T x[kRoom];
         std::uint64_t set = 0;
-        // All masks first, so that one loop ends where no branch foresees it, and not one a vector.
+        // All masks come first: then one loop ends at an unpredictable place, not one for every vector.
 #pragma GCC unroll 16
         for (int k = 0; k < kRoom; k += kWidth<T>) {
             const Vec<T> reduced = load(costs + k) - gather(v, load_int<T>(columns + k)) - splat(offset);
@@ -76,7 +76,7 @@ class Candidates {
         }
     }
 
-    // A listed column whose reduced cost is `value` and that is free, or -1.
+    // A free column in the list whose reduced cost is `value`, or -1.
     std::int64_t free_at(std::int64_t i, T value, const std::int64_t* row_of_col) const {
         const T* const costs = costs_ + i * kRoom;
         const Index<T>* const columns = listed_ + i * kRoom;
@@ -90,13 +90,13 @@ class Candidates {
         return -1;
     }
 
-    // Goes through a row, and lists what is cheapest now; true if a cost is NaN, or -inf.
+    // Goes through a row and lists its cheapest columns; true if a cost is NaN or -inf.
     template <bool kCheck>
     bool refresh(std::int64_t i) {
         const T* const row = this->row(i);
         T limit;
         if (measure<kCheck>(row, limit)) return true;
-        // Reduced costs of the pairs' limit or more will never make a pair.
+        // A reduced cost of the limit or more will never make a pair.
         if (p_.has_limit && p_.limit < limit) limit = p_.limit;
         std::int32_t near[kRoom + kBlock + 16];
         int count = 0;
@@ -105,7 +105,7 @@ class Candidates {
             if (count > kRoom) [[unlikely]]
                 count = shrink(row, near, count, limit);
         }
-        // Where a list ends its places name column 0, at an infinite cost.
+        // Unused places of a list name column 0 at an infinite cost.
         T* const costs = costs_ + i * kRoom;
         Index<T>* const columns = listed_ + i * kRoom;
         for (int k = 0; k < kRoom; ++k) columns[k] = static_cast<Index<T>>(k < count ? near[k] : 0);
@@ -120,12 +120,13 @@ class Candidates {
 
    private:
     static constexpr int kRoom = 32;
-    // The least reduced costs of 8 groups of columns: about 22 columns are at or below the greatest of them.
+    // How many groups of columns are reduced to their least value: of 8 such values the greatest has about 22 columns
+    // at or below it.
     static constexpr int kGroups = 8;
     static constexpr int kSums = 4;
     static constexpr int kBlock = 64;
 
-    // Below which there are about as many columns as a list holds; true if a cost is NaN, or -inf.
+    // Finds a bound with about as many columns below it as a list holds; true if a cost is NaN or -inf.
     template <bool kCheck>
     bool measure(const T* row, T& limit) const {
         Vec<T> least[kSums];
@@ -144,7 +145,7 @@ class Candidates {
             }
         }
         for (int n = 0; k < p_.columns; ++n, k += kWidth<T>) look(n, k, costs_at<T, kNegate>(row, k, p_.columns));
-        // Groups are numbered by lanes, then by sums.
+        // A group is a lane of one of the sums.
         int sums = kSums, lanes = kSums * kWidth<T> / kGroups;
         for (; lanes > 1 && sums > 1; lanes /= 2, sums /= 2)
             for (int n = 0; n < sums / 2; ++n) least[n] = minimum(least[n], least[n + sums / 2]);
@@ -167,8 +168,9 @@ class Candidates {
         return value;
     }
 
-    // Not where a pass is short: uniform squares of 100 columns in float64 take twice the time with lists, of 200 the
-    // same, of 500 0.7 of it. Nor where columns abound: rows seldom meet, and one pass or two are all they take.
+    // Lists do not pay for short rows: with them, uniform squares in float64 take twice the time at 100 columns, the
+    // same at 200, and 0.7 of it at 500. Nor do they pay if there are many more columns than rows: rows seldom compete
+    // then, and take one or two passes each.
     static bool pay(std::int64_t rows, std::int64_t columns) {
         return columns * static_cast<std::int64_t>(sizeof(T)) >= 1600 && 5 * rows >= 4 * columns;
     }
@@ -178,7 +180,7 @@ class Candidates {
 
     const T* row(std::int64_t i) const { return p_.cost + i * p_.stride; }
 
-    // Which columns of a block have reduced costs below a limit.
+    // The columns of a block whose reduced costs are below a limit, as bits.
     std::uint64_t below(const T* row, std::int64_t start, T limit) const {
         std::uint64_t set = 0;
         const auto join = [&](int n, Vec<T> c) __attribute__((always_inline)) {
@@ -198,8 +200,8 @@ class Candidates {
         return set;
     }
 
-    // Of a list that is too long what is not below the mean goes, and that is the new limit; of costs that are all the
-    // same, all but half a list.
+    // A list that is too long loses what is not below its mean, which becomes the new limit; if all its costs are the
+    // same, it keeps half.
     [[gnu::noinline]] int shrink(const T* row, std::int32_t* near, int count, T& limit) const {
         while (count > kRoom) {
             T x[kRoom + kBlock], mean = 0, least = kInfinity<T>, most = -kInfinity<T>;
@@ -209,7 +211,7 @@ class Candidates {
                 least = x[k] < least ? x[k] : least;
                 most = x[k] > most ? x[k] : most;
             }
-            // Rounding may lift the mean over all of them.
+            // Rounding may lift the mean above every cost.
             limit = mean < most ? mean : most;
             const bool same = !(least < limit);
             if (same) limit = least;
@@ -223,7 +225,7 @@ class Candidates {
 
     const assignment::Problem<T>& p_;
     const T* v_;
-    // Per row kRoom costs and columns, in the order of columns, and the bound.
+    // For each row: kRoom costs and columns, in the order of the columns, and the bound.
     T *costs_, *bound_;
     Index<T>* listed_;
 };

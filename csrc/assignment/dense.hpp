@@ -1,9 +1,9 @@
-// The dense solver: Jonker and Volgenant's shortest augmenting paths, with Bertsekas's scaled prices before them where
-// a first look shows that paths would be long.
+// The dense solver: Jonker and Volgenant's shortest augmenting paths. Where a first look shows that the paths would be
+// long, Bertsekas's scaled prices come before them.
 //
-// Throughout, v_j are the columns' duals, a row's dual is the least of c_ij - v_j, and a matched pair is one where that
-// least is reached, in a warm start but for rounding. Of a problem with more columns than rows, or with a limit,
-// v_j <= 0, and 0 where j is free: v is only ever lowered for a column that is matched, and a matched column stays so.
+// Throughout, v_j are the columns' duals, and a row's dual is the least of c_ij - v_j. A matched pair reaches that
+// least (in a warm start: up to rounding). If there are more columns than rows, or a limit, then v_j <= 0, and v_j = 0
+// for a free column: only the price of a matched column is ever lowered, and a matched column stays matched.
 #pragma once
 
 #include <cmath>
@@ -45,11 +45,12 @@ class Dense {
 
     Outcome solve(bool warm) {
         const bool square = p_.rows == p_.columns && !p_.has_limit;
-        // The first of these sees every cost, and stops at one that is none.
+        // The first of these reads every cost, and stops at NaN or -inf.
         const Outcome first = !square ? start_at_zero() : warm ? start_from_before() : reduce_columns();
         if (first.status != Status::ok || first.stopped) return first;
         if (!reduce_rows()) return stopped();
-        // Where a few passes leave many rows, the paths would be long: mutual preferences need prices first.
+        // If a few passes leave many rows free, the paths would be long: rows that want the same columns need prices
+        // first.
         if (square && free_rows() * kHardShare > p_.rows && p_.rows >= kFewRows) {
             if (!scale_prices() || take_tight_columns<false>().stopped || !reduce_rows()) return stopped();
         }
@@ -90,8 +91,8 @@ class Dense {
         out_.row_of_col[j] = i;
     }
 
-    // Beside prices far beyond the costs these would lose their digits; and any prices will do to start from, so that
-    // a few rows tell well enough how large costs are.
+    // Prices far beyond the costs would cost these their digits. Any prices will do to start from, so a few rows tell
+    // well enough how large the costs are.
     bool bound_prices() {
         constexpr std::int64_t samples = 32;
         const std::int64_t step = p_.rows > samples ? p_.rows / samples : 1;
@@ -105,7 +106,7 @@ class Dense {
         }
         const T largest = -least_lane<T>(-most)[0];
         for (std::int64_t j = 0; j < p_.columns; ++j) {
-            // So that NaN is bounded too.
+            // Written so that NaN is bounded, too.
             if (!(v_[j] < largest)) v_[j] = largest;
             if (v_[j] < -largest) v_[j] = -largest;
         }
@@ -129,7 +130,7 @@ class Dense {
                 found = lists_.two_minima(i);
             }
         }
-        // The row's own way out, at the limit.
+        // A row may also stay alone, at the limit.
         if (p_.has_limit && p_.limit < found.second) found.second = p_.limit;
         return found;
     }
@@ -140,9 +141,9 @@ class Dense {
         return take_tight_columns<true>();
     }
 
-    // From the prices and pairs of an earlier solution. A pair stays where it is still of least reduced cost, but for
-    // what its cost may have been rounded by: were that looked at, rows would outbid each other over an ulp. Beside
-    // prices far above the costs an ulp of theirs is much, and is looked at.
+    // Starts from the prices and pairs of an earlier solution. A pair stays if its reduced cost is still the least, up
+    // to the rounding of its cost: otherwise rows would outbid each other over an ulp. An ulp of prices far above the
+    // costs is not forgiven.
     Outcome start_from_before() {
         constexpr T rounding = 2 * std::numeric_limits<T>::epsilon();
         for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) v_[j] = j < p_.columns ? out_.col_dual[j] : T(0);
@@ -163,7 +164,7 @@ class Dense {
         return take_tight_columns<false>();
     }
 
-    // Jonker and Volgenant's column reduction and reduction transfer, row by row: striding down columns would miss the
+    // Jonker and Volgenant's column reduction and reduction transfer, row by row: walking down columns would miss the
     // cache at every step.
     Outcome reduce_columns() {
         clear();
@@ -188,11 +189,11 @@ class Dense {
                 return refuse(i);
             if (!pacer_.proceed(vectors())) return stopped();
         }
-        // A column that no row may take has no price.
+        // A column that is forbidden to every row gets no price.
         for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j)
             if (!(v_[j] < kInfinity<T>) || j >= p_.columns) v_[j] = 0;
         for (std::int64_t i = 0; i < p_.rows; ++i) queue_[i] = 0;
-        // In order, so that a constant matrix gives the identity.
+        // Rows go in order, so that a constant matrix gives the identity.
         for (std::int64_t j = 0; j < p_.columns; ++j) {
             const std::int64_t i = least_row_[j];
             if (at(i, j) != v_[j]) continue;
@@ -209,7 +210,7 @@ class Dense {
         return {};
     }
 
-    // Every row takes the column of its least reduced cost, if that is free.
+    // Every row takes the column of its least reduced cost if that column is free.
     template <bool kCheck>
     Outcome take_tight_columns() {
         for (std::int64_t i = 0; i < p_.rows; ++i) {
@@ -235,16 +236,16 @@ class Dense {
         return free_column_at<T, kNegate>(row(i), v_, p_.columns, value, out_.row_of_col);
     }
 
-    // No pair is made at the limit itself: it would gain nothing. As prices are never above 0, costs are no more than
-    // reduced costs.
+    // A pair that costs exactly the limit would gain nothing, so it is not made. Prices are never above 0, so a cost is
+    // at most the reduced cost.
     bool reject_if_dear(std::int64_t i, T least) {
         if (!p_.has_limit || least < p_.limit) return false;
         out_.col_of_row[i] = kRejected;
         return true;
     }
 
-    // Augmenting row reduction: a free row takes its best column, whose price falls to where the second best is as
-    // good; the row that had it goes next.
+    // Augmenting row reduction: a free row takes its best column and lowers its price until the second best is as good;
+    // the row that loses the column goes next.
     bool reduce_rows() {
         for (int pass = 0; pass < 2; ++pass) {
             std::int64_t count = 0;
@@ -261,7 +262,7 @@ class Dense {
                 }
                 std::int64_t j = found.column;
                 const T slack = found.second - found.least;
-                // Lower only if it shows in floating point, and never by an infinity.
+                // The price falls only if floating point shows the difference, and never by an infinity.
                 const bool lowers = slack < kInfinity<T> && v_[j] - slack < v_[j];
                 std::int64_t former = out_.row_of_col[j];
                 if (!lowers && former >= 0) {
@@ -282,7 +283,7 @@ class Dense {
         return true;
     }
 
-    // Prices by auctions with a falling increment (Bertsekas); each auction's assignment is dropped.
+    // Finds prices by auctions with a falling increment (Bertsekas); the assignment of each auction is dropped.
     bool scale_prices() {
         constexpr std::int64_t samples = 32;
         T scale = 0;
@@ -309,7 +310,7 @@ class Dense {
         clear();
         std::int64_t count = 0;
         for (std::int64_t i = p_.rows; i-- > 0;) queue_[count++] = static_cast<Index<T>>(i);
-        // Where no assignment exists prices would fall for ever; the paths will say so.
+        // If there is no assignment, prices would fall for ever; the paths will find that out.
         for (std::int64_t budget = 64 * p_.rows; count > 0 && budget > 0; --budget) {
             const std::int64_t i = queue_[--count];
             const TwoMinima<T> found = bid(i);
@@ -318,7 +319,7 @@ class Dense {
             const T slack = found.second - found.least;
             const std::int64_t j = found.column, former = out_.row_of_col[j];
             const T price = v_[j] - (slack < kInfinity<T> ? slack + increment : increment);
-            // Where an increment does not show two rows would outbid each other for nothing.
+            // If rounding swallows the increment, two rows would outbid each other for ever.
             if (former >= 0 && !(price < v_[j])) continue;
             v_[j] = price;
             match(i, j);
@@ -333,7 +334,7 @@ class Dense {
             const std::int64_t j = out_.col_of_row[i];
             if (j >= 0) {
                 out_.row_dual[i] = at(i, j) - v_[j];
-                // Rounding may lift it over the limit, where it would prove nothing.
+                // Rounding may lift the dual over the limit, where it would prove nothing.
                 if (p_.has_limit && p_.limit < out_.row_dual[i]) out_.row_dual[i] = p_.limit;
             } else {
                 out_.row_dual[i] = p_.limit;

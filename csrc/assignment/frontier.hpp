@@ -1,7 +1,8 @@
-// The columns within a search's reach: how far each is, and from which row; a priority queue in lanes.
+// The columns within a search's reach, with their distances and the rows they are reached from: a priority queue in
+// lanes.
 //
-// Columns stand in blocks whose least distances are kept, so that the nearest is found by a pass over the blocks and
-// one over a block: no heap's unforeseen branches, and rows' costs can be taken in by whole vectors.
+// Columns stand in blocks, and the least distance of each block is kept: a pass over the blocks and one over a block
+// find the nearest. A heap would mispredict its branches, and could not take in a row's costs by whole vectors.
 #pragma once
 
 #include <bit>
@@ -33,7 +34,7 @@ class Frontier {
 
     std::int64_t before(std::int64_t j) const { return before_[j]; }
 
-    // From row i column j is this far. Without branches: none could be foreseen.
+    // Column j is this far by way of row i. There is no branch, as none could be predicted.
     void reach(std::int64_t j, T distance, std::int64_t i) {
         const bool nearer = distance < distance_[j];
         distance_[j] = nearer ? distance : distance_[j];
@@ -42,7 +43,7 @@ class Frontier {
         least = distance < least ? distance : least;
     }
 
-    // The same for all columns: distance(k) is that of the columns from k on.
+    // The same for all columns; distance(k) gives a vector of distances from column k on.
     template <class Distance>
     [[gnu::always_inline]] void reach_all(std::int64_t columns, std::int64_t i, Distance&& distance) {
         const IntVec<T> from = IntVec<T>{} + static_cast<Index<T>>(i);
@@ -62,10 +63,10 @@ class Frontier {
         }
     }
 
-    // The least distance, and the block that has it.
+    // The least distance, and its block.
     Least<T> nearest() const { return least_of(least_, blocks_); }
 
-    // The nearest column, which leaves.
+    // Takes out the nearest column.
     std::int64_t settle(const Least<T>& nearest) {
         const std::int64_t first = nearest.at * kBlock;
         std::int64_t j = first;

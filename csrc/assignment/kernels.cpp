@@ -10,8 +10,8 @@
 namespace coalign::COALIGN_SET {
 namespace {
 
-// By squares of a vector's width, in registers; the last of a line overlaps the one before. What is narrower than a
-// square goes one by one.
+// Transposes squares of a vector's width in registers; the last square of a line overlaps the one before. A matrix
+// narrower than a square goes element by element.
 template <class T>
 void transpose_matrix(const T* in, std::int64_t rows, std::int64_t columns, std::int64_t stride, T* out) {
     constexpr std::int64_t size = kWidth<T>;
@@ -33,7 +33,7 @@ void transpose_matrix(const T* in, std::int64_t rows, std::int64_t columns, std:
     }
 }
 
-// Of as many columns as 8 vectors hold, and the bits of a word.
+// For as many columns as 8 vectors, and the bits of a word, can hold.
 template <class T>
 bool is_tiny(std::int64_t rows, std::int64_t columns) {
     return rows <= columns && columns <= 8 * kWidth<T> && columns <= 64;
@@ -41,7 +41,7 @@ bool is_tiny(std::int64_t rows, std::int64_t columns) {
 
 template <class T, bool kNegate, int kVectors>
 Outcome solve_tiny(const Problem<T>& problem, const Solution<T>& solution, Scans& scans) {
-    // Of a set with 16 lanes four vectors are all there can be.
+    // With 16 lanes there are at most four vectors.
     return Tiny<T, kNegate, kVectors * kWidth<T> <= 64 ? kVectors : 4>(problem, solution, scans).solve();
 }
 

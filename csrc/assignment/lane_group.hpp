@@ -1,9 +1,9 @@
-// The solver for many problems of one small shape: one in each lane, each at its own step of its own search, and a lane
-// that is done takes the next. What a search waits for in one problem, the others' work fills.
+// The solver for many problems of one small shape. Each lane holds a problem and is at its own step of its own search;
+// a lane that has finished takes the next problem. While one problem waits for a result, the others keep the core busy.
 //
-// Every lane reads a row of its own as a vector, and squares of such vectors are turned in registers, so that a vector
-// holds one column of all lanes: no lane gathers. Every step and its order are Tiny's, so that a problem's answer has
-// the same bits whichever of the two solves it.
+// Every lane reads its own row as a vector, and squares of such vectors are transposed in registers, so that a vector
+// holds one column of all lanes: nothing is gathered. The steps and their order are those of Tiny, so a problem's
+// answer has the same bits whichever of the two solves it.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ class LaneGroup {
 
     LaneGroup(const assignment::Group<T>& group, assignment::Scans& scans) : p_(group), scans_(scans) {}
 
-    // Rows are no more than columns, and columns no more than kMostColumns.
+    // There are at most as many rows as columns, and at most kMostColumns columns.
     void solve() {
         begin();
         while (alive_ != 0) {
@@ -37,15 +37,16 @@ class LaneGroup {
     }
 
    private:
-    // Columns go in blocks of as many as there are lanes, and sets of them as bits in a word for each block.
+    // A block holds as many columns as there are lanes; a set of columns is one word of bits for each block.
     static constexpr std::int64_t kBlocks = kMostColumns / kLanes;
-    // What a column is known by: whether it is free, its number, from the last, and its row if it is taken. Of columns
-    // that are equally near the greatest of these is the one to go to; none is 0.
+    // The key of a column: whether it is free, its number counted from the last, and its row if it is taken. Among
+    // equally near columns the search goes to the one with the greatest key; no key is 0.
     static constexpr Index<T> kFree = Index<T>{1} << 24, kColumn = 1 << 8, kRow = kColumn - 1;
-    // Behind the columns one that nobody looks at, and the one that a search's first row would have.
+    // Behind the columns lie one that nobody reads, and one that stands for the column of a search's first row.
     static constexpr std::int64_t kNowhere = kMostColumns, kStart = kMostColumns + 1;
 
-    // Its price; how far it is, the same while it is open, then infinity, and over which column; its key.
+    // Of each column: its price; its distance; the same while it is open, then infinity; the column before it on the
+    // way; its key.
     struct Column {
         Vec<T> v, d, open;
         IntVec<T> before, key;
@@ -57,7 +58,7 @@ class LaneGroup {
     static IntVec<T> column_of(IntVec<T> key) {
         return static_cast<Index<T>>(kMostColumns) - (key & (kFree - 1)) / kColumn;
     }
-    // The bits of some columns, or rows, in the word of a block.
+    // A set of columns, or rows, in the word of a block.
     static IntVec<T> bits_in(std::int64_t block, IntVec<T> numbers) {
         const IntVec<T> place = numbers - static_cast<Index<T>>(block * kLanes);
         const IntVec<T> inside = (place >= 0) & (place < kLanes);
@@ -65,7 +66,8 @@ class LaneGroup {
     }
     static IntVec<T> lane_set(unsigned set) { return (number(set) & (number(1) << first_indices<T>())) != 0; }
 
-    // body(place, costs) for kCount columns of all lanes' rows from k on; past the last costs are infinite.
+    // Calls body(place, costs) for kCount columns from k on of all lanes' rows; past the last column costs are
+    // infinite.
     template <int kCount, class Body>
     [[gnu::always_inline]] void for_each_column(const T* const (&rows)[kLanes], std::int64_t k, Body&& body) const {
         constexpr T fill = kNegate ? -kInfinity<T> : kInfinity<T>;
@@ -87,7 +89,7 @@ class LaneGroup {
 #pragma GCC unroll 16
         for (int c = 0; c < kCount; ++c) body(c, kNegate ? -square[c] : square[c]);
     }
-    // body(block's first column, place, costs) for all columns.
+    // Calls body(first column of the block, place, costs) for all columns.
     template <class Body>
     [[gnu::always_inline]] void for_each_block(const T* const (&rows)[kLanes], Body&& body) const {
         std::int64_t k = 0;
@@ -98,7 +100,7 @@ class LaneGroup {
                                         [&](int c, Vec<T> x) __attribute__((always_inline)) { body(k, c, x); });
     }
 
-    // The next problems, as many as there are lanes, as far as rows are looked at once.
+    // Prepares the next problems, as many as there are lanes: all stages that read each row once.
     [[gnu::noinline]] void prepare() {
         prepared_ = next_;
         for (int lane = 0; lane < kLanes; ++lane) prepared_cost_[lane] = p_.cost[std::min(next_ + lane, p_.count - 1)];
@@ -125,7 +127,8 @@ class LaneGroup {
             p_.outcomes[problem] = first_bad<T, kNegate>(p_.cost[problem] + i * p_.stride, p_.columns, i);
     }
 
-    // body(block's first column, place, costs) for row i of the problems to prepare; the lanes where one is none.
+    // Calls body(first column of the block, place, costs) for row i of the problems to prepare; returns the lanes that
+    // met NaN or -inf.
     template <class Body>
     [[gnu::always_inline]] IntVec<T> prepare_row(std::int64_t i, Body&& body) const {
         const T* rows[kLanes];
@@ -138,7 +141,7 @@ class LaneGroup {
         return bad;
     }
 
-    // Every column's price is its least cost, and it goes to the row that has it, if that is free.
+    // Every column's price becomes its least cost; the row with that cost takes the column if the row is free.
     IntVec<T> reduce_columns(IntVec<T> (&matched)[kBlocks]) {
         IntVec<T> bad{};
         for (std::int64_t j = 0; j < blocks() * kLanes; ++j) {
@@ -166,7 +169,7 @@ class LaneGroup {
         return bad;
     }
 
-    // Every row takes the column of its least cost, if that is free.
+    // Every row takes the column of its least cost if that column is free.
     IntVec<T> take_tight_columns(IntVec<T> (&matched)[kBlocks]) {
         IntVec<T> bad{};
         for (std::int64_t i = 0; i < p_.rows; ++i) {
@@ -189,7 +192,7 @@ class LaneGroup {
         for (int lane = 0; lane < kLanes; ++lane) prepared_at_[column[lane]].key[lane] = key[lane];
     }
 
-    // Of the open columns that are `distance` away the one to go to.
+    // Among the open columns that are `distance` away, the one to go to.
     [[gnu::always_inline]] IntVec<T> first_at(const Column* at, Vec<T> distance) const {
         IntVec<T> first{};
         std::int64_t k = 0;
@@ -220,7 +223,7 @@ class LaneGroup {
         for (int lane = 0; lane < kLanes; ++lane) take(lane);
     }
 
-    // The next problem that needs a search is the lane's; without one the lane is done.
+    // The lane takes the next problem that needs a search; if there is none, it is done.
     [[gnu::noinline]] void take(int lane) {
         for (; next_ < p_.count; ++next_) {
             if (next_ - prepared_ == kLanes) prepare();
@@ -244,19 +247,19 @@ class LaneGroup {
         row_[lane] = p_.cost[0];
     }
 
-    // A lane's search starts at its first row without a pair; of none, at any.
+    // A lane's search starts at its first row without a pair; an idle lane starts anywhere.
     void start(int lane) {
         const int first = std::countr_zero(unmatched_[lane]) & 63;
         at_[kStart].key[lane] = static_cast<Index<T>>(first);
         row_[lane] = p_.cost[problem_[lane]] + first * p_.stride;
     }
 
-    // The price of a column that a search had settled when it ended has fallen.
+    // Lowers the price of each column that a search had settled when it ended.
     Vec<T> lowered(std::int64_t k, int c) const {
         return add_where(lowered_[k / kLanes], c, at_[k + c].v, at_[k + c].d - end_);
     }
 
-    // From every lane's row to all columns, and the nearest of them; with what the last search left to do.
+    // Measures the way from every lane's row to all columns, finds the nearest, and finishes what the last search left.
     [[gnu::noinline]] void reach() {
         Vec<T> nearest = infinity<T>();
         for_each_block(row_, [&](std::int64_t k, int c, Vec<T> cost) __attribute__((always_inline)) {
@@ -274,7 +277,7 @@ class LaneGroup {
         found_ = first_at(at_, nearest);
     }
 
-    // The column reached is either free, and the search ends, or the search goes on from its row.
+    // If the column reached is free, the search ends; otherwise it goes on from the column's row.
     void settle() {
         // Lanes without a problem stay where they are.
         const IntVec<T> reaches = (nearest_ < infinity<T>()) & lane_set(alive_);
@@ -307,7 +310,7 @@ class LaneGroup {
         }
     }
 
-    // To the row that has the column reached, and where a search has ended to the start of the next.
+    // Moves to the row that has the column reached, or, if a search has ended, to the start of the next.
     [[gnu::noinline]] void go_on(unsigned ended) {
         const std::int64_t stride = p_.stride;
         const T* const* const cost = p_.cost;
@@ -317,8 +320,8 @@ class LaneGroup {
             row_[lane] = row;
             dual_[lane] = (kNegate ? -row[j] : row[j]) - at_[j].v[lane];
         }
-        // Every pair along the path to the column reached changes places with the next; the first of them apart, since
-        // no branch foresees how long a path is.
+        // Every row along the path takes the column of the next. The first step stands apart, as no branch predictor
+        // knows how long a path is.
         unsigned longer = 0;
         for (unsigned left = ended; left != 0; left &= left - 1) {
             const int lane = std::countr_zero(left);
@@ -338,7 +341,7 @@ class LaneGroup {
         for (; finished != 0; finished &= finished - 1) finish(std::countr_zero(finished));
     }
 
-    // The lane's problem is solved, but for the prices that its last search has lowered.
+    // Writes out the lane's problem, which is solved except for the prices that its last search has lowered.
     [[gnu::noinline]] void finish(int lane) {
         for (std::int64_t b = 0; b < blocks(); ++b) {
             for (unsigned left = static_cast<unsigned>(settled_[b][lane]); left != 0; left &= left - 1) {
@@ -351,7 +354,7 @@ class LaneGroup {
         take(lane);
     }
 
-    // The lane's column takes the row that it was reached from, and the column which that one had is next.
+    // The lane's column goes to the row from which it was reached; the column that this row had is next.
     Index<T> move_back(int lane) {
         const std::int64_t j = column_[lane];
         const Index<T> before = at_[j].before[lane];
@@ -365,14 +368,14 @@ class LaneGroup {
         T v[kMostColumns];
         std::int64_t rows[kMostColumns], column_of[kMostColumns + 1];
         for (std::int64_t j = 0; j < p_.columns; ++j) {
-            // No -0, whose sign would tell in which order minima were taken.
+            // Never -0, whose sign would show in which order minima were taken.
             v[j] = at[j].v[lane] + T(0);
             const Index<T> key = at[j].key[lane];
             rows[j] = key >= kFree ? -1 : key & kRow;
         }
         std::memcpy(out.col_dual, v, static_cast<std::size_t>(p_.columns) * sizeof(T));
         std::memcpy(out.row_of_col, rows, static_cast<std::size_t>(p_.columns) * sizeof *rows);
-        // Columns that are free all write to the place before the first.
+        // All free columns write to the place before the first.
         for (std::int64_t j = 0; j < p_.columns; ++j) column_of[rows[j] + 1] = j;
         std::memcpy(out.col_of_row, column_of + 1, static_cast<std::size_t>(p_.rows) * sizeof *column_of);
         const T* row = p_.cost[problem];
@@ -385,21 +388,21 @@ class LaneGroup {
     const assignment::Group<T>& p_;
     assignment::Scans& scans_;
     Column at_[kMostColumns + 2];
-    // Columns that the lanes' searches have settled, and those whose price has yet to fall since a search has ended.
+    // Columns that the lanes' searches have settled, and columns whose price has yet to fall after a search that ended.
     IntVec<T> settled_[kBlocks], lowered_[kBlocks];
-    // Infinity where a search starts, else -infinity; the column that the search comes over; what its row takes off its
-    // costs, how far it is, and how far the last was; the nearest column's distance, and its key.
+    // Infinity if a search starts, else -infinity; the column that the search comes from; what its row subtracts from
+    // its costs; how far the row is, and how far the last one was; the distance of the nearest column, and its key.
     Vec<T> restart_, offset_, reached_, end_, nearest_;
     IntVec<T> from_, found_;
-    // The column that each lane has reached, its row, and that one's dual.
+    // The column that each lane has reached, its row, and the dual of that row.
     Index<T> column_[kLanes], row_of_[kLanes];
     T dual_[kLanes];
-    // The lanes' problems, the rows they are at, and those without a pair as bits.
+    // The lanes' problems, their current rows, and their rows without a pair as bits.
     std::int64_t problem_[kLanes];
     const T* row_[kLanes];
     std::uint64_t unmatched_[kLanes];
     unsigned alive_ = 0;
-    // The next problem, and what is prepared: from which problem on, of each column its price and key, and the rows
+    // The next problem. What is prepared: the first such problem, the price and key of each column, and the rows
     // without a pair.
     std::int64_t next_ = 0, prepared_ = -kLanes;
     const T* prepared_cost_[kLanes];

@@ -16,7 +16,7 @@ inline constexpr T kInfinity = std::numeric_limits<T>::infinity();
 template <class T>
 using Index = typename LaneTypes<T>::Int;
 
-// Columns of a problem, rounded up to whole vectors.
+// The number of columns, rounded up to whole vectors.
 template <class T>
 [[gnu::always_inline]] inline std::int64_t padded(std::int64_t columns) {
     return (columns + kWidth<T> - 1) / kWidth<T> * kWidth<T>;
@@ -67,7 +67,7 @@ template <class T>
     return j;
 }
 
-// The least column among the lanes whose bits are set, of which there is at least one.
+// The least column among the lanes whose bits are set; at least one is.
 template <class T>
 [[gnu::always_inline]] inline std::int64_t first_column(unsigned set, IntVec<T> at) {
     std::int64_t column = at[std::countr_zero(set)];
@@ -78,7 +78,7 @@ template <class T>
     return column;
 }
 
-// The first cost of row i that is NaN, or the infinity that forbids nothing, if there is one.
+// The first cost of row i that is NaN or the infinity that forbids nothing, if there is one.
 template <class T, bool kNegate>
 inline assignment::Outcome first_bad(const T* row, std::int64_t columns, std::int64_t i) {
     for (std::int64_t j = 0; j < columns; ++j) {
@@ -111,7 +111,7 @@ inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
     });
     Vec<T> best = least;
     two_least_lanes<T>(best, second);
-    // Where a cost is NaN no lane may have the least.
+    // If a cost is NaN, perhaps no lane has the least.
     const IntVec<T> lanes = least == best;
     const unsigned set = bits(lanes);
     return {best[0], second[0], set != 0 ? first_column<T>(set, at) : 0, kCheck && any(bad)};
@@ -123,7 +123,7 @@ struct Least {
     std::int64_t at;
 };
 
-// The least of some values, and the first place that has it.
+// The least of some values, and its first place.
 template <class T>
 inline Least<T> least_of(const T* values, std::int64_t count) {
     Vec<T> least = infinity<T>();

@@ -35,12 +35,12 @@ class Search {
         return Frontier<T>::workspace(columns) + 2 * padded<T>(columns) + 2 * columns + 3 * rows;
     }
 
-    // Before the first search, and whenever columns were matched without one.
+    // Call this before the first search, and whenever columns were matched outside a search.
     void prepare() {
         for (std::int64_t j = 0; j < p_.columns; ++j) taken_[j] = out_.row_of_col[j] < 0 ? T(0) : kInfinity<T>;
     }
 
-    // To the nearest free column, or to the nearest row that may be let go.
+    // Finds the path to the nearest free column, or to the nearest row that may stay alone.
     assignment::Outcome augment(std::int64_t first) {
         start(first);
         std::int64_t i = first;
@@ -61,7 +61,7 @@ class Search {
             reached_[count_++] = now_;
             w_[j] = -kInfinity<T>;
             i = out_.row_of_col[j];
-            // The row's dual, against which distances are taken from here on.
+            // The row's dual; distances beyond this row are measured from it.
             offset = at(i, j) - v_[j] - now_;
             if (p_.has_limit && p_.limit - offset < end_) {
                 end_ = p_.limit - offset;
@@ -80,9 +80,9 @@ class Search {
     static constexpr std::int64_t kRejected = -2;
 
    private:
-    // So many new lists of a search may fall short.
+    // How many new lists may fall short in one search.
     static constexpr int kRenewals = 8;
-    // A look at a list, in vector steps.
+    // What a look at a list costs, in vector steps.
     static constexpr std::int64_t kLook = 64;
 
     T at(std::int64_t i, std::int64_t j) const {
@@ -102,7 +102,7 @@ class Search {
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) store(w_ + k, load(v_ + k));
     }
 
-    // The columns of a row's list come within reach, and the others are beyond its horizon; or all come.
+    // Takes in the columns of a row's list; all others lie beyond the row's horizon. Without a list it takes in all.
     void look_at(std::int64_t i, T offset) {
         if (!lists_.pay()) {
             ++scans_.paths;
@@ -132,8 +132,8 @@ class Search {
         });
     }
 
-    // Looks further along the row whose horizon is nearest, by a new list, or where such lists have not reached as far
-    // as the search is now, at every column.
+    // Looks further along the row whose horizon is nearest: by a new list, or, if new lists have not reached as far as
+    // the search has come, at every column.
     void widen(T until) {
         const std::int64_t s = least_horizon_.at, i = rows_[s];
         const T offset = offset_[s];
@@ -175,7 +175,7 @@ class Search {
         for (std::int64_t k = 0; k < count_; ++k) v_[settled_[k]] += reached_[k] - end_;
     }
 
-    // Every pair along the path changes places with the next.
+    // Every row along the path takes the column that the next row had.
     void flip(std::int64_t first) {
         std::int64_t j = sink_;
         if (j < 0) {
@@ -199,11 +199,11 @@ class Search {
     Pacer& pacer_;
     assignment::Scans& scans_;
     Frontier<T> frontier_;
-    // Per column: its price, or -inf once it is settled; 0 if it is free, else infinity. Per settled column, and per
-    // row that was looked at.
+    // Per column: its price, or -inf once it is settled; 0 if it is free, else infinity. Then one entry for each
+    // settled column, and for each row that was looked at.
     T *w_, *taken_, *reached_, *offset_, *horizon_;
     Index<T>*settled_, *rows_;
-    // Where the search is, and the nearest end that it knows: a free column, or else a row to let go.
+    // How far the search has come, and the nearest end that it knows: a free column, or a row that stays alone.
     T now_ = 0, end_ = 0;
     Least<T> least_horizon_{};
     std::int64_t sink_ = -1, dropped_ = -1, count_ = 0, seen_ = 0;

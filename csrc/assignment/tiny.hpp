@@ -1,6 +1,6 @@
-// The solver for problems whose columns fit a few vectors: prices, distances and marks stay in registers, or close by
-// where there are more, sets of columns are bits, and a step of a search is one row from the cache. Before the shortest
-// augmenting paths only what asks for no row twice: on so few rows no other stage repays its scans.
+// The solver for problems whose columns fit a few vectors. Prices, distances and marks stay in registers, or close by
+// if there are more of them; sets of columns are bits; a step of a search reads one row from the cache. Before the
+// shortest augmenting paths come only stages that read no row twice: with so few rows no other stage repays its passes.
 #pragma once
 
 #include <bit>
@@ -21,7 +21,7 @@ class Tiny {
     Tiny(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, assignment::Scans& scans)
         : p_(problem), out_(solution), scans_(scans) {}
 
-    // Rows are no more than columns, and columns no more than kRoom.
+    // There are at most as many rows as columns, and at most kRoom columns.
     assignment::Outcome solve() {
         free_ = p_.columns == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << p_.columns) - 1;
         for (std::int64_t i = 0; i < p_.rows; ++i) out_.col_of_row[i] = -1;
@@ -31,7 +31,7 @@ class Tiny {
         for (std::int64_t i = 0; i < p_.rows; ++i)
             if (out_.col_of_row[i] < 0 && !augment(i)) return {Status::infeasible, i, 0, false};
         T v[kRoom];
-        // No -0, whose sign would tell in which order minima were taken.
+        // Never -0, whose sign would show in which order minima were taken.
         for (int n = 0; n < kVectors; ++n) store(v + n * kWidth<T>, v_[n] + Vec<T>{});
         for (std::int64_t j = 0; j < p_.columns; ++j) {
             out_.col_dual[j] = v[j];
@@ -49,7 +49,7 @@ class Tiny {
     T at(std::int64_t i, std::int64_t j) const { return kNegate ? -row(i)[j] : row(i)[j]; }
     Vec<T> costs(std::int64_t i, int n) const {
         const std::int64_t left = p_.columns - n * kWidth<T>;
-        // The last vectors of a row may hold none of its columns.
+        // The last vectors may lie wholly past a row's columns.
         return costs_at<T, kNegate>(row(i) + (left > 0 ? n * kWidth<T> : 0), 0, left > 0 ? left : 0);
     }
     static std::uint64_t joined(const IntVec<T> (&masks)[kVectors]) {
@@ -65,7 +65,7 @@ class Tiny {
 
     assignment::Outcome refuse(std::int64_t i) const { return first_bad<T, kNegate>(row(i), p_.columns, i); }
 
-    // Every row takes the column of its least cost, if that is free.
+    // Every row takes the column of its least cost if that column is free.
     assignment::Outcome take_tight_columns() {
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             IntVec<T> bad{}, nearest[kVectors];
@@ -84,7 +84,7 @@ class Tiny {
         return {};
     }
 
-    // Every column's price is its least cost, and it goes to the row that has it, if that is free.
+    // Every column's price becomes its least cost; the row with that cost takes the column if the row is free.
     assignment::Outcome reduce_columns() {
         IntVec<T> least_row[kVectors]{};
         for (Vec<T>& v : v_) v = infinity<T>();
@@ -112,7 +112,7 @@ class Tiny {
         return {};
     }
 
-    // Dijkstra from a free row; false when no free column can be reached.
+    // Runs Dijkstra's algorithm from a free row; false when no free column can be reached.
     bool augment(std::int64_t first) {
         Vec<T> d[kVectors], reached[kVectors]{};
         IntVec<T> before[kVectors], scanned[kVectors]{};
@@ -132,7 +132,7 @@ class Tiny {
             IntVec<T> nearest[kVectors];
             for (int n = 0; n < kVectors; ++n) nearest[n] = (d[n] == least) & ~scanned[n];
             const std::uint64_t near = joined(nearest);
-            // A free column, if one is as near as any.
+            // Among equally near columns a free one comes first.
             if ((near & free_) != 0) {
                 sink = std::countr_zero(near & free_);
                 break;

@@ -131,7 +131,7 @@ void strip_pass(const StripPass<T>& pass) {
     store(pass.state + kBlockRows * width, diagonal);
 }
 
-// In the order of Local; the matrix form has no lanes.
+// In the order of Local; the matrix form has no version for lanes.
 template <class T>
 inline constexpr warping::Kernels<T> kTable{
     Isa::COALIGN_SET,

@@ -22,8 +22,8 @@ inline constexpr int kBlockRows = 8;
 // a step issues in 16.5: from 5 steps on the chain is hidden (6 leaves slack).
 inline constexpr int kDelay = 6;
 
-// How one cell's cost comes from two frames. The first two are the univariate forms; the expanded forms take
-// |x|^2 + |y|^2 - 2 x.y and cost half the operations.
+// How the cost of a cell comes from two frames. The first two are for one dimension; the expanded forms compute
+// |x|^2 + |y|^2 - 2 x.y with half the operations.
 enum class Local {
     square,
     magnitude,
@@ -36,7 +36,7 @@ enum class Local {
     matrix
 };
 inline constexpr int kLocals = 9;
-// From how many dimensions the expanded forms pay.
+// The number of dimensions from which the expanded forms pay.
 inline constexpr std::int64_t kExpandedDim = 16;
 
 // The widest vector's lanes.

@@ -11,9 +11,9 @@ std::int64_t round_up(std::int64_t value, std::int64_t step) {
     return (value + step - 1) / step * step;
 }
 
-// Rows of x packed at a time: they are read once, so more of them would only push y out of the cache.
+// How many rows of x are packed at a time: each is read once, so more would only push y out of the cache.
 constexpr std::int64_t kStretchBytes = 1 << 17;
-// Elements of y between two looks at the pulse; a multiple of every width.
+// How many elements of y are packed between two looks at the pulse: a multiple of every width.
 constexpr std::int64_t kStretchElements = 1 << 14;
 
 }  // namespace
@@ -31,7 +31,7 @@ LaneGroup<T>::LaneGroup(const Kernels<T>& kernels, const Options& options, std::
     stop_.reserve(kBlockRows * kernels_.width);
 }
 
-// Finds the ranges of a lane's pair: pairs of one shape share them, and those of the group before may still do.
+// Finds the ranges of a lane's pair. Pairs of one shape share them, and those of the last group may still serve.
 template <class T>
 bool LaneGroup<T>::take_shape(const Pair<T>& pair, std::size_t lane) {
     const std::int64_t n = pair.x.length, m = pair.y.length;
@@ -114,7 +114,7 @@ void LaneGroup<T>::bound_block(std::int64_t first) {
             bounds_.begin = std::min(bounds_.begin, top.start);
             bounds_.end = std::max(bounds_.end, bottom.stop);
             bounds_.clear_begin = std::max(bounds_.clear_begin, bottom.start);
-            // Past the last column of a pair nothing flows back into it: no mask is needed there.
+            // Nothing flows back into a pair from past its last column, so no mask is needed there.
             if (top.stop < pair.y.length) bounds_.clear_end = std::min(bounds_.clear_end, top.stop);
         }
         if (same_shape_ && lane > 0) continue;
@@ -143,7 +143,7 @@ bool LaneGroup<T>::run_block(std::int64_t first, T* costs) {
     std::fill(state, state + (kBlockRows + 1) * width, inf);
     T* diagonal = state + kBlockRows * width;
     if (first == 0) {
-        // The one cell before the lattice: a window that starts later leaves no way in.
+        // The single cell before the lattice; if the window starts later, there is no way in.
         if (bounds_.begin == 0) std::fill(diagonal, diagonal + width, T(0));
     } else if (bounds_.begin > previous_begin_) {
         std::copy_n(row + (bounds_.begin - 1) * width, width, diagonal);
@@ -182,8 +182,8 @@ bool LaneGroup<T>::run_block(std::int64_t first, T* costs) {
     return pacer_.proceed((bounds_.end - bounds_.begin) * kBlockRows * dim_);
 }
 
-// Whether every way on from the block's last row already costs every live pair more than max_cost: costs never fall
-// along a path. Looked at every few blocks, so that looking stays under a thirtieth of the work.
+// Whether every path through the block's last row already costs every live pair more than max_cost: costs never fall
+// along a path. The check comes every few blocks, so that it stays under a thirtieth of the work.
 template <class T>
 bool LaneGroup<T>::hopeless(std::int64_t first) const {
     if (!(options_.max_cost < std::numeric_limits<double>::infinity()) || first / kBlockRows % 4 != 3) return false;

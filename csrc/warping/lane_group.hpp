@@ -1,4 +1,4 @@
-// The engine for many pairs: as many as a vector has lanes, one in each.
+// The engine for many pairs: one in each lane of a vector.
 #pragma once
 
 #include <array>

@@ -20,10 +20,10 @@ inline constexpr bool is_expanded(Local local) {
     return local == Local::expanded_square_sum || local == Local::expanded_root_square_sum;
 }
 
-// Every kind of local cost holds the costs of `kColumns` columns at a time: at(y, ...) computes them, add(c, r, best)
-// puts the cost of row r in the c-th of them on top of the best predecessor.
+// Every kind of local cost holds the costs of `kColumns` columns at a time: at(y, ...) computes them, and
+// add(c, r, best) adds the cost of row r in the c-th column to the best predecessor.
 
-// Univariate: the rows' values stay in registers and the square is fused into the recursion.
+// One dimension: the rows' values stay in registers, and the square is fused into the recursion.
 template <class T, Local kLocal>
 class UnivariateCosts {
    public:
@@ -178,7 +178,7 @@ class ExpandedCosts {
    private:
     static constexpr T kSafe = T(1) / 16;
 
-    // As a difference, which is no number where the squares overflow: the differences of the frames may still be small.
+    // The difference is NaN if the squares overflow; the differences of the frames may still be small.
     [[gnu::always_inline]] static IntVec<T> is_safe(Vec<T> cost, Vec<T> squares) {
         return fused(splat<T>(-kSafe), squares, cost) >= Vec<T>{};
     }
@@ -223,7 +223,7 @@ using LocalCosts =
                                           std::conditional_t<is_expanded(kLocal), ExpandedCosts<T, kLocal>,
                                                              MultivariateCosts<T, kLocal>>>>;
 
-// The rows' windows, compared with the lanes' columns.
+// Compares the rows' windows with the lanes' columns.
 template <class T>
 struct RowMasks {
     const typename LaneTypes<T>::Int* start;
@@ -244,8 +244,8 @@ struct NoMasks {
     }
 };
 
-// latest: the block's previous column, replaced by this one, the c-th that `costs` holds. diagonal: `above` of the
-// previous column.
+// latest: the block's previous column; this one, the c-th that `costs` holds, replaces it. diagonal: what `above` was
+// for the previous column.
 template <class T, class Costs, class Masks>
 [[gnu::always_inline]] inline Vec<T> advance_column(Vec<T> (&latest)[kBlockRows], Vec<T>& diagonal, Vec<T> above,
                                                     const Costs& costs, int c, const Masks& masks) {
