@@ -970,6 +970,12 @@ def test_bounds_of_any_integer_dtype_and_layout_are_one_window(dtype: Any) -> No
         "problem 1: no path through the window or the finite cells, for 3 frames of x and 5 of y",
     ),
     (
+        "one series against a batch",
+        lambda: dtw(SERIES[:3], [SERIES[:3], SERIES[:4], SERIES[:5]], window=[[0, 3]] * 3),
+        InfeasibleError,
+        "problem 1: no path through the window or the finite cells, for 3 frames of x and 4 of y",
+    ),
+    (
         "forbidden cells",
         lambda: dtw(put(COSTS, (0, 0), np.inf), metric="precomputed"),
         InfeasibleError,

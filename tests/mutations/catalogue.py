@@ -612,7 +612,7 @@ SHARED_PYTHON = [
         "python/coalign/_warping.py",
         "n = np.resize(n, m.shape)",
         "n = n",
-        (f"{INDEPENDENCE}::test_one_series_against_a_batch_is_each_pair",),
+        (f"{ERRORS}::test_infeasible_problems",),
     ),
     Mutation(
         "COALIGN_NUM_THREADS is ignored",
