@@ -17,7 +17,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "maximised": {"maximize": True},
     "limit": {"max_cost": 0.5},
-    "as many as can be": {"max_cost": math.inf},
+    "as many pairs as possible": {"max_cost": math.inf},
 }
 
 

@@ -351,7 +351,7 @@ def test_no_edge_at_all_makes_no_pair(isa: str, dtype: np.dtype) -> None:
 def test_problems_without_a_matching_are_named(maximize: bool, isa: str, dtype: np.dtype) -> None:
     sign = -1 if maximize else 1
     cost = sign * np.array([[1, np.inf], [2, np.inf]], dtype)
-    words = "avoids the forbidden ones; max_cost=inf makes as many as can be"
+    words = "avoids the forbidden ones; max_cost=inf makes as many pairs as possible"
     with pytest.raises(InfeasibleError) as caught:
         on(isa, cost, maximize=maximize)
     assert str(caught.value) == f"no matching of all 2 pairs {words}"
@@ -400,8 +400,8 @@ PROVEN: dict[str, dict[str, Any]] = {
     "maximised": {"maximize": True},
     "limit": {"max_cost": 0.4},
     "limit, maximised": {"maximize": True, "max_cost": 0.4},
-    "as many as can be": {"max_cost": math.inf},
-    "as many as can be, maximised": {"maximize": True, "max_cost": -math.inf},
+    "as many pairs as possible": {"max_cost": math.inf},
+    "as many pairs as possible, maximised": {"maximize": True, "max_cost": -math.inf},
 }
 
 

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options.command(options)
     except (ImportError, OSError) as error:
-        # What the user can put right needs its message, not a traceback.
+        # An error that the user can correct needs its message, not a traceback.
         print(f"coalign: {error}", file=sys.stderr)
         return 1
     return 0

@@ -16,7 +16,7 @@ from ._errors import DeviceError
 Array = npt.NDArray[Any]
 
 _TO_FLOAT32 = ("float16", "bfloat16")
-# DLPack's kinds of memory that the CPU reads: its own, and pinned by CUDA or ROCm.
+# The kinds of DLPack memory that the CPU can read: its own, and memory pinned by CUDA or ROCm.
 _HOST_DEVICES = (1, 3, 11)
 
 
@@ -144,7 +144,7 @@ def on_host(values: Any) -> Any:
 
 
 def to_numpy(obj: Any, name: str) -> tuple[Array, Kind]:
-    """Take an argument as a host array, without a copy where there need be none.
+    """Take an argument as a host array, and copy it only if that is needed.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from ._pipeline import ResultCall, carry_out, require_feasible
 from ._scalars import take_count, take_flag, take_max_cost
 from ._sparse import SparseBatch
 
-# What a warm start begins with: the prices of the columns, and the columns of the rows.
+# A warm start begins with the prices of the columns, and with the columns of the rows.
 Start = tuple[Array, npt.NDArray[np.int64]]
 
 NO_WARM_START = "warm_start: expected None on a GPU; the CPU takes it"
@@ -60,7 +60,7 @@ class _Call(ResultCall[Assignment]):
 
     def on_host(self) -> Assignment:
         """Solve on the CPU; raise for the first value that is not a cost."""
-        # Beside an infinite limit float32 would lose the costs.
+        # The duals of an infinite limit grow large, and float32 would lose the costs beside them.
         dtype = np.dtype(np.float64) if self.makes_most else self.costs.dtype
         start = None
         if self.start is not None:
@@ -155,7 +155,7 @@ class _Call(ResultCall[Assignment]):
             self.costs.is_batch,
             lambda p: (
                 f"no matching of all {pairs[p]} pairs avoids the forbidden ones; "
-                "max_cost=inf makes as many as can be"
+                "max_cost=inf makes as many pairs as possible"
             ),
         )
         return found

@@ -118,7 +118,7 @@ class Assignment(AssignmentFields, Result):
         >>> float(coalign.assign(cost).gap(cost))
         0.0
         """
-        # Imported at first use: plain calls need none of what it reads costs with.
+        # Imported at first use: plain calls do not need it.
         from ._certificate import gap
 
         return gap(self, cost)

@@ -52,7 +52,7 @@ def _gap_of_one(
     prices = np.minimum(sign * np.asarray(col_dual, np.float64), 0)
     others = np.minimum(cost.least_reduced(prices, sign), limit)
     rows = np.flatnonzero(col_of_row >= 0)
-    # Of a matched row the limit cancels: subtracted, a large one would swallow the costs.
+    # The limit cancels in matched rows; subtracting a large one would swallow the costs.
     free = np.delete(others, rows)
     return float((values - others[rows]).sum() + (limit - free).sum() - prices.sum())
 
@@ -74,7 +74,7 @@ class _Dense:
 
     def least_reduced(self, prices: Array, sign: float) -> npt.NDArray[np.float64]:
         """Return the least of sign * cost - prices of each row."""
-        # Row by row: the matrix of them all may not fit beside the cost.
+        # Row by row, since a whole matrix of reduced costs may not fit beside the cost.
         least = (
             (sign * row.astype(np.float64) - prices).min(initial=np.inf) for row in self.matrix
         )

@@ -44,7 +44,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     >>> sorted(coalign.show_config(mode="dicts"))
     ['available', 'compiler', 'cuda', 'instruction set', 'numpy', 'threads', 'version']
     """
-    # Imported at first use, as all that plain calls do without.
+    # Imported at first use: plain calls do not need it.
     from . import _execution
 
     if mode not in ("stdout", "dicts"):

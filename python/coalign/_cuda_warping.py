@@ -13,7 +13,7 @@ from ._cuda_call import Fields, address, place, queue
 from ._device import DeviceArray, Gpu, require_native
 from ._warping_result import Warping
 
-# What one call may take for itself if it can do with so little: the directions of many paths.
+# The workspace that a call may take for the directions of paths, if so little is enough for it.
 _WORKSPACE_BYTES = 1 << 30
 
 
@@ -43,7 +43,7 @@ def warp_pairs(
         outputs["path_length"] = fields.each("path_length", np.int64)
     if len(n):
         cells = n * m
-        # The largest first, so that the last to be handed out are short.
+        # The largest come first, so that the last ones to be handed out are short.
         order = gpu.upload(np.argsort(-cells, kind="stable")) if np.ptp(cells) else None
         sides = [_Side(side, dtype, gpu) for side in pair]
         bounds = _Bounds(window, n, m, gpu)
@@ -81,7 +81,7 @@ def fill_all_pairs(
         _Bounds(window, n, m, gpu),
         gpu,
         all_pairs=True,
-        # A window given row by row is not its own transpose, so nothing can be mirrored.
+        # A window given row by row need not be its own transpose, so nothing is mirrored.
         symmetric=len(sides) == 1 and window[0] != "rows",
         order=0,
         cost=costs.pointer,

@@ -158,7 +158,7 @@ class _CuPy:
         return host
 
     def contiguous(self, owner: Any, dtype: np.dtype[Any]) -> Any:
-        # Not ascontiguousarray, which gives an array of no axes one.
+        # Not ascontiguousarray, which adds an axis to an array without axes.
         with self._memory(owner.shape, dtype), owner.device:
             return owner.astype(dtype, order="C", copy=False)
 
@@ -204,8 +204,8 @@ class _Torch:
 
     def upload(self, array: HostArray, index: int) -> Any:
         with self._memory(array.shape, array.dtype):
-            # From pinned memory, which the pool keeps until the copy is done. It is filled as an
-            # array: of one that may only be read PyTorch makes a tensor with a warning.
+            # From pinned memory, which the pool keeps until the copy is done. It is filled through
+            # NumPy, as PyTorch warns when it makes a tensor from a read-only array.
             dtype = getattr(self._torch, array.dtype.name)
             pinned = self._torch.empty(array.shape, dtype=dtype, pin_memory=True)
             pinned.numpy()[...] = array
@@ -275,7 +275,7 @@ def for_host_arrays() -> Gpu:
         The build has no CUDA, the machine no driver or no device, or no library allocates there.
     """
     require_native()
-    # One that is already imported is the one that the caller uses.
+    # A library that is already imported is the one that the caller uses.
     for name in sorted(_LIBRARIES, key=lambda name: name not in sys.modules):
         if name in sys.modules or find_spec(name) is not None:
             try:

@@ -13,11 +13,11 @@ class Status(IntEnum):
     OK = 0
     #: A value of the problem is NaN.
     NAN = 1
-    #: No solution exists: the window, or forbidden cells, leave none.
+    #: The window, or forbidden cells, leave no solution.
     INFEASIBLE = 2
-    #: The iteration limit came before the tolerance.
+    #: The iterations ran out before the tolerance was reached.
     NOT_CONVERGED = 3
-    #: The floating-point type cannot hold the answer: it overflowed, or its noise hides the rest.
+    #: The floating-point type cannot hold the answer: it overflowed, or rounding hides its digits.
     PRECISION_LIMIT = 4
     #: The problem is not well formed.
     INVALID = 5

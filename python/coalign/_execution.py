@@ -42,7 +42,7 @@ class _Override:
         self.runs.append(Run(isa, workers))
 
 
-# Native code made it, and reads it in every call.
+# Native code makes this variable and reads it in every call.
 _override: ContextVar[_Override | None] = _core.override
 
 

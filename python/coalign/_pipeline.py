@@ -80,7 +80,7 @@ def carry_out(call: ResultCall[AnyResult], device: str | None) -> AnyResult:
     gpu = _place(call, device)
     found = call.on_host() if gpu is None else call.on_gpu(gpu)
     if call.kind.gpu is not None:
-        # Nothing is waited for: what is wrong shows in the status.
+        # The call does not wait: what is wrong shows in the status.
         return found
     if gpu is not None:
         found = downloaded(found)
@@ -139,7 +139,7 @@ def in_kind(result: AnyResult, kind: Kind) -> AnyResult:
             return [convert(item) for item in value]
         if not isinstance(value, (np.ndarray, np.generic)):
             return value
-        # Every tensor may be written, and no array of a result that Python code has made.
+        # Tensors are always writable; the arrays of a result that Python code has made are not.
         return kind.wrap(value if value.flags.writeable else value.copy())
 
     return type(result)(*map(convert, result._writeable_fields()))  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# Columns are counted in 32 bits beside float32 lanes.
+# Native code counts columns in 32 bits where it computes in float32.
 LONGEST = 2**31 - 2**16
 
 
@@ -28,7 +28,7 @@ def take_flag(value: Any, name: str) -> bool:
 
 def as_integer(value: Any) -> int | None:
     """Return an integer scalar of any kind as an int; None for anything else, bool included."""
-    # PyTorch lets a tensor of one element, and one of bool, stand for an index.
+    # PyTorch accepts a tensor of one element, even of bool, as an index.
     is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
     if is_bool or getattr(value, "ndim", 0) > 0:
         return None

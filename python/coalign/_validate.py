@@ -138,7 +138,7 @@ def _padded(
         take_lengths(None if there is not None else given, words, count, most, least=least)
         for there, (given, words), most in zip(on_device, lengths, array.shape[1:], strict=False)
     )
-    # A view of one number: a list of a million takes as long as a GPU takes to align as many.
+    # A view of one number: to make a list of a million takes as long as a GPU takes to align them.
     return Batch(name, array, counts, kind, True, np.broadcast_to(ndim, count), on_device)
 
 

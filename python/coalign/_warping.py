@@ -174,10 +174,10 @@ class _Precomputed(ResultCall[Warping]):
         unlimited = replace(self.options, max_cost=math.inf)
         for p in np.flatnonzero(status == Status.NAN).tolist():
             self._require_costs(p)
-            # What was not a cost lies outside the window: no part of the problem.
+            # The value that is not a cost lies outside the window, and is no part of the problem.
             status[p] = Status.PRECISION_LIMIT if np.isinf(cost[p]) else Status.OK
         for p in np.flatnonzero(status == Status.PRECISION_LIMIT).tolist():
-            # Infinite for want of a path, or by overflow? Where each cost is 0, nothing overflows.
+            # No path, or an overflow? With costs of 0 nothing overflows.
             matrix = matrices[p]
             free = np.where(np.isinf(matrix), matrix, matrix.dtype.type(0))
             if np.isinf(_call(unlimited, self.window, False, free).cost):
@@ -232,7 +232,7 @@ def _take_rows(window: Any, n: Lengths, m: Lengths) -> npt.NDArray[np.int64]:
             f"window: expected one [start, stop) for each of {wrong} rows, got {len(rows)}"
         )
     start, stop = rows.T
-    # No problems bound the columns by nothing but what any problem may have.
+    # Without problems, columns are bounded only by the longest that any problem may have.
     columns = m.min(initial=LONGEST)
     wrong_rows = np.flatnonzero((start < 0) | (stop > columns) | (start >= stop))
     if wrong_rows.size:

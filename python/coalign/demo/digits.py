@@ -140,7 +140,7 @@ def euclidean(split: Split) -> Recognition:
     test = split.test.reshape(len(split.test), -1)
     train = split.train.reshape(len(split.train), -1)
     start = time.perf_counter()
-    # Pixels are small integers, so that this is exact in float32 in spite of the subtraction.
+    # Pixels are small integers, so this is exact in float32 in spite of the subtraction.
     costs = (
         np.square(test).sum(axis=1)[:, None]
         + np.square(train).sum(axis=1)
@@ -160,7 +160,7 @@ def dtw(split: Split, progress: bool) -> Recognition:
 def compare(split: Split, progress: bool) -> Comparison:
     """Run both methods on the same images."""
     comparison = Comparison(split, dtw(split, progress), euclidean(split))
-    # Not to warp at all is one of the paths, so that its cost bounds the best one's.
+    # The straight diagonal is one of the paths, so its cost bounds the cost of the best path.
     if not bool(np.all(comparison.dtw.costs <= comparison.euclidean.costs * np.float32(1.0001))):
         raise RuntimeError("a warping cost exceeds the cost of the path without warping")
     return comparison

@@ -14,11 +14,11 @@ import coalign
 from . import figures
 from .part import Part, Picture
 
-# With pixels of 0 to 16. Enough that the nearest image is often not the same one.
+# Pixels go from 0 to 16. With this much noise the nearest image is often another one.
 NOISE = 3.0
 SIZES = {False: 1000, True: 500}
 EXAMPLES = 6
-# Of the total; the sums of a thousand costs round to less.
+# A share of the total; the sum of a thousand costs has a smaller rounding error.
 TOLERANCE = 1e-9
 
 Floats = npt.NDArray[np.float64]
@@ -110,7 +110,7 @@ def match_greedily(costs: Floats) -> Indices:
     while rows.size:
         left = costs[np.ix_(rows, columns)]
         nearest = left.argmin(axis=1)
-        # A pair in which each is the other's nearest will be taken, whatever else is before it.
+        # A pair of mutually nearest images is always taken, whatever comes before it.
         mutual = left.argmin(axis=0)[nearest] == np.arange(rows.size)
         partner[rows[mutual]] = columns[nearest[mutual]]
         rows, columns = rows[~mutual], np.delete(columns, nearest[mutual])
@@ -188,7 +188,7 @@ def _row(name: str, method: Matching) -> tuple[str, ...]:
         f"{method.accuracy:.2%}",
         str(method.errors),
         f"{method.total:,.0f}",
-        # Rounding may leave it a trifle below 0.
+        # Rounding may make it slightly negative.
         f"{max(method.above_bound, 0):,.2g}",
         f"{method.seconds:.3f}",
     )
