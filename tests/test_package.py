@@ -317,8 +317,8 @@ def documented() -> dict[str, Any]:
         value = getattr(coalign, name)
         found[name] = value
         if inspect.isclass(value) and not issubclass(value, (Exception, int)):
-            for method, member in vars(value).items():
-                if not method.startswith("_") and inspect.isfunction(member):
+            for method, member in inspect.getmembers(value, inspect.isfunction):
+                if not method.startswith("_"):
                     found[f"{name}.{method}"] = member
     return found
 

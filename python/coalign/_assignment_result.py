@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,34 +42,14 @@ class Assignment(AssignmentFields, Result):
     __slots__ = ()
     __module__ = "coalign"
 
-    def check(self) -> Assignment:
-        """Return self if every status is OK; else raise for the first that is not.
-
-        Waits for a GPU to have computed it.
-
-        Returns
-        -------
-        Assignment
-            This object.
-
-        Raises
-        ------
-        InfeasibleError
-            The forbidden pairs leave no matching of the whole shorter side.
-        ValueError
-            On a GPU: a cost is NaN or infinite the wrong way, or a length is out of range.
-        """
-        for problem, status in enumerate(np.atleast_1d(to_host(self.status))):
-            if status == Status.INFEASIBLE:
-                raise InfeasibleError(f"problem {problem}: no matching")
-            if status == Status.NAN:
-                raise ValueError(f"problem {problem}: NaN in the cost")
-            if status == Status.INVALID:
-                raise ValueError(
-                    f"problem {problem}: an infinite cost that forbids nothing, or a length out of "
-                    "range"
-                )
-        return self
+    _wrong: ClassVar = {
+        Status.INFEASIBLE: (InfeasibleError, "no matching"),
+        Status.NAN: (ValueError, "NaN in the cost"),
+        Status.INVALID: (
+            ValueError,
+            "an infinite cost that forbids nothing, or a length out of range",
+        ),
+    }
 
     def pairs(self) -> Any:
         """Return the matched (row, column) pairs, in the order of the rows, on the host.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ._arrays import to_host
 from ._errors import Status
 
 
@@ -14,6 +15,8 @@ class Result:
 
     __slots__ = ()
     _fields: tuple[str, ...]
+    #: The error of each status that is not OK, and its words.
+    _wrong: ClassVar[dict[Status, tuple[type[Exception], str]]] = {}
 
     def __repr__(self) -> str:
         words = (f"{name}={_words(name, getattr(self, name))}" for name in self._fields)
@@ -21,6 +24,31 @@ class Result:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, name) for name in self._fields)
+
+    def check(self) -> Any:
+        """Return self if every status is OK; else raise for the first that is not.
+
+        Waits for a GPU to have computed it.
+
+        Returns
+        -------
+        The object itself.
+
+        Raises
+        ------
+        InfeasibleError
+            A problem has no solution.
+        OverflowError
+            A cost exceeds what its dtype can hold.
+        ValueError
+            On a GPU: an input is NaN, or infinite where that is not allowed, or a length is out of
+            range.
+        """
+        for problem, status in enumerate(np.atleast_1d(to_host(getattr(self, "status", 0)))):
+            if status != Status.OK:
+                error, words = self._wrong[Status(int(status))]
+                raise error(f"problem {problem}: {words}")
+        return self
 
     def __replace__(self, **changes: Any) -> Any:
         """Return a copy with some fields changed, as `copy.replace` does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,37 +35,12 @@ class Warping(WarpingFields, Result):
     __slots__ = ()
     __module__ = "coalign"
 
-    def check(self) -> Warping:
-        """Return self if every status is OK; else raise for the first that is not.
-
-        Waits for a GPU to have computed it.
-
-        Returns
-        -------
-        Warping
-            This object.
-
-        Raises
-        ------
-        InfeasibleError
-            No path fits the window or the finite cells.
-        OverflowError
-            The cost exceeds what its dtype can hold.
-        ValueError
-            On a GPU: a series holds NaN or an infinite value, or its length is out of range.
-        """
-        for problem, status in enumerate(np.atleast_1d(to_host(self.status))):
-            if status == Status.INFEASIBLE:
-                raise InfeasibleError(f"problem {problem}: no path")
-            if status == Status.PRECISION_LIMIT:
-                raise OverflowError(f"problem {problem}: the cost overflows its dtype")
-            if status == Status.NAN:
-                raise ValueError(f"problem {problem}: NaN in a series; expected finite values")
-            if status == Status.INVALID:
-                raise ValueError(
-                    f"problem {problem}: an infinite value in a series, or a length out of range"
-                )
-        return self
+    _wrong: ClassVar = {
+        Status.INFEASIBLE: (InfeasibleError, "no path"),
+        Status.PRECISION_LIMIT: (OverflowError, "the cost overflows its dtype"),
+        Status.NAN: (ValueError, "NaN in a series; expected finite values"),
+        Status.INVALID: (ValueError, "an infinite value in a series, or a length out of range"),
+    }
 
     def matrices(self) -> Any:
         """Return the path as two sparse matrices that warp both series onto a common time axis.
