@@ -13,30 +13,40 @@ from ._result import Result
 
 
 class Assignment(AssignmentFields, Result):
-    r"""Cheapest matchings of the rows and columns of one or more cost matrices, with their proofs.
+    """Cheapest matchings of the rows and columns of one or more cost matrices, with their proofs.
 
-    The duals prove the optimum: :math:`u_i + v_j \le c_{ij}` everywhere, with equality on pairs, so
-    that no matching costs less than :math:`\sum u + \sum v`; when maximising, :math:`\ge`, and none
-    is worth more. Of the longer side the duals are :math:`\le 0`, and 0 where unmatched. With
-    `max_cost` L, :math:`u_i \le L` and :math:`v_j \le 0`, unmatched rows have :math:`u_i = L`
-    and unmatched columns :math:`v_j = 0`.
+    The duals prove the optimum. u_i + v_j ≤ c_ij everywhere, with equality on the pairs, and on the
+    longer side the duals are ≤ 0, and 0 where unmatched. So no matching costs less than Σu + Σv,
+    which is the total. With ``max_cost=L``, u_i ≤ L and v_j ≤ 0; unmatched rows have u_i = L and
+    unmatched columns v_j = 0. When maximising, every inequality turns round.
 
     Attributes
     ----------
     col_of_row : int64 array of shape (N,), (B, N), or list of (N,) arrays
-        The column of each row, -1 for none.
+        The column that each row is matched with, -1 if unmatched.
     row_of_col : int64 array of shape (M,), (B, M), or list of (M,) arrays
-        The row of each column, -1 for none.
+        The row that each column is matched with, -1 if unmatched.
     total : float64 scalar, or array of shape (B,)
-        Sum of the costs of the pairs.
-    row_dual, col_dual : arrays like `col_of_row` and `row_of_col`, of the dtype of the cost
-        The duals u and v.
+        Sum of the costs of the pairs, in the costs' unit.
+    row_dual : array of shape (N,), (B, N), or list of (N,) arrays, of the dtype of the computation
+        The duals u of the rows, in the costs' unit.
+    col_dual : array of shape (M,), (B, M), or list of (M,) arrays, of the dtype of the computation
+        The duals v of the columns, in the costs' unit.
     status : int32 scalar, or array of shape (B,)
         A `Status` for each problem.
     maximize : bool
         Whether the greatest total was asked for.
     max_cost : float or None
-        What a pair had to cost less than (when maximising, be worth more than).
+        The limit that every pair had to stay below (above, when maximising).
+
+    Examples
+    --------
+    >>> import coalign
+    >>> found = coalign.assign([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0]])
+    >>> found.col_of_row.tolist(), found.row_of_col.tolist(), float(found.total)
+    ([1, 0], [1, 0, -1], 3.0)
+    >>> found.row_dual.tolist(), found.col_dual.tolist()
+    ([3.0, 2.0], [0.0, -2.0, 0.0])
     """
 
     __slots__ = ()
@@ -57,7 +67,7 @@ class Assignment(AssignmentFields, Result):
         Returns
         -------
         int64 array of shape (K, 2), or list of B such arrays
-            In NumPy; waits for a GPU to have computed them.
+            NumPy arrays. A result on a GPU is waited for.
 
         Examples
         --------
@@ -70,10 +80,10 @@ class Assignment(AssignmentFields, Result):
         return _pairs(on_host(self.col_of_row))
 
     def gap(self, cost: Any) -> Any:
-        """Return how far the total may be from the optimum: a proof that needs no trust.
+        """Return an upper bound of the total's distance from the optimum.
 
-        The duals are made feasible for `cost` first, so that the bound they give holds whatever
-        they are; the gap is 0 but for rounding.
+        The bound is computed anew from `cost` and the duals, which are made feasible first, so it
+        holds whatever they are. For an exact result it is 0 up to rounding.
 
         Parameters
         ----------
@@ -83,13 +93,13 @@ class Assignment(AssignmentFields, Result):
         Returns
         -------
         float64 scalar, or array of shape (B,)
-            Total minus bound (when maximising, bound minus total), with `max_cost` of the sum over
-            pairs of cost - max_cost.
+            Total minus lower bound (upper bound minus total when maximising). With ``max_cost=L``
+            it refers to Σ (c_ij - L) over the pairs.
 
         Raises
         ------
         ValueError
-            The cost has not the shape that was solved.
+            The shape of `cost` is not the one that was solved.
 
         Examples
         --------
@@ -118,12 +128,21 @@ class RankedAssignments(RankedFields, Result):
     Attributes
     ----------
     col_of_row : int64 array of shape (k, N), (B, k, N), or list of (k, N) arrays
-        The column of each row in each matching, -1 for none.
+        The column that each row is matched with in each matching, -1 if unmatched.
     total : float64 array of shape (k,) or (B, k)
-        Sum of the costs of the pairs, ascending (descending when maximising); inf (-inf) past the
-        last matching that exists.
+        Sums of the costs of the pairs, in ascending order (descending when maximising); inf (-inf)
+        past the last matching that exists.
     maximize : bool
         Whether the greatest totals were asked for.
+
+    Examples
+    --------
+    >>> import coalign
+    >>> found = coalign.assign_top_k([[4.0, 1.0], [2.0, 0.0]], 3)
+    >>> found.total.tolist()
+    [3.0, 4.0, inf]
+    >>> found.col_of_row.tolist()
+    [[1, 0], [0, 1], [-1, -1]]
     """
 
     __slots__ = ()

@@ -36,7 +36,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     Raises
     ------
     ValueError
-        The mode does not exist, or COALIGN_ISA or COALIGN_NUM_THREADS is wrong.
+        There is no such mode, or COALIGN_ISA or COALIGN_NUM_THREADS is wrong.
 
     Examples
     --------

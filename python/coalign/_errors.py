@@ -8,24 +8,52 @@ __all__ = ["DeviceError", "InfeasibleError", "Status"]
 
 
 class Status(IntEnum):
-    """What became of one problem of a call."""
+    """What became of one problem of a call.
 
+    Examples
+    --------
+    >>> import coalign
+    >>> coalign.Status(int(coalign.assign([[4.0, 1.0], [2.0, 0.0]]).status)).name
+    'OK'
+    """
+
+    #: The problem is solved.
     OK = 0
     #: A value of the problem is NaN.
     NAN = 1
-    #: The window, or forbidden cells, leave no solution.
+    #: The problem has no solution: the window, or forbidden pairs or cells, rule out every one.
     INFEASIBLE = 2
-    #: The iterations ran out before the tolerance was reached.
+    #: The iteration limit was reached before the tolerance.
     NOT_CONVERGED = 3
-    #: The floating-point type cannot hold the answer: it overflowed, or rounding hides its digits.
+    #: The floating-point type cannot hold the answer: it overflowed, or rounding hides the rest.
     PRECISION_LIMIT = 4
     #: The problem is not well formed.
     INVALID = 5
 
 
 class InfeasibleError(ValueError):
-    """A problem has no solution; the message names it."""
+    """A problem has no solution; the message names it.
+
+    Examples
+    --------
+    >>> import coalign
+    >>> try:
+    ...     coalign.dtw([0.0, 1.0], [0.0, 1.0, 2.0, 3.0], window=coalign.slanted(0))
+    ... except coalign.InfeasibleError as error:
+    ...     print(error)
+    no path through the window or the finite cells, for 2 frames of x and 4 of y
+    """
 
 
 class DeviceError(RuntimeError):
-    """The device asked for cannot be used; the message names what is missing."""
+    """The device that was asked for cannot be used; the message names what is missing.
+
+    Examples
+    --------
+    >>> import coalign
+    >>> try:
+    ...     coalign.dtw([[0.0]], metric="precomputed", device="cuda")
+    ... except coalign.DeviceError as error:
+    ...     print(error)
+    device: "cuda" takes series; precomputed costs run on the CPU
+    """

@@ -26,13 +26,14 @@ class Result:
         return type(self), tuple(getattr(self, name) for name in self._fields)
 
     def check(self) -> Any:
-        """Return self if every status is OK; else raise for the first that is not.
+        """Return self if every status is OK, else raise an error for the first that is not.
 
-        Waits for a GPU to have computed it.
+        A result on a GPU is waited for.
 
         Returns
         -------
-        The object itself.
+        Assignment, RankedAssignments or Warping
+            This object.
 
         Raises
         ------
@@ -43,6 +44,12 @@ class Result:
         ValueError
             On a GPU: an input is NaN, or infinite where that is not allowed, or a length is out of
             range.
+
+        Examples
+        --------
+        >>> import coalign
+        >>> float(coalign.dtw([0.0, 1.0], [0.0, 2.0]).check().cost)
+        1.0
         """
         for problem, status in enumerate(np.atleast_1d(to_host(getattr(self, "status", 0)))):
             if status != Status.OK:

@@ -13,23 +13,38 @@ from ._result import Result
 
 
 class Warping(WarpingFields, Result):
-    """Costs, and on request paths, of one or more pairs of series.
+    """Costs, and the paths if they were asked for, of one or more pairs of series.
 
     Attributes
     ----------
     cost : scalar, or array of shape (B,)
         Sum of the local costs on the best path, in the metric's unit: no root, no normalisation.
-        Infinite where it exceeds `max_cost`, or overflows its dtype.
-    x_index, y_index : array of int64 of shape (K,), or list of B such arrays, or None
-        Frames of x and y that the path pairs, from (0, 0) to (N - 1, M - 1); K <= N + M - 1. None
-        without `path=True`; empty where the cost is infinite.
+        inf if it exceeds `max_cost` or overflows its dtype.
+    x_index : int64 array of shape (K,), or list of B such arrays, or None
+        Frames of x along the path, from 0 to N - 1; K <= N + M - 1. None without ``path=True``;
+        empty if the cost is infinite.
+    y_index : int64 array of shape (K,), or list of B such arrays, or None
+        Frames of y along the path, from 0 to M - 1. The path pairs ``x_index[k]`` with
+        ``y_index[k]``.
     status : int32 scalar, or array of shape (B,)
         A `Status` for each problem.
-    x_length, y_length : int64 scalar, or array of shape (B,)
-        Frames of each series; in host memory, whatever the input's kind.
+    x_length : int64 scalar, or array of shape (B,)
+        Number of frames of each x, in host memory whatever the input's kind.
+    y_length : int64 scalar, or array of shape (B,)
+        Number of frames of each y, likewise.
     path_length : int64 scalar, or array of shape (B,), or None
-        Of paths on a GPU, where their lengths are not known before it is waited for: `x_index` and
-        `y_index` are then arrays of shape (K,) or (B, K), padded with -1 past these lengths.
+        Length of each path, only for paths on a GPU. There `x_index` and `y_index` are arrays of
+        shape (K,) or (B, K), padded with -1 past these lengths, which the host does not know.
+
+    Examples
+    --------
+    >>> import numpy as np, coalign
+    >>> warping = coalign.dtw([0.0, 1.0, 2.0], [0.0, 2.0], path=True)
+    >>> float(warping.cost), warping.x_index.tolist(), warping.y_index.tolist()
+    (1.0, [0, 1, 2], [0, 0, 1])
+    >>> batch = [np.array([0.0, 1.0]), np.array([5.0, 5.0, 5.0])]
+    >>> coalign.dtw(batch, np.array([0.0, 2.0])).cost.tolist()
+    [1.0, 43.0]
     """
 
     __slots__ = ()
@@ -48,14 +63,14 @@ class Warping(WarpingFields, Result):
         Returns
         -------
         W_x, W_y : scipy.sparse.csr_array of shapes (N, K) and (M, K)
-            Column k selects frame `x_index[k]` of x, and `y_index[k]` of y. For the sqeuclidean
-            metric, ``((X.T @ W_x - Y.T @ W_y) ** 2).sum()`` is the cost. A batch gives a list of
+            Column k selects frame ``x_index[k]`` of x and ``y_index[k]`` of y. For the sqeuclidean
+            metric, ``((X.T @ W_x - Y.T @ W_y) ** 2).sum()`` is the cost. For a batch, a list of
             such pairs.
 
         Raises
         ------
         ValueError
-            The warping was computed without `path=True`.
+            The warping was computed without ``path=True``.
         ImportError
             SciPy is not installed.
 

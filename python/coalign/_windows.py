@@ -13,14 +13,14 @@ from ._scalars import take_radius
 class slanted:  # noqa: N801 - reads as the function it is called like: window=slanted(5)
     """A window around the straight line from the first pair of frames to the last.
 
-    Cell (i, j) of an (N, M) lattice is inside where
-    ``|j (N - 1) - i (M - 1)| <= radius * max(N - 1, M - 1)``, in exact integers, so the window of
-    the transposed problem is the transposed window.
+    Cell (i, j) of an (N, M) lattice is inside if
+    ``|j (N - 1) - i (M - 1)| <= radius * max(N - 1, M - 1)``. This is computed in exact integers,
+    so the window of the transposed problem is the transposed window.
 
     Parameters
     ----------
     radius : int
-        At least 0, in frames of the longer series.
+        How far from the line a cell may lie, in frames of the longer series; at least 0.
 
     Examples
     --------

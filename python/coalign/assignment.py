@@ -24,48 +24,51 @@ def assign(
     threads: int | None = None,
     device: str | None = None,
 ) -> Assignment:
-    r"""Match the rows of a cost matrix with its columns, one to one, at the least total cost.
+    """Match the rows of a cost matrix with its columns, one to one, at the least total cost.
 
-    Minimises :math:`\sum c_{ij}` over the matchings of min(N, M) pairs; with `max_cost` L,
-    :math:`\sum (c_{ij} - L)` over all matchings, so that a pair is made only where it costs less
-    than L. The result is exact, and `Assignment.gap` proves it.
+    Minimises Σ c_ij over the matchings of min(N, M) pairs. With ``max_cost=L`` it minimises
+    Σ (c_ij - L) over all matchings instead, so a pair is made only if it costs less than L. The
+    result is exact, and `Assignment.gap` proves it.
 
     Parameters
     ----------
     cost : array of shape (N, M), (B, N, M), or list of (N, M) arrays
-        Costs of one problem, a padded batch, or a ragged batch; N and M in any ratio, nothing is
-        padded. +inf forbids a pair (-inf when maximising). Of SciPy's sparse matrices, CSR or CSC,
-        what is not stored is forbidden, a stored zero is a cost, and entries of one pair add up;
-        they are never made dense.
+        Costs of one problem, a padded batch, or a ragged batch. N and M may be in any ratio;
+        nothing is padded. +inf forbids a pair (-inf when maximising). SciPy's CSR and CSC matrices
+        are taken as they are and never made dense: a pair that is not stored is forbidden, a
+        stored zero is a cost of zero, and duplicate entries add up.
     maximize : bool
         Find the greatest total instead.
     max_cost : float, optional
-        Pairs cost less than it (when maximising, are worth more). inf (-inf when maximising) makes
-        as many pairs as the forbidden ones allow, then the cheapest.
+        A pair must cost less than this (or be worth more, when maximising). inf makes as many pairs
+        as the forbidden ones allow, at the least cost (-inf when maximising).
     row_lengths, col_lengths : int array of shape (B,), optional
-        Rows and columns of each problem of a padded batch; what lies past them is never read.
+        Numbers of rows and columns of each problem in a padded batch. Entries past them are never
+        read.
     warm_start : Assignment, optional
-        An earlier result for costs of the same shape, whose prices and pairs the search starts
-        from: about twice as fast where little has changed. Used where N = M, without `max_cost`.
+        An earlier result for costs of the same shape. The search starts from its prices and pairs,
+        which takes about half the time if few costs have changed. It is ignored unless N = M and
+        `max_cost` is None.
     threads : int, optional
-        At most this many; None takes the CPUs this process may use, or COALIGN_NUM_THREADS.
+        The largest number of threads. None means COALIGN_NUM_THREADS if it is set, else the CPUs
+        that this process may use.
     device : {None, "cpu", "cuda", "auto"}
-        Where to compute. None follows `cost`; "cuda" takes host arrays to the GPU and the result
-        back; "auto" uses a usable GPU, else the CPU, and the CPU for what no GPU does: sparse
-        costs, an infinite `max_cost`, `warm_start`.
+        Where to compute. None follows `cost`. "cuda" takes host arrays to the GPU and brings the
+        result back. "auto" does the same if there is a usable GPU, and otherwise stays on the CPU,
+        as it does for sparse costs, an infinite `max_cost` and `warm_start`.
 
     Returns
     -------
     Assignment
-        Matchings, totals and duals, of the input's kind; computed in float32 for float16, bfloat16
-        and float32 (with an infinite `max_cost` in float64), else in float64. Costs on a GPU are
-        solved there, on the caller's current stream and without waiting for it: a cost that is NaN,
-        or a problem without a matching, shows in `status`, and `check()` raises for it.
+        Matchings, totals and duals, as arrays of the input's kind. float16, bfloat16 and float32
+        costs are computed in float32 (in float64 if `max_cost` is infinite), others in float64.
+        Costs on a GPU are solved there, on the caller's current stream, without waiting for it.
+        NaN, or a problem without a matching, then shows in `status`, and `check()` raises for it.
 
     Raises
     ------
     ValueError
-        A shape, length or option is wrong, or a cost is NaN or infinite the wrong way.
+        A shape, length or option is wrong, or a cost is NaN or -inf (+inf when maximising).
     TypeError
         A dtype or kind of array is wrong, or a tensor requires grad.
     InfeasibleError
@@ -75,14 +78,15 @@ def assign(
 
     See Also
     --------
-    linear_sum_assignment : SciPy's signature.
+    linear_sum_assignment : The same with SciPy's signature.
+    assign_top_k : The k cheapest matchings.
 
     References
     ----------
-    R. Jonker, A. Volgenant: A shortest augmenting path algorithm for dense and sparse linear
-    assignment problems. Computing 38 (1987).
-    D. P. Bertsekas: The auction algorithm: a distributed relaxation method for the assignment
-    problem. Annals of Operations Research 14 (1988).
+    * R. Jonker, A. Volgenant: A shortest augmenting path algorithm for dense and sparse linear
+      assignment problems. Computing 38 (1987).
+    * D. P. Bertsekas: The auction algorithm: a distributed relaxation method for the assignment
+      problem. Annals of Operations Research 14 (1988).
 
     Examples
     --------
@@ -109,8 +113,8 @@ def assign_top_k(
 ) -> RankedAssignments:
     """Find the k cheapest matchings of the rows of a cost matrix with its columns, in order.
 
-    All differ in at least one pair, and none left out is cheaper than the last. Each makes
-    min(N, M) pairs, as that of `assign` without `max_cost` does.
+    Any two of them differ in at least one pair, and every matching left out costs at least as much
+    as the last. Each makes min(N, M) pairs, as `assign` does without `max_cost`.
 
     Parameters
     ----------
@@ -118,37 +122,40 @@ def assign_top_k(
         Costs of one problem, a padded batch, or a ragged batch. +inf forbids a pair (-inf when
         maximising).
     k : int
-        How many.
+        How many matchings to find, at least 1.
     maximize : bool
         Find the greatest totals instead.
     row_lengths, col_lengths : int array of shape (B,), optional
-        Rows and columns of each problem of a padded batch; what lies past them is never read.
+        Numbers of rows and columns of each problem in a padded batch. Entries past them are never
+        read.
     threads : int, optional
-        At most this many; None takes the CPUs this process may use, or COALIGN_NUM_THREADS.
+        The largest number of threads, as in `assign`.
 
     Returns
     -------
     RankedAssignments
-        Matchings and totals, of the input's kind; computed in float64. Where there are fewer than
-        k matchings, or none, the rest are -1 and their totals infinite.
+        Matchings and totals, as arrays of the input's kind, computed in float64. If fewer than k
+        matchings exist, the rest of the rows are -1 and their totals are inf (-inf when
+        maximising).
 
     Raises
     ------
     ValueError
-        A shape or length is wrong, k is less than 1, or a cost is NaN or infinite the wrong way.
+        A shape or length is wrong, k is less than 1, or a cost is NaN or -inf (+inf when
+        maximising).
     TypeError
         A dtype or kind of array is wrong, or a tensor requires grad.
 
     See Also
     --------
-    assign : the best one, with its proof.
+    assign : The cheapest matching, with its proof.
 
     References
     ----------
-    K. G. Murty: An algorithm for ranking all the assignments in order of increasing cost.
-    Operations Research 16 (1968).
-    M. L. Miller, H. S. Stone, I. J. Cox: Optimizing Murty's ranked assignment method. IEEE
-    Transactions on Aerospace and Electronic Systems 33 (1997).
+    * K. G. Murty: An algorithm for ranking all the assignments in order of increasing cost.
+      Operations Research 16 (1968).
+    * M. L. Miller, H. S. Stone, I. J. Cox: Optimizing Murty's ranked assignment method. IEEE
+      Transactions on Aerospace and Electronic Systems 33 (1997).
 
     Examples
     --------
@@ -180,19 +187,20 @@ def linear_sum_assignment(
     Returns
     -------
     rows, cols : int64 arrays of shape (min(N, M),)
-        The pairs, by ascending row. The total is SciPy's; among equal ones the pairs may differ.
+        The pairs, by ascending row. The total is SciPy's; where several matchings have that total,
+        the pairs may differ from SciPy's.
 
     Raises
     ------
     ValueError
-        The matrix is not 2-D, or holds NaN or an infinity that forbids nothing, or no matching
+        The matrix is not 2-D, holds NaN or -inf (+inf when maximising), or has no matching that
         avoids the forbidden pairs.
     TypeError
-        The matrix holds no real numbers.
+        The matrix does not hold real numbers.
 
     See Also
     --------
-    assign : batches, limits and proofs.
+    assign : Batches, limits and proofs.
 
     Examples
     --------

@@ -28,46 +28,50 @@ def dtw(
     threads: int | None = None,
     device: str | None = None,
 ) -> Warping:
-    r"""Align two series, or each pair of two batches, by dynamic time warping.
+    """Align two series, or each pair of two batches, by dynamic time warping.
 
-    Finds the monotone path from (0, 0) to (N - 1, M - 1), by steps (1, 1), (1, 0) and (0, 1), that
-    minimises :math:`\sum_k d(x_{i_k}, y_{j_k})`.
+    Of the paths (i_k, j_k) from (0, 0) to (N - 1, M - 1) that advance by (1, 1), (1, 0) or (0, 1)
+    it finds one that minimises Σ_k d(x[i_k], y[j_k]).
 
     Parameters
     ----------
     x, y : array of shape (T,) or (T, D), (B, T, D), or list of (T,) or (T, D) arrays
-        A series of T frames of D dimensions, a padded batch, or a ragged batch. One series against
-        a batch is paired with each of its items. Values are finite. With
-        ``metric="precomputed"``, x holds the local costs, (N, M) or (B, N, M) or a list, in which
-        +inf forbids a cell, and y is None.
+        A series of T frames of D dimensions, a padded batch, or a ragged batch. A single series is
+        paired with each item of a batch. Values must be finite. With ``metric="precomputed"``, x
+        holds the local costs, of shape (N, M) or (B, N, M) or as a list; +inf forbids a cell, and y
+        is None.
     metric : {"sqeuclidean", "euclidean", "cityblock", "cosine", "precomputed"}
-        Local cost d. cosine is :math:`1 - x \cdot y / (\|x\| \|y\|)`, clipped at 0 from below, and
-        1 where either norm is 0.
+        Local cost d. cosine is 1 - x·y / (‖x‖ ‖y‖), clipped at 0 from below, and 1 if either norm
+        is 0.
     window : None, int, slanted, or int array of shape (N, 2)
-        Cells that a path may visit. An int r keeps
-        -r - max(0, N - M) <= j - i <= r + max(0, M - N); `slanted(r)` follows the diagonal; an
-        array gives [start, stop) of each row. Cells outside are not computed.
+        Cells (i, j) that a path may visit. An int r keeps
+        -r - max(0, N - M) <= j - i <= r + max(0, M - N). `slanted(r)` follows the line between the
+        corners. An array gives the columns [start, stop) of each row. Cells outside are not
+        computed.
     step : {"symmetric1"}
         Step pattern: all three steps with weight 1.
     x_lengths, y_lengths : int array of shape (B,), optional
-        Frames of each item of a padded batch (of each cost matrix: its rows and columns). What lies
-        past a length is never used.
+        Number of frames of each item in a padded batch, or of rows and columns of each cost matrix.
+        Values past them are never used.
     max_cost : float, optional
-        A cost above it, rounded to the dtype of the costs, is returned as inf with an empty path.
-        What rounds to infinity is no limit.
+        A cost above this limit is returned as inf with an empty path. The limit is first rounded to
+        the dtype of the costs; one that rounds to infinity has no effect.
     path : bool
         Also return the path. Ties prefer the diagonal, then the step in x.
     threads : int, optional
-        At most this many; None takes the CPUs this process may use, or COALIGN_NUM_THREADS.
-    device : {None, "cpu", "auto", "cuda"}
-        Where to compute; None follows the input. "cuda" takes host arrays to the GPU and the result
-        back; "auto" does so where there is a usable GPU.
+        The largest number of threads. None means COALIGN_NUM_THREADS if it is set, else the CPUs
+        that this process may use.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute. None follows the input. "cuda" takes host arrays to the GPU and brings the
+        result back. "auto" does the same if there is a usable GPU, and otherwise stays on the CPU.
 
     Returns
     -------
     Warping
-        Costs and paths, of the input's kind. Costs are float32 where every input is float32,
-        float16 or bfloat16, else float64.
+        Costs and paths, as arrays of the input's kind. Costs are float32 if every input is float32,
+        float16 or bfloat16, else float64. Series on a GPU are warped there, on the caller's current
+        stream, without waiting for it. Wrong values then show in `status`, and `check()` raises for
+        them.
 
     Raises
     ------
@@ -87,12 +91,12 @@ def dtw(
 
     See Also
     --------
-    dtw_cdist : all pairs of two collections.
+    dtw_cdist : Costs of all pairs of two collections.
 
     References
     ----------
-    H. Sakoe, S. Chiba: Dynamic programming algorithm optimization for spoken word recognition. IEEE
-    Transactions on Acoustics, Speech, and Signal Processing 26 (1978).
+    * H. Sakoe, S. Chiba: Dynamic programming algorithm optimization for spoken word recognition.
+      IEEE Transactions on Acoustics, Speech, and Signal Processing 26 (1978).
 
     Examples
     --------
@@ -129,32 +133,38 @@ def dtw_cdist(
     Parameters
     ----------
     X, Y : array of shape (n, T) or (n, T, D), or list of (T,) or (T, D) arrays
-        Collections of n and m series. Without Y, X against itself: each pair is computed once,
-        but both ways round where the window is bounds by row, which need not be symmetric.
+        Collections of n and m series. Without Y, X is compared with itself: each pair is computed
+        once, except that a window given as an array, which need not be symmetric, takes both orders
+        of a pair.
     metric : {"sqeuclidean", "euclidean", "cityblock", "cosine"}
         Local cost, as in `dtw`.
     window, step, x_lengths, y_lengths, max_cost, threads, device
         As in `dtw`.
     out : array of shape (n, m), optional
-        Takes the result: of the result's dtype, with rows of unit stride.
+        Array that takes the result. It must have the result's dtype, and rows of unit stride.
     progress : bool or callable
-        True for a tqdm bar; or f(done, total), called in the calling thread with counts of pairs,
-        unless there are none.
+        True shows a tqdm bar. A callable f(done, total) is called in the calling thread with
+        numbers of pairs, but not if there are no pairs.
 
     Returns
     -------
     array of shape (n, m)
-        Costs as in `dtw`; inf where no path fits the window, where the cost exceeds `max_cost`, or
-        where it overflows.
+        Costs as in `dtw`. An entry is inf if no path fits the window, or if the cost exceeds
+        `max_cost` or overflows.
 
     Raises
     ------
     ValueError, TypeError, DeviceError
-        As in `dtw`; an infeasible pair raises nothing.
+        As in `dtw`. An infeasible pair raises nothing.
 
     See Also
     --------
-    dtw : one pair, or pair by pair, with paths.
+    dtw : One pair, or pair by pair, with paths.
+
+    References
+    ----------
+    * H. Sakoe, S. Chiba: Dynamic programming algorithm optimization for spoken word recognition.
+      IEEE Transactions on Acoustics, Speech, and Signal Processing 26 (1978).
 
     Examples
     --------
