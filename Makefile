@@ -12,7 +12,7 @@ CXX_FILES := $(shell find csrc cuda tests/native tests/cuda_emulation -name '*.[
 # Where there is a GPU, kernels for it; else for one architecture, to see that they compile.
 export COALIGN_CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),,90-real)
 
-.PHONY: install test check demo bench plot gpu mutate format lint native emulation clean
+.PHONY: install test check demo docs bench plot gpu mutate format lint native emulation clean
 
 install: $(VENV)/installed
 
@@ -71,6 +71,14 @@ format: $(VENV)/tools
 demo: install
 	$(BIN)/python -m coalign demo
 
+$(VENV)/docs: $(VENV)/tools docs/requirements.txt
+	$(BIN)/python -m pip install -q -r docs/requirements.txt
+	touch $@
+
+# The site, in build/site; a warning is an error.
+docs: install $(VENV)/docs
+	$(BIN)/sphinx-build -q -W --keep-going -E -d build/doctrees docs build/site
+
 mutate: install
 	$(BIN)/python tests/mutations/run.py
 
@@ -103,4 +111,4 @@ gpu:
 	$(PYTHON) bench/gpu.py --results $(RESULTS) $(if $(WHEELS),--wheels $(WHEELS))
 
 clean:
-	rm -rf build dist $(VENV) coalign-demo
+	rm -rf build dist $(VENV) coalign-demo docs/gallery

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import coalign
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -52,11 +54,17 @@ def test_readme_table_is_what_the_committed_record_gives(record):
     assert check.returncode == 0, check.stdout + check.stderr
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "docs/assignment.md", "docs/warping.md"]
-)
-def test_links_between_documents_lead_somewhere(name):
-    path = ROOT / name
+def test_every_public_name_is_on_one_page_of_the_api():
+    pages = [page.read_text() for page in sorted((ROOT / "docs" / "api").glob("*.rst"))]
+    shown = re.findall(r"^\.\. auto\w+:: (\w+)", "\n".join(pages), re.MULTILINE)
+    assert sorted(shown) == coalign.__all__
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path):
     links = re.findall(r"\]\(([^)#:]+)\)", path.read_text())
     missing = [link for link in links if not (path.parent / link).exists()]
     assert missing == []
