@@ -77,6 +77,7 @@ $(VENV)/docs: $(VENV)/tools docs/requirements.txt
 
 # The site, in build/site; a warning is an error.
 docs: install $(VENV)/docs
+	rm -rf build/site
 	$(BIN)/sphinx-build -q -W --keep-going -E -d build/doctrees docs build/site
 
 mutate: install
