@@ -45,9 +45,6 @@ INCLUDED = re.compile(r"^```\{include\} \.\./(\w+\.md)\n```$", re.MULTILINE)
 PAGES = {f"{name}.md": f"{name.lower()}.md" for name in ("CONTRIBUTING", "CHANGELOG")}
 PAGES["README.md"] = "index.md"
 
-# They would say how busy the machine was that built the site.
-TIMINGS = ("seconds", "pairs/s")
-
 
 def include(app: Sphinx, name: str, source: list[str]) -> None:
     """Put a document beside this folder where a page includes it, with links between pages."""
@@ -73,8 +70,9 @@ def write_gallery(app: Sphinx) -> None:
     folder.mkdir(exist_ok=True)
     text = [
         "# Gallery",
-        "`python -m coalign demo` draws these pictures from scikit-learn's handwritten digits. It "
-        "writes them to one page, `coalign-demo/report.html`, with the time that each method took.",
+        "`python -m coalign demo` draws these pictures from scikit-learn's handwritten digits, and "
+        "writes them to one page, `coalign-demo/report.html`. The times are those of the machine "
+        "that built this page.",
     ]
     for build in (shuffle.part, digits.part):
         part = build(small=False, seed=0, progress=False)
@@ -87,11 +85,11 @@ def write_gallery(app: Sphinx) -> None:
 
 
 def table(part: Part) -> str:
-    """Give what a part of the demo found as a table, without what it measured."""
-    kept = [k for k, name in enumerate(part.columns) if name not in TIMINGS]
-    lines = [part.columns, ["---"] * len(part.columns), *part.rows]
-    rows = "\n".join(f"| {' | '.join(line[k] for k in kept)} |" for line in lines)
-    return f"{part.caption}:\n\n{rows}"
+    """Give the table of a part of the demo, with numbers to the right."""
+    columns = zip(*part.rows, strict=True)
+    rule = ["---:" if all(cell[0].isdigit() for cell in column) else "---" for column in columns]
+    lines = [f"| {' | '.join(cells)} |" for cells in (part.columns, rule, *part.rows)]
+    return f"{part.caption}:\n\n" + "\n".join(lines)
 
 
 def setup(app: Sphinx) -> None:
