@@ -14,7 +14,7 @@ import pytest
 
 SITE = Path(__file__).parents[1] / "build" / "site"
 PAGES = [page.relative_to(SITE).as_posix() for page in sorted(SITE.rglob("*.html"))]
-PHONE, DESKTOP = 360, 1280
+PHONE, DESKTOP = 360, 1440
 
 
 def missing(what: str) -> None:
@@ -74,7 +74,7 @@ return widest;
 """
 
 
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("width", [PHONE, 1280, DESKTOP])
 def test_a_page_fits_its_window(browser: Any, page: str, width: int) -> None:
     show(browser, page, width)
     assert browser.execute_script(WIDEST) <= width

@@ -22,6 +22,13 @@ class slanted:  # noqa: N801 - reads as the function it is called like: window=s
     radius : int
         How far from the line a cell may lie, in frames of the longer series; at least 0.
 
+    Raises
+    ------
+    TypeError
+        The radius is not an integer.
+    ValueError
+        The radius is negative.
+
     Examples
     --------
     >>> import coalign
