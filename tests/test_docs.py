@@ -19,6 +19,13 @@ def test_readme_examples_give_the_output_shown():
     assert results.failed == 0
 
 
+@pytest.mark.parametrize("name", ["assignment", "warping"])
+def test_a_guides_examples_give_the_output_shown(name):
+    results = doctest.testfile(str(ROOT / "docs" / f"{name}.md"), module_relative=False)
+    assert results.attempted >= 5
+    assert results.failed == 0
+
+
 def test_readme_gives_commands_that_exist():
     readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
