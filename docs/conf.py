@@ -30,6 +30,9 @@ html_use_index = False
 # A summary is fetched from the page that it is of, which browsers refuse for pages on disk.
 html_show_search_summary = False
 
+# An empty line ends the output of an example.
+highlight_options = {"python": {"stripnl": True}}
+
 myst_heading_anchors = 4
 # `name` in a docstring is a link if it names something public, and code either way.
 default_role = "py:obj"
