@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-from coalign import _core, _execution
+from coalign import _core
 
 Array = npt.NDArray[Any]
 
@@ -84,22 +84,30 @@ def assignment(**changes: Any) -> Any:
 
 def all_pairs(**changes: Any) -> Any:
     arguments: dict[str, Any] = {
-        "dtype": "float64",
         "x": [SERIES, SERIES],
         "y": None,
-        "x_lengths": None,
-        "y_lengths": None,
-        "dim": 1,
         "metric": "sqeuclidean",
         "window": ("none", 0),
+        "x_lengths": None,
+        "y_lengths": None,
         "max_cost": np.inf,
         "threads": 1,
-        "isa": _execution.selected(),
-        "work_per_thread": 1e6,
         "out": np.empty((2, 2)),
         "progress": None,
     }
-    return _core.dtw_all_pairs(**{**arguments, **changes})
+    return _core.dtw_all_pairs(*in_order(arguments, changes))
+
+
+def ranking(**changes: Any) -> Any:
+    arguments: dict[str, Any] = {
+        "cost": COSTS,
+        "k": 2,
+        "maximize": False,
+        "row_lengths": None,
+        "col_lengths": None,
+        "threads": 1,
+    }
+    return _core.assign_top_k(*in_order(arguments, changes))
 
 
 def ranges(**changes: Any) -> Any:
@@ -121,14 +129,30 @@ def test_what_is_safe_is_computed() -> None:
 @pytest.mark.parametrize(
     ("call", "changes", "message"),
     [
-        (all_pairs, {"metric": "precomputed"}, "metric: one between frames"),
-        (all_pairs, {"x": []}, "collections: at least one series each"),
-        (all_pairs, {"y": [], "out": np.empty((2, 0))}, "collections: at least one series each"),
-        (all_pairs, {"out": misaligned((2, 2))}, r"out: an \(n, m\) array"),
-        (all_pairs, {"out": at_odd_steps((2, 2), 0)}, r"out: an \(n, m\) array"),
-        (all_pairs, {"out": np.empty((2, 3))}, r"out: an \(n, m\) array"),
-        (all_pairs, {"dim": 0}, "dim: at least 1"),
-        (all_pairs, {"x": [lying(TOO_MANY)] * 2}, "series: no frame, or too many"),
+        *(
+            (all_pairs, changes, "dtw_all_pairs: expected prepared")
+            for changes in (
+                {"metric": "precomputed"},
+                {"x": []},
+                {"x": SERIES},
+                {"x": [lying(TOO_MANY)] * 2},
+                {"y": [], "out": np.empty((2, 0))},
+                {"y": SERIES, "out": np.empty((2, 1))},
+                {"y": BATCH.astype(np.float32)},
+                {"y": np.zeros((2, 6, 2))},
+                {"out": misaligned((2, 2))},
+                {"out": at_odd_steps((2, 2), 0)},
+                {"out": np.empty((2, 3))},
+                {"out": np.empty((3, 2))},
+                {"out": np.empty((2, 4))[:, ::2]},
+                {"out": np.empty((2, 2), np.float32)},
+                {"out": np.broadcast_to(np.zeros(2), (2, 2))},
+            )
+        ),
+        *(
+            (ranking, changes, "assign_top_k: expected prepared")
+            for changes in ({"k": 0}, {"k": 1.0}, {"cost": COSTS.astype(np.int64)}, {"threads": 0})
+        ),
         *((call, {"window": ("band", -1)}, "a radius of at") for call in (all_pairs, ranges)),
         *((call, {"window": ("slanted", -9)}, "a radius of at") for call in (matrices, ranges)),
         (pairs, {"window": -1}, "dtw: expected prepared"),

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <memory>
 
 #include "core/buffer.hpp"
 
@@ -11,7 +10,7 @@ namespace {
 
 // The costs of any strides as rows side by side.
 template <class T>
-bool copy_by_rows(const Kernels<T>& kernels, const Costs<T>& costs, T* out, Pacer& pacer) {
+bool copy_by_rows(const Kernels<T>& kernels, const MatrixView<T>& costs, T* out, Pacer& pacer) {
     if (costs.row_stride == 1) {
         // Their columns lie side by side: a transposition, by bands of what is written, whose pages may all be new.
         constexpr std::int64_t band = 64;
@@ -32,76 +31,84 @@ bool copy_by_rows(const Kernels<T>& kernels, const Costs<T>& costs, T* out, Pace
 }
 
 template <class T>
-Costs<T> transposed(const Costs<T>& costs) {
+MatrixView<T> transposed(const MatrixView<T>& costs) {
     return {costs.data, costs.columns, costs.rows, costs.column_stride, costs.row_stride};
 }
 
 template <class T>
 class Worker {
    public:
-    Worker(const Kernels<T>& kernels, const Options& options, Pulse& pulse)
-        : kernels_(kernels), options_(options), pacer_(pulse) {}
-
-    // Solves one problem, or some of one shape together; how many, and 0 when the call is to stop.
-    std::int64_t solve(const Costs<T>* given, Result<T>* results, std::int64_t count) {
-        const std::int64_t size = group_size(given, count);
-        if (size > 0) return solve_group(given, results, size) ? size : 0;
-        return solve(*given, *results) ? 1 : 0;
+    Worker(const Kernels<T>& kernels, const Options& options, const Ragged& costs, Result<T>* results, Pulse& pulse,
+           Scans& total)
+        : kernels_(kernels), options_(options), costs_(costs), results_(results), total_(total), pacer_(pulse) {}
+    // By the calling thread.
+    ~Worker() {
+        total_.bids += scans_.bids;
+        total_.paths += scans_.paths;
     }
 
-    Scans scans;
+    // Solves problem p, or that and some of its shape together; how many, and 0 when the call is to stop.
+    std::int64_t solve(std::int64_t p, std::int64_t count) {
+        const std::int64_t size = group_size(p, count);
+        if (size > 0) return solve_group(p, size) ? size : 0;
+        return solve(costs_.at<T>(p), results_[p]) ? 1 : 0;
+    }
 
    private:
-    bool flips(const Costs<T>& given) const {
+    bool flips(const MatrixView<T>& given) const {
         // The solver matches every row, so without a limit they must be the shorter side.
         return !options_.has_limit && given.rows > given.columns;
     }
 
-    Costs<T> oriented(const Costs<T>& given) const { return flips(given) ? transposed(given) : given; }
-    static bool has_rows(const Costs<T>& costs) { return costs.column_stride == 1 || costs.columns <= 1; }
+    MatrixView<T> oriented(const MatrixView<T>& given) const { return flips(given) ? transposed(given) : given; }
+    static bool has_rows(const MatrixView<T>& costs) { return costs.column_stride == 1 || costs.columns <= 1; }
 
-    Solution<T> solution(const Costs<T>& given, const Result<T>& result) const {
+    Solution<T> solution(const MatrixView<T>& given, const Result<T>& result) const {
         if (flips(given)) return {result.row_of_col, result.col_of_row, result.col_dual, result.row_dual};
         return {result.col_of_row, result.row_of_col, result.row_dual, result.col_dual};
     }
 
     // How many problems follow of one shape and its strides, if that and they are for a group.
-    std::int64_t group_size(const Costs<T>* given, std::int64_t count) const {
+    std::int64_t group_size(std::int64_t p, std::int64_t count) const {
         if (kernels_.group == 0 || count < kernels_.group || options_.has_limit || options_.warm) return 0;
-        if (!kernels_.groups(std::min(given->rows, given->columns), std::max(given->rows, given->columns))) return 0;
-        const Costs<T>* const end = given + std::min(count, kMostGrouped);
-        const Costs<T>* const other = std::find_if(given + 1, end, [&](const Costs<T>& next) {
-            return next.rows != given->rows || next.columns != given->columns || next.row_stride != given->row_stride ||
-                   next.column_stride != given->column_stride;
-        });
-        return other - given < kernels_.group ? 0 : other - given;
+        const MatrixView<T> first = costs_.at<T>(p);
+        if (!kernels_.groups(std::min(first.rows, first.columns), std::max(first.rows, first.columns))) return 0;
+        const auto is_like_first = [&](std::int64_t other) {
+            const MatrixView<T> next = costs_.at<T>(other);
+            return next.rows == first.rows && next.columns == first.columns && next.row_stride == first.row_stride &&
+                   next.column_stride == first.column_stride;
+        };
+        std::int64_t size = 1;
+        while (size < std::min(count, kMostGrouped) && is_like_first(p + size)) ++size;
+        return size < kernels_.group ? 0 : size;
     }
 
-    bool solve_group(const Costs<T>* given, Result<T>* results, std::int64_t size) {
+    bool solve_group(std::int64_t p, std::int64_t size) {
         const T* cost[kMostGrouped];
         Solution<T> solutions[kMostGrouped];
         Outcome outcomes[kMostGrouped];
-        const Costs<T> first = oriented(*given);
+        const MatrixView<T> first = oriented(costs_.at<T>(p));
         const bool copies = !has_rows(first);
         const std::int64_t cells = first.rows * first.columns;
         T* const copy = copies ? copy_.reserve(size * cells) : nullptr;
         for (std::int64_t k = 0; k < size; ++k) {
-            cost[k] = copies ? copy + k * cells : given[k].data;
-            if (copies && !copy_by_rows(kernels_, oriented(given[k]), copy + k * cells, pacer_)) return false;
-            solutions[k] = solution(given[k], results[k]);
+            const MatrixView<T> given = costs_.at<T>(p + k);
+            cost[k] = copies ? copy + k * cells : given.data;
+            if (copies && !copy_by_rows(kernels_, oriented(given), copy + k * cells, pacer_)) return false;
+            solutions[k] = solution(given, results_[p + k]);
         }
         const std::int64_t stride = copies ? first.columns : first.row_stride;
         kernels_.solve_group({cost, size, first.rows, first.columns, stride, options_.maximize, solutions, outcomes},
-                             scans);
+                             scans_);
         for (std::int64_t k = 0; k < size; ++k) {
-            results[k].outcome = outcomes[k];
-            finish(given[k], results[k]);
+            results_[p + k].outcome = outcomes[k];
+            finish(costs_.at<T>(p + k), results_[p + k]);
         }
-        return pacer_.proceed(size * given->rows);
+        return pacer_.proceed(size * std::max(first.rows, first.columns));
     }
 
-    bool solve(const Costs<T>& given, Result<T>& result) {
-        Costs<T> costs = oriented(given);
+    bool solve(const MatrixView<T>& given, Result<T>& result) {
+        MatrixView<T> costs = oriented(given);
         if (!has_rows(costs)) {
             T* const copy = copy_.reserve(costs.rows * costs.columns);
             if (!copy_by_rows(kernels_, costs, copy, pacer_)) return false;
@@ -114,14 +121,14 @@ class Worker {
                                  options_.maximize, options_.has_limit, limit};
         if (options_.warm && options_.maximize) negate(out.col_dual, costs.columns);
         T* const workspace = workspace_.reserve(kernels_.workspace(costs.rows, costs.columns));
-        result.outcome = kernels_.solve(problem, out, workspace, pacer_, scans, options_.warm);
+        result.outcome = kernels_.solve(problem, out, workspace, pacer_, scans_, options_.warm);
         if (result.outcome.stopped) return false;
         finish(given, result);
         return true;
     }
 
     // What the results are of the problem as it was given, and their total.
-    void finish(const Costs<T>& given, Result<T>& result) const {
+    void finish(const MatrixView<T>& given, Result<T>& result) const {
         if (flips(given)) std::swap(result.outcome.row, result.outcome.column);
         *result.total = 0;
         if (result.outcome.status != Status::ok) return;
@@ -130,7 +137,7 @@ class Worker {
             negate(result.col_dual, given.columns);
         }
         // Along the side that is matched whole, where no branch is ever missed.
-        const Costs<T> costs = oriented(given);
+        const MatrixView<T> costs = oriented(given);
         const std::int64_t* const column = solution(given, result).col_of_row;
         double total = 0;
         for (std::int64_t i = 0; i < costs.rows; ++i) {
@@ -149,6 +156,10 @@ class Worker {
 
     const Kernels<T>& kernels_;
     const Options& options_;
+    const Ragged& costs_;
+    Result<T>* results_;
+    Scans& total_;
+    Scans scans_;
     Pacer pacer_;
     Buffer<T> copy_, workspace_;
 };
@@ -156,21 +167,17 @@ class Worker {
 }  // namespace
 
 template <class T>
-Run assign(const Kernels<T>& kernels, const std::vector<Costs<T>>& problems, const Options& options,
-           double work_per_thread, Pulse& pulse, std::vector<Result<T>>& results, Scans& scans) {
-    double work = 0;
-    for (const Costs<T>& costs : problems) work += static_cast<double>(costs.rows) * static_cast<double>(costs.columns);
-    return solve_each(
-        static_cast<std::int64_t>(problems.size()), work, work_per_thread, options.threads, pulse, scans,
-        [&] { return std::make_unique<Worker<T>>(kernels, options, pulse); },
-        [&](Worker<T>& worker, std::int64_t p, std::int64_t end) {
-            return p + worker.solve(problems.data() + p, results.data() + p, end - p);
-        });
+Run assign(const Kernels<T>& kernels, const Ragged& costs, const Options& options, double work_per_thread, Pulse& pulse,
+           std::vector<Result<T>>& results, Scans& scans) {
+    return run_batch(
+        costs.count, costs.elements(), options.threads, work_per_thread, pulse,
+        [&] { return Worker<T>(kernels, options, costs, results.data(), pulse, scans); },
+        [](Worker<T>& worker, std::int64_t p, std::int64_t end) { return p + worker.solve(p, end - p); });
 }
 
-template Run assign(const Kernels<float>&, const std::vector<Costs<float>>&, const Options&, double, Pulse&,
-                    std::vector<Result<float>>&, Scans&);
-template Run assign(const Kernels<double>&, const std::vector<Costs<double>>&, const Options&, double, Pulse&,
-                    std::vector<Result<double>>&, Scans&);
+template Run assign(const Kernels<float>&, const Ragged&, const Options&, double, Pulse&, std::vector<Result<float>>&,
+                    Scans&);
+template Run assign(const Kernels<double>&, const Ragged&, const Options&, double, Pulse&, std::vector<Result<double>>&,
+                    Scans&);
 
 }  // namespace coalign::assignment

@@ -4,18 +4,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "assignment/batch.hpp"
 #include "assignment/kernels.hpp"
-#include "core/parallel.hpp"
+#include "core/batch_run.hpp"
+#include "core/ragged.hpp"
 
 namespace coalign::assignment {
-
-// Costs of any strides, in elements.
-template <class T>
-struct Costs {
-    const T* data;
-    std::int64_t rows, columns, row_stride, column_stride;
-};
 
 struct Options {
     bool maximize = false;
@@ -41,7 +34,7 @@ inline constexpr std::int64_t kMostColumns = (std::int64_t{1} << 31) - (1 << 16)
 inline constexpr double kWorkPerThread = 1e5;
 
 template <class T>
-Run assign(const Kernels<T>& kernels, const std::vector<Costs<T>>& problems, const Options& options,
-           double work_per_thread, Pulse& pulse, std::vector<Result<T>>& results, Scans& scans);
+Run assign(const Kernels<T>& kernels, const Ragged& costs, const Options& options, double work_per_thread, Pulse& pulse,
+           std::vector<Result<T>>& results, Scans& scans);
 
 }  // namespace coalign::assignment

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <limits>
 #include <map>
-#include <memory>
 #include <utility>
 
 #include "assignment/ranking_kernels.hpp"
@@ -35,7 +34,7 @@ class Ranker {
     Ranker(const Kernels<double>& kernels, const Options& options, std::int64_t k, Pulse& pulse)
         : kernels_(kernels), lanes_(table_for<RankingKernels>(kernels.isa)), options_(options), k_(k), pacer_(pulse) {}
 
-    bool solve(const Costs<T>& given, Ranking& result) {
+    bool solve(const MatrixView<T>& given, Ranking& result) {
         const bool flips = given.rows > given.columns;
         rows_ = flips ? given.columns : given.rows;
         columns_ = flips ? given.rows : given.columns;
@@ -51,8 +50,6 @@ class Ranker {
         return true;
     }
 
-    Scans scans;
-
    private:
     using Queue = std::multimap<double, Set>;
 
@@ -62,7 +59,7 @@ class Ranker {
         return values[static_cast<std::size_t>(k)];
     }
 
-    bool copy(const Costs<T>& given, bool flips) {
+    bool copy(const MatrixView<T>& given, bool flips) {
         stride_ = (columns_ + kRankingPad - 1) / kRankingPad * kRankingPad;
         double* const out = costs_.reserve(std::max<std::int64_t>(rows_ * stride_, 1));
         const std::int64_t row_stride = flips ? given.column_stride : given.row_stride;
@@ -85,7 +82,7 @@ class Ranker {
         const Problem<double> problem{costs_.data(), rows_, columns_, stride_, false, false, 0};
         const Solution<double> solution{col_of_row.data(), row_of_col.data(), u.data(), first.v.data()};
         double* const workspace = workspace_.reserve(kernels_.workspace(rows_, columns_));
-        const Outcome outcome = kernels_.solve(problem, solution, workspace, pacer_, scans, false);
+        const Outcome outcome = kernels_.solve(problem, solution, workspace, pacer_, scans_, false);
         first.col_of_row.assign(col_of_row.begin(), col_of_row.end());
         return outcome;
     }
@@ -187,7 +184,7 @@ class Ranker {
                 taken = j;
                 taken_at = distance;
             }
-            ++scans.paths;
+            ++scans_.paths;
             near = relax(costs, parent, distance, is_free ? parent.free_dual : row(i)[j] - at(parent.v, j), i);
         }
         exists = true;
@@ -211,6 +208,7 @@ class Ranker {
     const Options& options_;
     std::int64_t k_, rows_ = 0, columns_ = 0, stride_ = 0;  // of a row, whole vectors
     Pacer pacer_;
+    Scans scans_;
     Buffer<double> costs_, workspace_;
     std::vector<std::int32_t> owner_;
     std::vector<std::int64_t> before_;
@@ -222,24 +220,19 @@ class Ranker {
 }  // namespace
 
 template <class T>
-Run rank(const Kernels<double>& kernels, const std::vector<Costs<T>>& problems, std::int64_t k, const Options& options,
+Run rank(const Kernels<double>& kernels, const Ragged& costs, std::int64_t k, const Options& options,
          double work_per_thread, Pulse& pulse, std::vector<Ranking>& results) {
-    double work = 0;
-    for (const Costs<T>& costs : problems)
-        work += static_cast<double>(k) * static_cast<double>(costs.rows) * static_cast<double>(costs.columns);
-    Scans scans;
-    return solve_each(
-        static_cast<std::int64_t>(problems.size()), work, work_per_thread, options.threads, pulse, scans,
-        [&] { return std::make_unique<Ranker<T>>(kernels, options, k, pulse); },
+    return run_batch(
+        costs.count, static_cast<double>(k) * costs.elements(), options.threads, work_per_thread, pulse,
+        [&] { return Ranker<T>(kernels, options, k, pulse); },
         [&](Ranker<T>& ranker, std::int64_t p, std::int64_t) {
-            const auto problem = static_cast<std::size_t>(p);
-            return ranker.solve(problems[problem], results[problem]) ? p + 1 : p;
+            return ranker.solve(costs.at<T>(p), results[static_cast<std::size_t>(p)]) ? p + 1 : p;
         });
 }
 
-template Run rank(const Kernels<double>&, const std::vector<Costs<float>>&, std::int64_t, const Options&, double,
-                  Pulse&, std::vector<Ranking>&);
-template Run rank(const Kernels<double>&, const std::vector<Costs<double>>&, std::int64_t, const Options&, double,
-                  Pulse&, std::vector<Ranking>&);
+template Run rank<float>(const Kernels<double>&, const Ragged&, std::int64_t, const Options&, double, Pulse&,
+                         std::vector<Ranking>&);
+template Run rank<double>(const Kernels<double>&, const Ragged&, std::int64_t, const Options&, double, Pulse&,
+                          std::vector<Ranking>&);
 
 }  // namespace coalign::assignment

@@ -18,7 +18,7 @@ struct Ranking {
 
 // `kernels` find the first of each; the rest follow from it. Of the options only `maximize` and `threads` are read.
 template <class T>
-Run rank(const Kernels<double>& kernels, const std::vector<Costs<T>>& problems, std::int64_t k, const Options& options,
+Run rank(const Kernels<double>& kernels, const Ragged& costs, std::int64_t k, const Options& options,
          double work_per_thread, Pulse& pulse, std::vector<Ranking>& results);
 
 }  // namespace coalign::assignment

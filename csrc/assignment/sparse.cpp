@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
-#include <memory>
 #include <utility>
 
 #include "assignment/cover.hpp"
@@ -30,7 +29,7 @@ using Lines = std::vector<std::int32_t>;
 template <class T>
 class Rows {
    public:
-    Outcome take(const SparseCosts<T>& given, bool flips, bool negate, Pacer& pacer) {
+    Outcome take(const SparseCosts& given, bool flips, bool negate, Pacer& pacer) {
         rows_ = flips ? given.columns : given.rows;
         columns_ = flips ? given.rows : given.columns;
         entries_.resize(static_cast<std::size_t>(given.entries));
@@ -77,9 +76,10 @@ class Rows {
 
    private:
     template <class I>
-    Outcome copy(const SparseCosts<T>& given, bool as_stored, bool negate, Pacer& pacer) {
+    Outcome copy(const SparseCosts& given, bool as_stored, bool negate, Pacer& pacer) {
         const auto* starts = static_cast<const I*>(given.starts);
         const auto* indices = static_cast<const I*>(given.indices);
+        const auto* values = static_cast<const T*>(given.values);
         const std::int64_t lines = as_stored ? rows_ : columns_;
         if (as_stored) {
             latest_.assign(static_cast<std::size_t>(columns_), -1);
@@ -94,7 +94,7 @@ class Rows {
             for (std::int64_t e = first; e < last; ++e) {
                 const std::int64_t index = indices[e];
                 const std::int64_t i = as_stored ? line : index, j = as_stored ? index : line;
-                const Outcome bad = add(i, j, negate ? -given.values[e] : given.values[e], as_stored);
+                const Outcome bad = add(i, j, negate ? -values[e] : values[e], as_stored);
                 if (bad.status != Status::ok) return bad;
             }
             if (!pacer.proceed(last - first + 1)) return {Status::ok, 0, 0, true};
@@ -187,7 +187,7 @@ class Heap {
 template <class T>
 class Solver {
    public:
-    Solver(Pacer& pacer, Scans& scans) : pacer_(pacer), scans_(scans) {}
+    explicit Solver(Pacer& pacer) : pacer_(pacer) {}
 
     // prices: of the columns, to start from, or null.
     Outcome solve(const Rows<T>& rows, bool has_limit, T limit, const T* prices) {
@@ -248,7 +248,6 @@ class Solver {
     }
 
     Bid bid(std::int64_t i) {
-        ++scans_.bids;
         Bid found{kInfinity<T>, kInfinity<T>, rows().begin(i)};
         for (std::int64_t e = rows().begin(i); e < rows().end(i); ++e) {
             const T x = rows()[e].cost - column(rows()[e].column).v;
@@ -346,12 +345,12 @@ class Solver {
     // Paths that together go through more rows than there are prove long: prices make them short.
     Outcome augment_all(bool square) {
         bool may_scale = square && rows().rows() >= kFewRows;
-        const std::int64_t before = scans_.paths;
+        const std::int64_t before = scans_;
         for (std::int64_t i = 0; i < rows().rows(); ++i) {
             if (pair(i) != kFree) continue;
             if (!augment(i)) return stopped();
             if (pair(i) == kFree) return {Status::infeasible, i, 0, false};
-            if (!may_scale || scans_.paths - before < rows().rows()) continue;
+            if (!may_scale || scans_ - before < rows().rows()) continue;
             may_scale = false;
             if (!scale_prices() || !take_tight_columns() || !reduce_rows()) return stopped();
             i = -1;
@@ -459,7 +458,7 @@ class Solver {
 
     // Columns at or past the nearest way to end the search are left out: no path through them is shorter.
     bool relax(std::int64_t i, T offset, T reached) {
-        ++scans_.paths;
+        ++scans_;
         for (std::int64_t e = rows().begin(i); e < rows().end(i); ++e) {
             const std::int32_t j = rows()[e].column;
             Column& c = column(j);
@@ -497,7 +496,7 @@ class Solver {
     }
 
     Pacer& pacer_;
-    Scans& scans_;
+    std::int64_t scans_ = 0;  // rows gone through along paths
     const Rows<T>* rows_ = nullptr;
     bool has_limit_ = false;
     T limit_ = 0, bound_ = 0, way_out_ = 0;
@@ -511,9 +510,9 @@ class Solver {
 template <class T>
 class Worker {
    public:
-    Worker(const Options& options, Pulse& pulse) : options_(options), pacer_(pulse), solver_(pacer_, scans) {}
+    Worker(const Options& options, Pulse& pulse) : options_(options), pacer_(pulse), solver_(pacer_) {}
 
-    bool solve(const SparseCosts<T>& given, Result<T>& result) {
+    bool solve(const SparseCosts& given, Result<T>& result) {
         drop_pairs(given, result);
         if (options_.has_limit && std::isinf(options_.limit)) {
             if (!solve_largest(given, result)) return false;
@@ -542,15 +541,13 @@ class Worker {
         return true;
     }
 
-    Scans scans;
-
    private:
     template <class Vector>
     static auto& at(Vector& values, std::int64_t k) {
         return values[static_cast<std::size_t>(k)];
     }
 
-    static void drop_pairs(const SparseCosts<T>& given, Result<T>& result) {
+    static void drop_pairs(const SparseCosts& given, Result<T>& result) {
         std::fill_n(result.col_of_row, given.rows, -1);
         std::fill_n(result.row_of_col, given.columns, -1);
     }
@@ -559,7 +556,7 @@ class Worker {
     // pairs is worth, small costs would be lost. Scarce rows have pairs with scarce columns only, and no largest
     // matching pairs these with other rows, so that each part is a problem of its own: in the one all columns are
     // matched, in the other all rows.
-    bool solve_largest(const SparseCosts<T>& given, Result<T>& result) {
+    bool solve_largest(const SparseCosts& given, Result<T>& result) {
         result.outcome = rows_.take(given, false, options_.maximize, pacer_);
         if (result.outcome.stopped) return false;
         *result.total = 0;
@@ -660,23 +657,22 @@ class Worker {
 }  // namespace
 
 template <class T>
-Run assign_sparse(const std::vector<SparseCosts<T>>& problems, const Options& options, double work_per_thread,
-                  Pulse& pulse, std::vector<Result<T>>& results, Scans& scans) {
+Run assign_sparse(const std::vector<SparseCosts>& problems, const Options& options, double work_per_thread,
+                  Pulse& pulse, std::vector<Result<T>>& results) {
     double work = 0;
-    for (const SparseCosts<T>& costs : problems)
-        work += static_cast<double>(costs.entries + costs.rows + costs.columns);
-    return solve_each(
-        static_cast<std::int64_t>(problems.size()), work, work_per_thread, options.threads, pulse, scans,
-        [&] { return std::make_unique<Worker<T>>(options, pulse); },
+    for (const SparseCosts& costs : problems) work += static_cast<double>(costs.entries + costs.rows + costs.columns);
+    return run_batch(
+        static_cast<std::int64_t>(problems.size()), work, options.threads, work_per_thread, pulse,
+        [&] { return Worker<T>(options, pulse); },
         [&](Worker<T>& worker, std::int64_t p, std::int64_t) {
             const auto problem = static_cast<std::size_t>(p);
             return worker.solve(problems[problem], results[problem]) ? p + 1 : p;
         });
 }
 
-template Run assign_sparse(const std::vector<SparseCosts<float>>&, const Options&, double, Pulse&,
-                           std::vector<Result<float>>&, Scans&);
-template Run assign_sparse(const std::vector<SparseCosts<double>>&, const Options&, double, Pulse&,
-                           std::vector<Result<double>>&, Scans&);
+template Run assign_sparse<float>(const std::vector<SparseCosts>&, const Options&, double, Pulse&,
+                                  std::vector<Result<float>>&);
+template Run assign_sparse<double>(const std::vector<SparseCosts>&, const Options&, double, Pulse&,
+                                   std::vector<Result<double>>&);
 
 }  // namespace coalign::assignment

@@ -10,18 +10,17 @@ namespace coalign::assignment {
 
 // Compressed rows, or columns, as SciPy keeps them: in any order within a line, and with several entries for one pair,
 // which add up.
-template <class T>
 struct SparseCosts {
     const void *starts, *indices;
     bool wide;  // both of 64 bits, not 32
-    const T* values;
+    const void* values;
     std::int64_t rows, columns;
     bool by_columns;
     std::int64_t entries;
 };
 
 template <class T>
-Run assign_sparse(const std::vector<SparseCosts<T>>& problems, const Options& options, double work_per_thread,
-                  Pulse& pulse, std::vector<Result<T>>& results, Scans& scans);
+Run assign_sparse(const std::vector<SparseCosts>& problems, const Options& options, double work_per_thread,
+                  Pulse& pulse, std::vector<Result<T>>& results);
 
 }  // namespace coalign::assignment

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 #include "bindings/bindings.hpp"
@@ -78,10 +79,49 @@ PyObject* guarded(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     return nullptr;
 }
 
+// Reads the arguments of a function and runs it: null where they are not plain, or where it says so. `Arguments` has
+// kName, read(given, prepared), is_float32() and run<T>(forced, prepared).
+template <class Arguments>
+PyObject* read_and_run(PyObject* const* given, const Forced& forced, bool prepared) {
+    Arguments arguments;
+    if (!arguments.read(given, prepared)) {
+        if (prepared) throw std::invalid_argument(std::string(Arguments::kName) + ": expected prepared arguments");
+        return nullptr;
+    }
+    return arguments.is_float32() ? arguments.template run<float>(forced, prepared)
+                                  : arguments.template run<double>(forced, prepared);
+}
+
+// A public function, of kCount arguments in its order. With one more they are prepared: they come from the general way,
+// the function kName of the module kGeneral. What is not plain, or has no answer, goes there.
+template <class Arguments>
+PyObject* front_door(PyObject* const* given, Py_ssize_t count) {
+    const bool prepared = count == Arguments::kCount + 1;
+    if (!prepared && count != Arguments::kCount) throw std::invalid_argument("wrong number of arguments");
+    const Forced forced;
+    if (prepared || !forced.general) {
+        try {
+            if (PyObject* const result = read_and_run<Arguments>(given, forced, prepared)) return result;
+        } catch (const NotFinite&) {
+            if (prepared) throw;
+        }
+    }
+    return call_general(Arguments::kGeneral, Arguments::kName, given, Arguments::kCount);
+}
+
+// A function that the general way alone calls.
+template <class Arguments>
+PyObject* inner_door(PyObject* const* given, Py_ssize_t count) {
+    if (count != Arguments::kCount) throw std::invalid_argument("wrong number of arguments");
+    return read_and_run<Arguments>(given, Forced(), true);
+}
+
 template <PyObject* (*function)(PyObject* const*, Py_ssize_t)>
-PyCFunction as_function() {
-    // The calling convention goes with METH_FASTCALL.
-    return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&guarded<function>));
+void add_function(py::module_& module, const char* name, const char* doc) {
+    // The calling convention goes with METH_FASTCALL. The interpreter keeps a pointer to the definition.
+    const auto call = reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&guarded<function>));
+    static PyMethodDef functions[] = {{name, call, METH_FASTCALL, doc}, {nullptr, nullptr, 0, nullptr}};
+    if (PyModule_AddFunctions(module.ptr(), functions) < 0) throw py::error_already_set();
 }
 
 }  // namespace coalign::bindings

@@ -8,6 +8,7 @@
 
 #include "bindings/bindings.hpp"
 #include "bindings/call.hpp"
+#include "bindings/result.hpp"
 #include "core/isa.hpp"
 
 namespace coalign::bindings {
@@ -116,6 +117,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     module.def(
         "choose_isa", [](const std::string& wanted) { return std::string(name(choose_isa(wanted))); },
         py::arg("wanted"), "The instruction set that a call would use.");
+    bind_results(module);
     bind_assignment(module);
     bind_warping(module);
 }

@@ -50,7 +50,12 @@ class PlainArray {
     bool is_writeable() const { return (array_->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0; }
     template <class T>
     const T* data() const {
-        return reinterpret_cast<const T*>(array_->data);
+        return static_cast<const T*>(static_cast<const void*>(array_->data));
+    }
+    // Of an array that may be written.
+    template <class T>
+    T* room() const {
+        return static_cast<T*>(static_cast<void*>(array_->data));
     }
 
    private:
@@ -105,6 +110,11 @@ inline bool read_number(PyObject* object, std::optional<double>& value) {
 // Whether a str is this one; false for anything else.
 inline bool is_text(PyObject* object, const char* text) {
     return PyUnicode_CheckExact(object) && PyUnicode_CompareWithASCIIString(object, text) == 0;
+}
+
+// A device that is the CPU, said or not.
+inline bool read_cpu(PyObject* object) {
+    return object == Py_None || is_text(object, "cpu");
 }
 
 }  // namespace coalign::bindings

@@ -35,8 +35,12 @@ struct Object {
 
 // Types live as long as the process.
 PyTypeObject* memory_type = nullptr;
-std::vector<std::pair<PyTypeObject*, const Schema*>>& classes() {
-    static auto* const known = new std::vector<std::pair<PyTypeObject*, const Schema*>>;
+struct ResultClass {
+    const Schema* schema;
+    PyTypeObject *fields, *result;
+};
+std::vector<ResultClass>& classes() {
+    static auto* const known = new std::vector<ResultClass>;
     return *known;
 }
 
@@ -159,16 +163,16 @@ py::object locked(py::handle value) {
     return look;
 }
 
-const Schema& schema_of(PyTypeObject* type) {
+ResultClass& class_of(PyTypeObject* type) {
     for (PyTypeObject* base = type; base != nullptr; base = base->tp_base)
-        for (const auto& [known, schema] : classes())
-            if (known == base) return *schema;
+        for (ResultClass& known : classes())
+            if (known.fields == base) return known;
     throw py::type_error("not a result class");
 }
 
 PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
     try {
-        const Schema& schema = schema_of(type);
+        const Schema& schema = *class_of(type).schema;
         const auto given = py::reinterpret_borrow<py::tuple>(arguments);
         const auto named = keywords == nullptr ? py::dict() : py::reinterpret_borrow<py::dict>(keywords);
         if (given.size() > static_cast<std::size_t>(schema.count)) throw py::type_error("too many fields");
@@ -243,7 +247,7 @@ Memory* new_memory(std::int64_t bytes) {
 
 }  // namespace
 
-PyTypeObject* make_result_class(py::module_& module, const Schema& schema) {
+void make_result_class(py::module_& module, const Schema& schema) {
     // The interpreter keeps pointers to these.
     auto* const getters = new std::vector<PyGetSetDef>;
     for (int f = 0; f < schema.count; ++f)
@@ -262,17 +266,35 @@ PyTypeObject* make_result_class(py::module_& module, const Schema& schema) {
     const auto* const name = new std::string("coalign._core." + std::string(schema.name));
     PyType_Spec spec{name->c_str(), sizeof(Object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
     PyTypeObject* const type = make_type(spec);
-    classes().emplace_back(type, &schema);
+    classes().push_back({&schema, type, nullptr});
     py::tuple names(static_cast<py::size_t>(schema.count));
     for (int f = 0; f < schema.count; ++f)
         names[static_cast<py::size_t>(f)] = py::str(schema.fields[static_cast<std::size_t>(f)].name);
     const py::handle handle(reinterpret_cast<PyObject*>(type));
     handle.attr("_fields") = names;
     module.attr(schema.name) = handle;
-    return type;
 }
 
-Result::Result(PyTypeObject* type, const Schema& schema, const Counts& counts, Element computed) {
+PyTypeObject* public_class(const Schema& schema) {
+    const auto known = std::find_if(classes().begin(), classes().end(),
+                                    [&](const ResultClass& candidate) { return candidate.schema == &schema; });
+    return known->result;
+}
+
+void bind_results(py::module_& module) {
+    module.def(
+        "connect_result",
+        [](const py::type& result) {
+            auto* const type = reinterpret_cast<PyTypeObject*>(result.ptr());
+            class_of(type).result = type;
+            // It lives as long as the process.
+            result.inc_ref();
+        },
+        py::arg("result"), "Hands over the public class of some fields.");
+}
+
+Result::Result(const Schema& schema, const Counts& counts, Element computed) {
+    PyTypeObject* const type = public_class(schema);
     object_ = py::reinterpret_steal<py::object>(type->tp_alloc(type, 0));
     if (!object_) throw py::error_already_set();
     Object& object = *object_of(object_.ptr());
@@ -282,11 +304,12 @@ Result::Result(PyTypeObject* type, const Schema& schema, const Counts& counts, E
     object.problems = counts.problems;
     object.room[static_cast<int>(Per::row)] = counts.rows;
     object.room[static_cast<int>(Per::column)] = counts.columns;
-    const std::vector<std::int64_t>* const each[kSides] = {counts.each_rows, counts.each_columns, counts.each_path};
+    const std::int64_t* const each[kSides] = {counts.each_rows, counts.each_columns, counts.each_path};
     auto& numbers = object.numbers;
     for (int side = 0; side < kSides; ++side)
-        numbers[side] = each[side] != nullptr ? std::accumulate(each[side]->begin(), each[side]->end(), std::int64_t{0})
-                                              : counts.problems * object.room[side];
+        numbers[side] = each[side] != nullptr
+                            ? std::accumulate(each[side], each[side] + counts.problems, std::int64_t{0})
+                            : counts.problems * object.room[side];
     if (counts.form == Form::one && counts.each_path != nullptr)
         object.room[static_cast<int>(Per::path)] = numbers[static_cast<int>(Per::path)];
     std::int64_t end = 0;
@@ -306,8 +329,8 @@ Result::Result(PyTypeObject* type, const Schema& schema, const Counts& counts, E
     object.memory = new_memory(end);
     for (int side = 0; side < kSides; ++side)
         if (each[side] != nullptr)
-            std::copy(each[side]->begin(), each[side]->end(),
-                      reinterpret_cast<std::int64_t*>(object.memory->bytes + object.counts_at[side]));
+            std::copy_n(each[side], counts.problems,
+                        reinterpret_cast<std::int64_t*>(object.memory->bytes + object.counts_at[side]));
 }
 
 char* Result::address(int field) const {

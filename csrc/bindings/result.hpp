@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstdint>
-#include <vector>
+#include <utility>
+
+#include "core/ragged.hpp"
 
 namespace coalign::bindings {
 
@@ -41,20 +43,50 @@ enum class Form { one, padded, list };
 struct Counts {
     Form form = Form::one;
     std::int64_t problems = 1;
-    std::int64_t rows = 0, columns = 0;                       // of one problem, or a padded batch's room
-    const std::vector<std::int64_t>* each_rows = nullptr;     // of a list
-    const std::vector<std::int64_t>* each_columns = nullptr;  // of a list
-    const std::vector<std::int64_t>* each_path = nullptr;     // of paths, which are a list in every batch
+    std::int64_t rows = 0, columns = 0;  // of one problem, or a padded batch's room
+    // One for each problem: of a list, and of paths, which are a list in every batch.
+    const std::int64_t *each_rows = nullptr, *each_columns = nullptr, *each_path = nullptr;
+
+    // Those of matrices.
+    static Counts of(Form form, const Ragged& batch) {
+        if (form == Form::list) return {form, batch.count, 0, 0, batch.row_lengths, batch.column_lengths, nullptr};
+        return {form, batch.count, batch.rows, batch.columns, nullptr, nullptr, nullptr};
+    }
+};
+
+// The part of one problem after the other of a field of rows or columns. A padded batch has as much room for each; what
+// a problem leaves of it is filled.
+template <class T>
+class Parts {
+   public:
+    Parts(T* data, Form form, std::int64_t room, T filler)
+        : next_(data), room_(form == Form::padded ? room : 0), filler_(filler) {}
+    T* take(std::int64_t count) {
+        T* const taken = next_;
+        next_ += count;
+        for (; next_ < taken + room_; ++next_) *next_ = filler_;
+        return taken;
+    }
+
+   private:
+    T* next_;
+    std::int64_t room_;
+    T filler_;
 };
 
 // Adds the class to a module: `_core.<name>`, the base of the public class.
-PyTypeObject* make_result_class(py::module_& module, const Schema& schema);
+void make_result_class(py::module_& module, const Schema& schema);
+
+// The public class of a schema, once Python has handed it over.
+PyTypeObject* public_class(const Schema& schema);
+// Adds the function that it is handed over by.
+void bind_results(py::module_& module);
 
 // An object that is being filled. `data` is valid as long as it is.
 class Result {
    public:
-    // `type`: the public class, a subclass of the schema's. Fields of options are set by set().
-    Result(PyTypeObject* type, const Schema& schema, const Counts& counts, Element computed);
+    // Of the public class. Fields of options are set by set().
+    Result(const Schema& schema, const Counts& counts, Element computed);
     template <class T>
     T* data(int field) const {
         return reinterpret_cast<T*>(address(field));

@@ -1,8 +1,10 @@
 #include "warping/inputs.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
+#include "core/batch_run.hpp"
 #include "core/finite.hpp"
 
 namespace coalign::warping {
@@ -25,48 +27,74 @@ void normalise_frame(const T* frame, std::int64_t dim, T* out) {
     for (std::int64_t d = 0; d < dim; ++d) out[d] = frame[d] / largest / norm;
 }
 
+// False when the call is to stop.
+template <class T>
+[[nodiscard]] bool is_finite(const T* values, std::int64_t count, bool& finite, Pacer& pacer) {
+    for (std::int64_t at = 0; at < count && finite; at += kStretch) {
+        const std::int64_t stretch = std::min(kStretch, count - at);
+        finite = first_not_finite(values + at, stretch) == stretch;
+        if (!pacer.proceed(stretch)) return false;
+    }
+    return true;
+}
+
 }  // namespace
 
+// Room for copies, where the items are to be read from later.
 template <class T>
-std::optional<BadValue> find_bad_value(const std::vector<Series<T>>& series, std::int64_t dim, Pulse& pulse) {
-    std::int64_t due = kStretch;
-    for (std::size_t item = 0; item < series.size(); ++item) {
-        const std::int64_t count = series[item].length * dim;
-        for (std::int64_t at = 0; at < count; at += kStretch) {
-            const std::int64_t stretch = std::min(kStretch, count - at);
-            const std::int64_t found = first_not_finite(series[item].data + at, stretch);
-            if (found < stretch) return BadValue{static_cast<std::int64_t>(item), at + found};
-            due -= stretch;
-            if (due > 0) continue;
-            due = kStretch;
-            if (!pulse.alive()) return std::nullopt;
+void Inputs<T>::place_unit_frames(int side) {
+    const Ragged& batch = sides_[side];
+    const T* at = frames_[side].reserve(static_cast<std::int64_t>(batch.elements()));
+    for (std::int64_t p = 0; p < batch.count; ++p) {
+        items_[side].push_back(at);
+        at += batch.rows_of(p) * batch.columns;
+    }
+}
+
+template <class T>
+std::optional<BadValue> Inputs<T>::check(int threads, double work_per_thread, Pulse& pulse) {
+    if (is_unit_)
+        for (const int side : {0, 1}) place_unit_frames(side);
+    // Items of both sides in one row.
+    const std::int64_t split = x().count, count = split + y().count;
+    std::atomic<std::int64_t> first{count};
+    const auto visit = [&](Pacer& pacer, std::int64_t p, std::int64_t) {
+        const int side = p < split ? 0 : 1;
+        const std::int64_t item = side == 0 ? p : p - split;
+        const Ragged& batch = sides_[side];
+        const std::int64_t dim = batch.columns, frames = batch.rows_of(item);
+        const T* const from = batch.template begin_of<T>(item);
+        bool finite = true;
+        if (!is_finite(from, frames * dim, finite, pacer)) return p;
+        for (std::int64_t known = first; !finite && p < known && !first.compare_exchange_weak(known, p);) continue;
+        if (!is_unit_) return p + 1;
+        T* const out = const_cast<T*>(static_cast<const T*>(items_[side][static_cast<std::size_t>(item)]));
+        for (std::int64_t t = 0; t < frames; ++t) {
+            normalise_frame(from + t * dim, dim, out + t * dim);
+            if (!pacer.proceed(dim)) return p;
         }
+        return p + 1;
+    };
+    run_batch(
+        count, x().elements() + y().elements(), threads, work_per_thread, pulse, [&] { return Pacer(pulse); }, visit);
+    if (pulse.stopped()) return std::nullopt;
+    if (first < count) {
+        const int side = first < split ? 0 : 1;
+        const std::int64_t item = side == 0 ? first.load() : first - split;
+        const std::int64_t size = sides_[side].rows_of(item) * sides_[side].columns;
+        // Another thread may have overwritten it by now.
+        const std::int64_t at = first_not_finite(sides_[side].template begin_of<T>(item), size);
+        return BadValue{side, item, std::min(at, size - 1)};
+    }
+    for (const int side : {0, 1}) {
+        if (!is_unit_) break;
+        sides_[side].items = items_[side].data();
+        sides_[side].row_strides = sides_[side].column_strides = nullptr;
     }
     return std::nullopt;
 }
 
-template <class T>
-void take_unit_frames(std::vector<Series<T>>& series, std::int64_t dim, Buffer<T>& storage, Pulse& pulse) {
-    std::int64_t total = 0;
-    for (const Series<T>& item : series) total += item.length * dim;
-    T* out = storage.reserve(total);
-    std::int64_t due = kStretch;
-    for (Series<T>& item : series) {
-        const T* from = item.data;
-        item.data = out;
-        for (std::int64_t t = 0; t < item.length; ++t, from += dim, out += dim) {
-            normalise_frame(from, dim, out);
-            due -= dim;
-            if (due > 0) continue;
-            due = kStretch;
-            if (!pulse.alive()) return;
-        }
-    }
-}
-
-template std::optional<BadValue> find_bad_value(const std::vector<Series<float>>&, std::int64_t, Pulse&);
-template std::optional<BadValue> find_bad_value(const std::vector<Series<double>>&, std::int64_t, Pulse&);
-template void take_unit_frames(std::vector<Series<float>>&, std::int64_t, Buffer<float>&, Pulse&);
-template void take_unit_frames(std::vector<Series<double>>&, std::int64_t, Buffer<double>&, Pulse&);
+template class Inputs<float>;
+template class Inputs<double>;
 
 }  // namespace coalign::warping

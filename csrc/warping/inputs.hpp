@@ -7,21 +7,41 @@
 
 #include "core/buffer.hpp"
 #include "core/parallel.hpp"
+#include "core/ragged.hpp"
 #include "warping/problem.hpp"
 
 namespace coalign::warping {
 
-// Element `element` of series `item` is NaN or infinite.
+// Element `element` of item `item` of a side is NaN or infinite.
 struct BadValue {
+    int side;
     std::int64_t item, element;
 };
 
-// The first bad value. Looks at the pulse now and then; once that has stopped, the answer means nothing.
 template <class T>
-std::optional<BadValue> find_bad_value(const std::vector<Series<T>>& series, std::int64_t dim, Pulse& pulse);
+class Inputs {
+   public:
+    // `y` has no items where one collection is compared with itself.
+    Inputs(Metric metric, const Ragged& x, const Ragged& y) : is_unit_(metric == Metric::cosine), sides_{x, y} {}
 
-// Points the series at copies in `storage` whose frames are scaled to length 1, zero frames left at zero.
-template <class T>
-void take_unit_frames(std::vector<Series<T>>& series, std::int64_t dim, Buffer<T>& storage, Pulse& pulse);
+    // Finds the first bad value, whichever thread meets one first. Once the pulse has stopped, the answer means
+    // nothing.
+    std::optional<BadValue> check(int threads, double work_per_thread, Pulse& pulse);
+
+    // The sides as the engines read them: for the cosine copies, in which zero frames are left at zero.
+    const Ragged& x() const { return sides_[0]; }
+    const Ragged& y() const { return sides_[1]; }
+
+   private:
+    void place_unit_frames(int side);
+
+    bool is_unit_;
+    Ragged sides_[2];
+    Buffer<T> frames_[2];
+    std::vector<const void*> items_[2];
+};
+
+extern template class Inputs<float>;
+extern template class Inputs<double>;
 
 }  // namespace coalign::warping

@@ -4,9 +4,10 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <memory>
 #include <numeric>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "warping/lane_group.hpp"
 
@@ -27,10 +28,9 @@ double window_width(const Window& window, double n, double m) {
     return m;
 }
 
-template <class T>
-double cells(const Options& options, const Series<T>& x, const Series<T>& y) {
-    const auto n = static_cast<double>(x.length), m = static_cast<double>(y.length);
-    return n * window_width(options.window, n, m);
+double cells(const Options& options, std::int64_t n, std::int64_t m) {
+    const auto rows = static_cast<double>(n), columns = static_cast<double>(m);
+    return rows * window_width(options.window, rows, columns);
 }
 
 // One worker's engines. Which of them computes a pair shows in the time only: their bits agree.
@@ -98,30 +98,6 @@ class Worker {
     std::optional<Strips<T>> strips_;
 };
 
-template <class T>
-class Workers {
-   public:
-    Workers(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pulse& pulse)
-        : make_([&, dim] { return std::make_unique<Worker<T>>(kernels, options, dim, pulse); }),
-          workers_(static_cast<std::size_t>(std::max(options.threads, 1))) {}
-
-    // Made by the thread that uses it, at its first task.
-    Worker<T>& operator[](int worker) {
-        auto& held = workers_[static_cast<std::size_t>(worker)];
-        if (!held) held = make_();
-        return *held;
-    }
-
-   private:
-    std::function<std::unique_ptr<Worker<T>>()> make_;
-    std::vector<std::unique_ptr<Worker<T>>> workers_;
-};
-
-int useful_threads(double work, int threads, double work_per_thread) {
-    if (work_per_thread <= 0) return threads;
-    return static_cast<int>(std::clamp(work / work_per_thread, 1.0, static_cast<double>(std::max(threads, 1))));
-}
-
 // The cost as the caller sees it, and what to say of an infinite one. A stopped call says nothing.
 template <class T>
 T settle(const Options& options, const Series<T>& x, const Series<T>& y, T cost, Status* status, Pacer& pacer) {
@@ -142,160 +118,173 @@ T settle(const Options& options, const Series<T>& x, const Series<T>& y, T cost,
 // One call's pairs and their results. Tasks may share it: each writes what its own pairs need.
 template <class T>
 struct PairsCall {
-    const std::vector<Problem<T>>& problems;
+    const Pairs& pairs;
     const Options& options;
     T* cost;
     Status* status;
     ReversePath* paths;
 
-    bool strips_only() const { return paths != nullptr || options.metric == Metric::precomputed; }
+    // Some of the pairs, by number: those that a task solves in the lanes of one group, or one after the other.
+    struct Some {
+        const std::int64_t* which;
+        std::int64_t count;
+    };
 
-    // Solves `count` problems, in the lanes of one group or one after the other. False when the call was stopped.
-    bool solve(Worker<T>& worker, const std::size_t* which, std::size_t count, bool lanes) const {
-        std::array<T, kMostLanes> costs;
-        if (lanes) {
-            std::array<Pair<T>, kMostLanes> pairs;
-            for (std::size_t p = 0; p < count; ++p) pairs[p] = {problems[which[p]].x, problems[which[p]].y};
-            if (!worker.lanes().run(pairs.data(), static_cast<int>(count), costs.data())) return false;
+    std::array<Pair<T>, kMostLanes> group(const Some& some) const {
+        std::array<Pair<T>, kMostLanes> out;
+        for (std::int64_t k = 0; k < some.count; ++k) {
+            const Problem<T> problem = pairs.at<T>(some.which[k]);
+            out[static_cast<std::size_t>(k)] = {problem.x, problem.y};
         }
-        for (std::size_t p = 0; p < count; ++p) {
-            const std::size_t at = which[p];
-            const Problem<T>& problem = problems[at];
-            status[at] = Status::ok;
-            cost[at] = costs[p];
+        return out;
+    }
+
+    bool prefers_lanes(const Worker<T>& worker, const Some& some) const {
+        if (paths != nullptr || pairs.has_matrices()) return false;
+        return worker.prefers_lanes(group(some).data(), static_cast<int>(some.count));
+    }
+
+    // False when the call was stopped.
+    bool solve(Worker<T>& worker, const Some& some, bool lanes) const {
+        std::array<T, kMostLanes> costs;
+        if (lanes && !worker.lanes().run(group(some).data(), static_cast<int>(some.count), costs.data())) return false;
+        for (std::int64_t k = 0; k < some.count; ++k) {
+            const std::int64_t p = some.which[k];
+            const Problem<T> problem = pairs.at<T>(p);
+            status[p] = Status::ok;
+            cost[p] = costs[static_cast<std::size_t>(k)];
             if (!lanes) {
-                const auto result = worker.strips().run(problem, paths != nullptr ? &paths[at] : nullptr);
+                const auto result = worker.strips().run(problem, paths != nullptr ? &paths[p] : nullptr);
                 if (result.stopped) return false;
-                status[at] = result.status;
-                cost[at] = result.cost;
+                status[p] = result.status;
+                cost[p] = result.cost;
             }
-            cost[at] = settle(options, problem.x, problem.y, cost[at], &status[at], worker.pacer());
+            cost[p] = settle(options, problem.x, problem.y, cost[p], &status[p], worker.pacer());
         }
         return true;
     }
 };
 
-}  // namespace
-
-template <class T>
-Run warp_pairs(const Kernels<T>& kernels, const std::vector<Problem<T>>& problems, std::int64_t dim,
-               const Options& options, double work_per_thread, Pulse& pulse, T* cost, Status* status,
-               ReversePath* paths) {
-    const PairsCall<T> call{problems, options, cost, status, paths};
-    const auto prefers_lanes = [&](const Worker<T>& worker, const std::size_t* which, std::size_t count) {
-        std::array<Pair<T>, kMostLanes> pairs;
-        for (std::size_t p = 0; p < count; ++p) pairs[p] = {problems[which[p]].x, problems[which[p]].y};
-        return !call.strips_only() && worker.prefers_lanes(pairs.data(), static_cast<int>(count));
-    };
-    if (problems.size() == 1) {
-        // A small call is over before the rest would be set up.
-        Worker<T> worker(kernels, options, dim, pulse);
-        const std::size_t only = 0;
-        if (pulse.alive() && !call.solve(worker, &only, 1, prefers_lanes(worker, &only, 1))) pulse.stop();
-        pulse.add_done(1);
-        return {pulse.stopped(), 1};
-    }
-    std::vector<std::size_t> order(problems.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    // Longest first: like shapes share a group, and the last tasks to be handed out are short.
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        const Problem<T>&p = problems[a], &q = problems[b];
-        if (p.x.length != q.x.length) return p.x.length > q.x.length;
-        return p.y.length != q.y.length ? p.y.length > q.y.length : a < b;
+// The items of a collection, longest first.
+std::vector<std::int64_t> by_length(const Ragged& series) {
+    std::vector<std::int64_t> order(static_cast<std::size_t>(series.count));
+    std::iota(order.begin(), order.end(), std::int64_t{0});
+    std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+        const std::int64_t first = series.rows_of(a), second = series.rows_of(b);
+        return first != second ? first > second : a < b;
     });
-    double work = 0;
-    for (const Problem<T>& problem : problems) work += cells(options, problem.x, problem.y) * static_cast<double>(dim);
-
-    Workers<T> workers(kernels, options, dim, pulse);
-    const auto width = static_cast<std::size_t>(kernels.width);
-    struct Task {
-        std::size_t begin, end;
-        bool lanes;
-    };
-    std::vector<Task> tasks;
-    for (std::size_t begin = 0; begin < order.size();) {
-        const std::size_t last = std::min(begin + width, order.size());
-        const bool lanes = prefers_lanes(workers[0], &order[begin], last - begin);
-        const std::size_t end = lanes ? last : begin + 1;
-        tasks.push_back({begin, end, lanes});
-        begin = end;
-    }
-
-    const int threads = useful_threads(work, options.threads, work_per_thread);
-    const int used = parallel_for(static_cast<std::int64_t>(tasks.size()), threads, pulse, [&](int w, std::int64_t t) {
-        const Task& task = tasks[static_cast<std::size_t>(t)];
-        if (!call.solve(workers[w], &order[task.begin], task.end - task.begin, task.lanes)) return pulse.stop();
-        pulse.add_done(static_cast<std::int64_t>(task.end - task.begin));
-    });
-    return {pulse.stopped(), used};
+    return order;
 }
 
 template <class T>
-Run warp_all_pairs(const Kernels<T>& kernels, const std::vector<Series<T>>& xs, const std::vector<Series<T>>& ys,
-                   bool symmetric, std::int64_t dim, const Options& options, double work_per_thread, Pulse& pulse,
-                   T* out, std::int64_t stride) {
+Series<T> series_of(const Ragged& batch, std::int64_t item) {
+    return {batch.begin_of<T>(item), batch.rows_of(item)};
+}
+
+}  // namespace
+
+template <class T>
+Run warp_pairs(const Kernels<T>& kernels, const Pairs& pairs, const Options& options, double work_per_thread,
+               Pulse& pulse, T* cost, Status* status, ReversePath* paths) {
+    using Some = typename PairsCall<T>::Some;
+    const PairsCall<T> call{pairs, options, cost, status, paths};
+    const std::int64_t dim = pairs.dim(), count = pairs.count();
+    const auto make = [&] { return Worker<T>(kernels, options, dim, pulse); };
+    if (count == 1) {
+        // A small call is over before the rest would be set up.
+        return run_tasks(1, 1, pulse, make, [&](Worker<T>& worker, std::int64_t only) {
+            return call.solve(worker, {&only, 1}, call.prefers_lanes(worker, {&only, 1}));
+        });
+    }
+    std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+    std::iota(order.begin(), order.end(), std::int64_t{0});
+    // Longest first: like shapes share a group, and the last tasks to be handed out are short.
+    std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+        const std::int64_t n = pairs.x_length(a), other_n = pairs.x_length(b);
+        if (n != other_n) return n > other_n;
+        const std::int64_t m = pairs.y_length(a), other_m = pairs.y_length(b);
+        return m != other_m ? m > other_m : a < b;
+    });
+    double work = 0;
+    for (const std::int64_t p : order)
+        work += cells(options, pairs.x_length(p), pairs.y_length(p)) * static_cast<double>(dim);
+
+    struct Task {
+        Some some;
+        bool lanes;
+    };
+    std::vector<Task> tasks;
+    const Worker<T> planner = make();
+    for (std::int64_t begin = 0; begin < count;) {
+        const Some next{order.data() + begin, std::min<std::int64_t>(kernels.width, count - begin)};
+        const bool lanes = call.prefers_lanes(planner, next);
+        tasks.push_back({{next.which, lanes ? next.count : 1}, lanes});
+        begin += tasks.back().some.count;
+    }
+    const int threads = useful_threads(work, options.threads, work_per_thread);
+    return run_tasks(static_cast<std::int64_t>(tasks.size()), threads, pulse, make,
+                     [&](Worker<T>& worker, std::int64_t t) {
+                         const Task& task = tasks[static_cast<std::size_t>(t)];
+                         return call.solve(worker, task.some, task.lanes);
+                     });
+}
+
+template <class T>
+Run warp_all_pairs(const Kernels<T>& kernels, const Ragged& xs, const Ragged& ys, bool symmetric,
+                   const Options& options, double work_per_thread, Pulse& pulse, T* out, std::int64_t stride) {
     // A block of 16 x 16 pairs of the collections sorted by length is one task; inside it tiles of 4 x 4, so that
     // the pairs of a group are alike in both lengths.
     constexpr std::size_t block = 16, tile = 4;
-    const auto by_length = [](const std::vector<Series<T>>& series) {
-        std::vector<std::size_t> order(series.size());
-        std::iota(order.begin(), order.end(), std::size_t{0});
-        std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-            return series[a].length != series[b].length ? series[a].length > series[b].length : a < b;
-        });
-        return order;
-    };
-    const std::vector<std::size_t> rows = by_length(xs), columns = by_length(ys);
+    const std::vector<std::int64_t> rows = by_length(xs), columns = by_length(ys);
     const std::size_t blocks_down = (rows.size() + block - 1) / block;
     const std::size_t blocks_across = (columns.size() + block - 1) / block;
+    const std::int64_t dim = xs.columns, middle = ys.rows_of(columns[columns.size() / 2]);
     double work = 0;
-    for (const Series<T>& x : xs)
-        work += cells(options, x, ys[columns[columns.size() / 2]]) * static_cast<double>(dim) *
-                static_cast<double>(ys.size()) * (symmetric ? 0.5 : 1.0);
+    for (std::int64_t i = 0; i < xs.count; ++i)
+        work += cells(options, xs.rows_of(i), middle) * static_cast<double>(dim) * static_cast<double>(ys.count) *
+                (symmetric ? 0.5 : 1.0);
 
-    Workers<T> workers(kernels, options, dim, pulse);
     const auto width = static_cast<std::size_t>(kernels.width);
-    const auto tasks = static_cast<std::int64_t>(blocks_down * blocks_across);
-    const int threads = useful_threads(work, options.threads, work_per_thread);
-    const int used = parallel_for(tasks, threads, pulse, [&](int w, std::int64_t task) {
+    const auto solve = [&](Worker<T>& worker, std::int64_t task) {
         const std::size_t down = static_cast<std::size_t>(task) / blocks_across * block;
         const std::size_t across = static_cast<std::size_t>(task) % blocks_across * block;
-        if (symmetric && across < down) return;
-        std::array<std::pair<std::size_t, std::size_t>, block * block> cell;
+        if (symmetric && across < down) return true;
+        std::array<std::pair<std::int64_t, std::int64_t>, block * block> cell;
         std::size_t count = 0;
         for (std::size_t ti = down; ti < down + block; ti += tile)
             for (std::size_t tj = across; tj < across + block; tj += tile)
                 for (std::size_t i = ti; i < std::min(ti + tile, rows.size()); ++i)
                     for (std::size_t j = tj; j < std::min(tj + tile, columns.size()); ++j)
                         if (!symmetric || i <= j) cell[count++] = {rows[i], columns[j]};
-        Worker<T>& worker = workers[w];
         for (std::size_t begin = 0; begin < count; begin += width) {
             const std::size_t held = std::min(width, count - begin);
             std::array<Pair<T>, kMostLanes> pairs;
             std::array<T, kMostLanes> costs;
-            for (std::size_t p = 0; p < held; ++p) pairs[p] = {xs[cell[begin + p].first], ys[cell[begin + p].second]};
-            if (!worker.run(pairs.data(), static_cast<int>(held), costs.data())) return pulse.stop();
+            for (std::size_t p = 0; p < held; ++p)
+                pairs[p] = {series_of<T>(xs, cell[begin + p].first), series_of<T>(ys, cell[begin + p].second)};
+            if (!worker.run(pairs.data(), static_cast<int>(held), costs.data())) return false;
             for (std::size_t p = 0; p < held; ++p) {
-                const auto i = static_cast<std::int64_t>(cell[begin + p].first);
-                const auto j = static_cast<std::int64_t>(cell[begin + p].second);
+                const auto [i, j] = cell[begin + p];
                 const T value = settle<T>(options, pairs[p].x, pairs[p].y, costs[p], nullptr, worker.pacer());
                 out[i * stride + j] = value;
                 if (symmetric) out[j * stride + i] = value;
             }
             pulse.add_done(static_cast<std::int64_t>(held));
         }
-    });
-    return {pulse.stopped(), used};
+        return true;
+    };
+    return run_tasks(
+        static_cast<std::int64_t>(blocks_down * blocks_across), useful_threads(work, options.threads, work_per_thread),
+        pulse, [&] { return Worker<T>(kernels, options, dim, pulse); }, solve);
 }
 
-template Run warp_pairs(const Kernels<float>&, const std::vector<Problem<float>>&, std::int64_t, const Options&, double,
-                        Pulse&, float*, Status*, ReversePath*);
-template Run warp_all_pairs(const Kernels<float>&, const std::vector<Series<float>>&, const std::vector<Series<float>>&,
-                            bool, std::int64_t, const Options&, double, Pulse&, float*, std::int64_t);
-template Run warp_pairs(const Kernels<double>&, const std::vector<Problem<double>>&, std::int64_t, const Options&,
-                        double, Pulse&, double*, Status*, ReversePath*);
-template Run warp_all_pairs(const Kernels<double>&, const std::vector<Series<double>>&,
-                            const std::vector<Series<double>>&, bool, std::int64_t, const Options&, double, Pulse&,
+template Run warp_pairs(const Kernels<float>&, const Pairs&, const Options&, double, Pulse&, float*, Status*,
+                        ReversePath*);
+template Run warp_pairs(const Kernels<double>&, const Pairs&, const Options&, double, Pulse&, double*, Status*,
+                        ReversePath*);
+template Run warp_all_pairs(const Kernels<float>&, const Ragged&, const Ragged&, bool, const Options&, double, Pulse&,
+                            float*, std::int64_t);
+template Run warp_all_pairs(const Kernels<double>&, const Ragged&, const Ragged&, bool, const Options&, double, Pulse&,
                             double*, std::int64_t);
 
 }  // namespace coalign::warping

@@ -65,26 +65,20 @@ class _Call(ResultCall[Assignment]):
         start = None
         if self.start is not None:
             start = (np.ascontiguousarray(self.start[0], dtype), self.start[1])
-        if isinstance(self.costs, SparseBatch):
-            found, bad = _core.assign_sparse(
-                cost=self.costs.compressed(dtype),
-                is_batch=self.costs.is_batch,
-                is_float32=dtype == np.float32,
-                maximize=self.maximize,
-                limit=self.max_cost,
-                start=start,
-                threads=self.threads,
-            )
-        elif len(self.costs) == 0 and not self.costs.is_padded:
+        if len(self.costs) == 0 and not self.costs.is_padded:
             return self._nothing()
-        elif self.makes_most:
-            native = self.costs.native(dtype, has_whole_strides)
+        costs: Any
+        if isinstance(self.costs, SparseBatch):
+            costs = self.costs.compressed(dtype)
+        else:
+            costs = self.costs.native(dtype, has_whole_strides)
+        if self.makes_most and not isinstance(self.costs, SparseBatch):
             found, bad = solve_largest(
-                self.costs, native, self.maximize, self.max_cost, self.threads
+                self.costs, costs, self.maximize, self.max_cost, self.threads
             )
         else:
             found, bad, _ = _core.assign(
-                self.costs.native(dtype, has_whole_strides),
+                costs,
                 self.maximize,
                 self.max_cost,
                 self.costs.native_lengths(0),
@@ -214,12 +208,12 @@ def assign_top_k(
     if len(costs) == 0 and not costs.is_padded:
         return RankedAssignments([], wrap(np.empty((0, count))), maximize)
     columns, totals, bad = _core.assign_top_k(
-        cost=costs.native(costs.dtype, has_whole_strides),
-        row_lengths=costs.native_lengths(0),
-        col_lengths=costs.native_lengths(1),
-        k=count,
-        maximize=maximize,
-        threads=threads,
+        costs.native(costs.dtype, has_whole_strides),
+        count,
+        maximize,
+        costs.native_lengths(0),
+        costs.native_lengths(1),
+        threads,
     )
     if bad is not None:
         raise _bad_cost(costs, maximize, *bad)

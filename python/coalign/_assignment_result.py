@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ._arrays import on_host, to_host
-from ._core import AssignmentFields, RankedFields, connect_assignment
+from ._core import AssignmentFields, RankedFields, connect_result
 from ._errors import InfeasibleError, Status
 from ._result import Result
 
@@ -149,4 +149,4 @@ class RankedAssignments(RankedFields, Result):
     __module__ = "coalign"
 
 
-connect_assignment(Assignment)
+connect_result(Assignment)

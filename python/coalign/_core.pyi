@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, overload
 
@@ -92,42 +91,9 @@ def linear_sum_assignment(
     cost_matrix: Any, maximize: Any, /
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
 def dtw(*arguments: Any) -> Warping: ...
-def connect_assignment(result: type[AssignmentFields]) -> None: ...
-def connect_warping(result: type[WarpingFields]) -> None: ...
-def assign_sparse(
-    *,
-    cost: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], int, int, bool]],
-    is_batch: bool,
-    is_float32: bool,
-    maximize: bool,
-    limit: float | None,
-    start: tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None,
-    threads: int | None,
-) -> tuple[Assignment, tuple[int, int, int] | None]: ...
+def connect_result(result: type[AssignmentFields | WarpingFields]) -> None: ...
 def assign_top_k(
-    *,
-    cost: npt.NDArray[Any] | list[npt.NDArray[Any]],
-    row_lengths: npt.NDArray[np.int64] | None,
-    col_lengths: npt.NDArray[np.int64] | None,
-    k: int,
-    maximize: bool,
-    threads: int | None,
+    *prepared: Any,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], tuple[int, int, int] | None]: ...
-def dtw_all_pairs(
-    *,
-    dtype: str,
-    x: npt.NDArray[Any] | list[npt.NDArray[Any]],
-    y: npt.NDArray[Any] | list[npt.NDArray[Any]] | None,
-    x_lengths: npt.NDArray[np.int64] | None,
-    y_lengths: npt.NDArray[np.int64] | None,
-    dim: int,
-    metric: str,
-    window: tuple[str, Any],
-    max_cost: float,
-    threads: int,
-    isa: str,
-    work_per_thread: float,
-    out: npt.NDArray[Any],
-    progress: Callable[[int], None] | None,
-) -> tuple[str, int]: ...
+def dtw_all_pairs(*prepared: Any) -> None: ...
 def window_ranges(*, window: tuple[str, Any], n: int, m: int) -> npt.NDArray[np.int64]: ...

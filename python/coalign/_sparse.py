@@ -33,9 +33,9 @@ class SparseBatch(Batch):
         """Return one matrix."""
         return self.data[index]
 
-    def compressed(self, dtype: np.dtype[Any]) -> list[Compressed]:
+    def compressed(self, dtype: np.dtype[Any]) -> Compressed | list[Compressed]:
         """Return the matrices as native code takes them; copied only to convert."""
-        return [
+        items = [
             (
                 *_indices(item),
                 np.ascontiguousarray(values, dtype),
@@ -44,6 +44,7 @@ class SparseBatch(Batch):
             )
             for item, values in zip(self.data, self.values, strict=True)
         ]
+        return items if self.is_batch else items[0]
 
     def entries(self, problem: int) -> tuple[Array, Array, npt.NDArray[np.float64]]:
         """Return the row, the column and the cost of every pair that is stored."""

@@ -320,27 +320,21 @@ class _AllPairs(ArrayCall):
         """Compute every pair on the CPU."""
         sides = [side.native(self.dtype, has_contiguous_frames) for side in self.inputs]
         lengths = [side.native_lengths() for side in self.inputs]
-        per_thread = _core.warping_work_per_thread
         try:
-            used = _core.dtw_all_pairs(
-                dtype=self.dtype.name,
-                x=sides[0],
-                y=sides[1] if len(sides) > 1 else None,
-                x_lengths=lengths[0],
-                y_lengths=lengths[1] if len(sides) > 1 else None,
-                dim=self.inputs[0].arrays[0].shape[-1],
-                metric=self.options.metric,
-                window=self.window,
-                max_cost=self.options.limit(self.dtype),
-                threads=self.options.threads,
-                isa=_execution.selected(),
-                work_per_thread=_execution.forced_or("work_per_thread", per_thread),
-                out=out,
-                progress=report,
+            _core.dtw_all_pairs(
+                sides[0],
+                sides[1] if len(sides) > 1 else None,
+                self.options.metric,
+                self.window,
+                lengths[0],
+                lengths[1] if len(sides) > 1 else None,
+                self.options.max_cost,
+                self.options.threads,
+                out,
+                report,
             )
         except _core.NotFiniteError as error:
             raise _not_finite(error.args, *self.inputs) from None
-        _execution.note_run(*used)
 
     def fill_on_gpu(self, out: DeviceArray, gpu: Gpu) -> None:
         """Queue every pair on the caller's stream."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ._arrays import to_host
-from ._core import WarpingFields, connect_warping
+from ._core import WarpingFields, connect_result
 from ._errors import InfeasibleError, Status
 from ._result import Result
 
@@ -107,4 +107,4 @@ class Warping(WarpingFields, Result):
         ]
 
 
-connect_warping(Warping)
+connect_result(Warping)

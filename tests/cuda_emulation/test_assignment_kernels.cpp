@@ -98,12 +98,12 @@ struct Result {
 
 template <class T>
 std::vector<Result<T>> on_cpu(const std::vector<Problem<T>>& problems, const Options& options) {
-    std::vector<assignment::Costs<T>> costs;
+    RaggedTable costs(static_cast<std::int64_t>(problems.size()));
     std::vector<Result<T>> out(problems.size());
     std::vector<assignment::Result<T>> places;
     for (std::size_t p = 0; p < problems.size(); ++p) {
         const Problem<T>& one = problems[p];
-        costs.push_back({one.cost.data(), one.rows, one.columns, one.columns, 1});
+        costs.add(MatrixView<T>{one.cost.data(), one.rows, one.columns, one.columns, 1});
         out[p].col_of_row.resize(static_cast<std::size_t>(one.rows));
         out[p].row_of_col.resize(static_cast<std::size_t>(one.columns));
         out[p].row_dual.resize(static_cast<std::size_t>(one.rows));
@@ -121,7 +121,7 @@ std::vector<Result<T>> on_cpu(const std::vector<Problem<T>>& problems, const Opt
     native.limit = options.limit;
     Pulse pulse(nullptr);
     assignment::Scans scans;
-    assignment::assign(assignment::kernels_for<T>(choose_isa("")), costs, native, 1e9, pulse, places, scans);
+    assignment::assign(assignment::kernels_for<T>(choose_isa("")), costs.batch(), native, 1e9, pulse, places, scans);
     for (std::size_t p = 0; p < problems.size(); ++p)
         out[p].status = static_cast<std::int32_t>(places[p].outcome.status);
     out[0].bids = scans.bids;

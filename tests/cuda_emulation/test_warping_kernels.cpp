@@ -122,10 +122,12 @@ template <class T>
 Case<T> with_unit_frames(Case<T> c) {
     Pulse pulse(nullptr);
     for (std::vector<T>* side : {&c.x, &c.y}) {
-        std::vector<Series<T>> series{{side->data(), static_cast<std::int64_t>(side->size()) / c.dim}};
-        Buffer<T> storage;
-        take_unit_frames(series, c.dim, storage, pulse);
-        side->assign(series[0].data, series[0].data + side->size());
+        const Ragged one{side->data(), nullptr, 1, static_cast<std::int64_t>(side->size()) / c.dim, c.dim, 0, c.dim};
+        Inputs<T> inputs(Metric::cosine, one, {});
+        check(!inputs.check(1, 1e9, pulse));
+        const T* const unit = inputs.x().template begin_of<T>(0);
+        const std::vector<T> copy(unit, unit + side->size());
+        *side = copy;
     }
     return c;
 }

@@ -249,10 +249,10 @@ WARPING_DRIVERS = [
         ("native:test_inputs",),
     ),
     Mutation(
-        "a bad value is counted from the stretch that holds it",
+        "a bad value is looked for in the first place of its item",
         "csrc/warping/inputs.cpp",
-        "at + found};",
-        "found};",
+        "const std::int64_t size = sides_[side].rows_of(item) * sides_[side].columns;",
+        "const std::int64_t size = 1;",
         ("native:test_inputs",),
     ),
 ]
@@ -404,22 +404,15 @@ SHARED_NATIVE = [
     Mutation(
         "any radius is taken for a window",
         "csrc/bindings/warping.cpp",
-        'require(radius >= 0, "window: a radius of at least 0");',
-        "",
+        "require(read_integer(value, radius) && radius >= 0,",
+        "require(read_integer(value, radius),",
         (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
     ),
     Mutation(
         "series longer than lanes can count are taken",
-        "csrc/bindings/warping.cpp",
-        "length >= 1 && length <= kMostFrames",
-        "length >= 1",
-        (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
-    ),
-    Mutation(
-        "data at odd addresses are taken",
-        "csrc/bindings/warping.cpp",
-        "% alignof(T) != 0)",
-        "% alignof(char) != 0)",
+        "csrc/bindings/batch.hpp",
+        "item.rows > readable_.most || ",
+        "",
         (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
     ),
     Mutation(
@@ -445,8 +438,8 @@ SHARED_NATIVE = [
     ),
     Mutation(
         "items of a list may differ in dtype",
-        "csrc/bindings/assignment.cpp",
-        "if (array.is_float32() != arrays_.front().is_float32()) return false;",
+        "csrc/bindings/batch.hpp",
+        "array.is_float32() != is_float32_ || ",
         "",
         (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
     ),
@@ -460,8 +453,8 @@ SHARED_NATIVE = [
     Mutation(
         "an infinity that is no cost comes back as a result",
         "csrc/bindings/assignment.cpp",
-        "return answer.is_solved() ? answer.finish(given.options).release().ptr() : nullptr;",
-        "return answer.finish(given.options).release().ptr();",
+        "return answer.is_solved() ? answer.finish(options).release().ptr() : nullptr;",
+        "return answer.finish(options).release().ptr();",
         (f"{FRONT}::test_both_ways_refuse_in_the_same_words",),
     ),
     Mutation(
@@ -976,9 +969,9 @@ ASSIGNMENT_NATIVE = [
     ),
     Mutation(
         "rows past a problem's own keep what a warm start brought",
-        "csrc/bindings/assignment.cpp",
-        "std::fill(col_of_row + problem.rows, col_of_row + row_room, -1);",
-        "",
+        "csrc/bindings/result.hpp",
+        "*next_ = filler_;",
+        "static_cast<void>(filler_);",
         (f"{ASSIGNMENT}::test_warm_starts_of_batches_and_other_shapes",),
     ),
     Mutation(
@@ -1054,7 +1047,7 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a group takes the costs of its first problem for all that are turned",
         "csrc/assignment/assignment.cpp",
-        "oriented(given[k]), copy + k * cells",
+        "oriented(given), copy + k * cells",
         "first, copy + k * cells",
         (f"{ASSIGNMENT_INDEPENDENCE}::test_problems_solved_in_groups_have_the_bits_of_each_alone",),
     ),
@@ -1090,10 +1083,24 @@ ASSIGNMENT_NATIVE = [
         (f"{ASSIGNMENT}::test_every_family_maximised",),
     ),
     Mutation(
+        "a bad value is the one that was found last",
+        "csrc/warping/inputs.cpp",
+        "!finite && p < known && ",
+        "!finite && ",
+        ("native:test_inputs",),
+    ),
+    Mutation(
+        "a worker that gets no further is asked again",
+        "csrc/core/batch_run.hpp",
+        "if (!solve(worker, task++)) pulse.stop();",
+        "solve(worker, task++);",
+        ("native:test_parallel",),
+    ),
+    Mutation(
         "a task of tiny problems leaves out the last",
-        "csrc/assignment/batch.hpp",
-        "const std::int64_t end = std::min((task + 1) * chunk, count);",
-        "const std::int64_t end = std::min((task + 1) * chunk, count - (chunk > 1));",
+        "csrc/core/batch_run.hpp",
+        "end = std::min(begin + chunk, count);",
+        "end = std::min(begin + chunk, count - (chunk > 1));",
         (f"{ASSIGNMENT_INDEPENDENCE}::test_many_tiny_problems_have_the_bits_of_each_alone",),
     ),
 ]

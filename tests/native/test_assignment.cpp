@@ -134,7 +134,7 @@ struct Case {
 
     Matrix matrix;
     std::vector<T> memory;
-    Costs<T> costs{};
+    MatrixView<T> costs{};
     std::vector<std::int64_t> col_of_row, row_of_col;
     std::vector<T> row_dual, col_dual;
     double total = -1;
@@ -200,15 +200,15 @@ void expect(const Case<T>& c, const Outcome& outcome, const Options& options, co
 template <class T>
 void solve_and_expect(std::vector<Case<T>>& cases, const Options& options, const std::string& what) {
     for (const Isa isa : available_isas()) {
-        std::vector<Costs<T>> problems;
+        RaggedTable problems(static_cast<std::int64_t>(cases.size()));
         std::vector<Result<T>> results;
         for (Case<T>& c : cases) {
-            problems.push_back(c.costs);
+            problems.add(c.costs);
             results.push_back(c.result());
         }
         Pulse pulse(nullptr);
         Scans scans;
-        const Run run = assign<T>(kernels_for<T>(isa), problems, options, 0, pulse, results, scans);
+        const Run run = assign<T>(kernels_for<T>(isa), problems.batch(), options, 0, pulse, results, scans);
         check(!run.stopped && run.workers >= 1 && run.workers <= options.threads, "ran");
         const std::string label = std::string(name(isa)) + (sizeof(T) == 4 ? " float32 " : " float64 ") + what +
                                   (options.maximize ? " maximised " : " ") + (options.has_limit ? "limited " : "");
@@ -267,7 +267,9 @@ void bad_values() {
                     std::vector<Result<T>> results{c.result()};
                     Pulse pulse(nullptr);
                     Scans scans;
-                    assign<T>(kernels_for<T>(isa), {c.costs}, {}, 1e9, pulse, results, scans);
+                    RaggedTable one(1);
+                    one.add(c.costs);
+                    assign<T>(kernels_for<T>(isa), one.batch(), {}, 1e9, pulse, results, scans);
                     const Outcome& outcome = results[0].outcome;
                     check(outcome.status == (std::isnan(bad) ? Status::nan : Status::invalid), "bad value: status");
                     check(outcome.row == 3 && outcome.column == columns - 1, "bad value: place");
@@ -285,14 +287,16 @@ void stops() {
         for (std::int64_t j = 0; j < n; ++j) m.values.push_back(static_cast<double>((i + 1) * (j + 1)));
     for (const bool turned : {false, true}) {
         Case<T> c(m, false, turned);
-        std::vector<Costs<T>> problems(8, c.costs);
+        RaggedTable problems(8);
+        for (int k = 0; k < 8; ++k) problems.add(c.costs);
         std::vector<Case<T>> rooms(8, c);
         std::vector<Result<T>> results;
         for (Case<T>& room : rooms) results.push_back(room.result());
         Stopper stopper;
         Pulse pulse(&stopper);
         Scans scans;
-        check(assign<T>(kernels_for<T>(choose_isa("")), problems, {}, 1e9, pulse, results, scans).stopped, "stops");
+        check(assign<T>(kernels_for<T>(choose_isa("")), problems.batch(), {}, 1e9, pulse, results, scans).stopped,
+              "stops");
     }
 }
 

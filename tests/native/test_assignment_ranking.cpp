@@ -46,7 +46,9 @@ struct Case {
     T& at(std::int64_t i, std::int64_t j) {
         return memory[static_cast<std::size_t>(by_columns ? j * rows + i : i * columns + j)];
     }
-    Costs<T> costs() const { return {memory.data(), rows, columns, by_columns ? 1 : columns, by_columns ? rows : 1}; }
+    MatrixView<T> costs() const {
+        return {memory.data(), rows, columns, by_columns ? 1 : columns, by_columns ? rows : 1};
+    }
     Ranking ranking() { return {col_of_row.data(), rows, total.data(), {}}; }
 };
 
@@ -126,15 +128,15 @@ void small_ones(std::int64_t k, bool maximize) {
     }
     for (const Isa isa : available_isas()) {
         std::vector<Case<T>> rooms = cases;
-        std::vector<Costs<T>> problems;
+        RaggedTable problems(static_cast<std::int64_t>(rooms.size()));
         std::vector<Ranking> results;
         for (Case<T>& c : rooms) {
-            problems.push_back(c.costs());
+            problems.add(c.costs());
             results.push_back(c.ranking());
         }
         Pulse pulse(nullptr);
         const Run run =
-            rank<T>(kernels_for<double>(isa), problems, k, {maximize, false, 0, 2, false}, 0, pulse, results);
+            rank<T>(kernels_for<double>(isa), problems.batch(), k, {maximize, false, 0, 2, false}, 0, pulse, results);
         check(!run.stopped && run.workers >= 1 && run.workers <= 2, "ran");
         for (std::size_t n = 0; n < rooms.size(); ++n) {
             check(results[n].outcome.status == Status::ok, "status");
@@ -152,7 +154,9 @@ void bad_values() {
         c.at(2, 1) = std::numeric_limits<T>::quiet_NaN();
         std::vector<Ranking> results{c.ranking()};
         Pulse pulse(nullptr);
-        rank<T>(kernels_for<double>(choose_isa("")), std::vector<Costs<T>>{c.costs()}, 2, {}, 1e9, pulse, results);
+        RaggedTable one(1);
+        one.add(c.costs());
+        rank<T>(kernels_for<double>(choose_isa("")), one.batch(), 2, {}, 1e9, pulse, results);
         const Outcome& outcome = results[0].outcome;
         check(outcome.status == Status::nan && outcome.row == 2 && outcome.column == 1, "bad value");
     }
@@ -165,11 +169,12 @@ void stops() {
     std::mt19937_64 random(5);
     for (T& x : c.memory) x = static_cast<T>(std::uniform_real_distribution<double>(0, 1)(random));
     // So much work that the question comes, after 20 ms, while a search is on.
-    const std::vector<Costs<T>> problems(2000, c.costs());
-    std::vector<Ranking> results(problems.size(), c.ranking());
+    RaggedTable problems(2000);
+    for (int copy = 0; copy < 2000; ++copy) problems.add(c.costs());
+    std::vector<Ranking> results(2000, c.ranking());
     Stopper stopper;
     Pulse pulse(&stopper);
-    check(rank<T>(kernels_for<double>(choose_isa("")), problems, k, {}, 1e9, pulse, results).stopped, "stops");
+    check(rank<T>(kernels_for<double>(choose_isa("")), problems.batch(), k, {}, 1e9, pulse, results).stopped, "stops");
 }
 
 template <class T>

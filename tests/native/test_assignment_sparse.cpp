@@ -128,7 +128,7 @@ struct Case {
         values.shrink_to_fit();
     }
 
-    SparseCosts<T> costs() const {
+    SparseCosts costs() const {
         const auto* at = layout.wide ? static_cast<const void*>(starts.data()) : narrow_starts.data();
         const auto* of = layout.wide ? static_cast<const void*>(indices.data()) : narrow_indices.data();
         return {at,
@@ -200,14 +200,13 @@ Best examine(const Case<T>& c, Wanted wanted, bool maximize, const std::string& 
 
 template <class T>
 Run solve(std::vector<Case<T>>& cases, const Options& options, std::vector<Result<T>>& results) {
-    std::vector<SparseCosts<T>> problems;
+    std::vector<SparseCosts> problems;
     for (Case<T>& c : cases) {
         problems.push_back(c.costs());
         results.push_back(c.result());
     }
     Pulse pulse(nullptr);
-    Scans scans;
-    return assign_sparse<T>(problems, options, 0, pulse, results, scans);
+    return assign_sparse<T>(problems, options, 0, pulse, results);
 }
 
 template <class T>
@@ -308,12 +307,11 @@ void stops() {
     for (const Wanted wanted : {Wanted::whole, Wanted::limited, Wanted::largest}) {
         // So much work that the question comes, after 20 ms, while the solver is at it.
         Case<T> c(problem, {true, false, false}, false, random);
-        const std::vector<SparseCosts<T>> problems(4000, c.costs());
+        const std::vector<SparseCosts> problems(4000, c.costs());
         std::vector<Result<T>> results(problems.size(), c.result());
         Stopper stopper;
         Pulse pulse(&stopper);
-        Scans scans;
-        check(assign_sparse<T>(problems, options_of(wanted, false, 1), 1e9, pulse, results, scans).stopped, "stops");
+        check(assign_sparse<T>(problems, options_of(wanted, false, 1), 1e9, pulse, results).stopped, "stops");
     }
 }
 

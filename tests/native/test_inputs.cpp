@@ -21,10 +21,10 @@ using namespace coalign::warping;
 namespace {
 
 template <class T>
-std::vector<Series<T>> views(const std::vector<std::vector<T>>& values, std::int64_t dim) {
-    std::vector<Series<T>> out;
+RaggedTable table_of(const std::vector<std::vector<T>>& values, std::int64_t dim) {
+    RaggedTable out(static_cast<std::int64_t>(values.size()));
     for (const std::vector<T>& item : values)
-        out.push_back({item.data(), static_cast<std::int64_t>(item.size()) / dim});
+        out.add(MatrixView<T>{item.data(), static_cast<std::int64_t>(item.size()) / dim, dim, dim, 1});
     return out;
 }
 
@@ -36,15 +36,27 @@ void bad_values() {
     std::vector<std::vector<T>> values;
     constexpr std::size_t lengths[] = {1, 400, 300'000, 2};
     for (const std::size_t frames : lengths) values.emplace_back(frames * dim, T(1));
-    Pulse pulse(nullptr);
-    check(!find_bad_value(views(values, dim), dim, pulse), "nothing bad");
+    // By one thread and by two, in either side; the other one is bad only if this is not the first.
+    const auto find = [&](int side, int threads) {
+        Pulse pulse(nullptr);
+        const std::vector<std::vector<T>> fine(3, std::vector<T>(6, T(1)));
+        const RaggedTable own = table_of(values, dim), other = table_of(fine, dim);
+        return side == 0 ? Inputs<T>(Metric::sqeuclidean, own.series(dim), own.series(dim)).check(threads, 0, pulse)
+                         : Inputs<T>(Metric::cosine, other.series(dim), own.series(dim)).check(threads, 0, pulse);
+    };
+    check(!find(0, 1) && !find(1, 2), "nothing bad");
     values.back().back() = nan;  // a later one is not the first
     const auto found = [&](std::size_t item, std::size_t element, T value) {
         const T before = std::exchange(values[item][element], value);
-        const auto bad = find_bad_value(views(values, dim), dim, pulse);
+        for (const int side : {0, 1}) {
+            for (const int threads : {1, 2}) {
+                const auto bad = find(side, threads);
+                check(bad && bad->side == side && bad->item == static_cast<std::int64_t>(item) &&
+                          bad->element == static_cast<std::int64_t>(element),
+                      "item " + std::to_string(item) + ", element " + std::to_string(element));
+            }
+        }
         values[item][element] = before;
-        check(bad && bad->item == static_cast<std::int64_t>(item) && bad->element == static_cast<std::int64_t>(element),
-              "item " + std::to_string(item) + ", element " + std::to_string(element));
     };
     constexpr std::size_t places[] = {0, 262'143, 262'144, 600'000, 899'999};
     for (const T value : {nan, inf, -inf}) {
@@ -56,6 +68,26 @@ void bad_values() {
     }
 }
 
+template <class T, std::size_t dim>
+void expect_unit_frames(const std::vector<std::vector<T>>& values, const Ragged& frames) {
+    for (std::size_t item = 0; item < values.size(); ++item) {
+        check(frames.rows_of(static_cast<std::int64_t>(item)) == static_cast<std::int64_t>(values[item].size() / dim),
+              "length");
+        for (std::size_t at = 0; at < values[item].size(); at += dim) {
+            double frame[dim], largest = 0, sum = 0;
+            for (std::size_t d = 0; d < dim; ++d) frame[d] = static_cast<double>(values[item][at + d]);
+            for (const double value : frame) largest = std::max(largest, std::abs(value));
+            for (const double value : frame) sum += std::pow(value / largest, 2);
+            for (std::size_t d = 0; d < dim; ++d) {
+                const double wanted = largest > 0 ? frame[d] / largest / std::sqrt(sum) : 0;
+                const auto got = static_cast<double>(frames.begin_of<T>(static_cast<std::int64_t>(item))[at + d]);
+                check(std::abs(got - wanted) <= 4 * static_cast<double>(std::numeric_limits<T>::epsilon()),
+                      "item " + std::to_string(item) + ", element " + std::to_string(at + d));
+            }
+        }
+    }
+}
+
 template <class T>
 void unit_frames() {
     constexpr std::size_t dim = 3;
@@ -64,26 +96,26 @@ void unit_frames() {
     std::mt19937_64 random(5);
     for (int i = 0; i < 30; ++i) values[2].push_back(std::normal_distribution<T>()(random));
     const std::vector<std::vector<T>> before = values;
-    std::vector<Series<T>> series = views(values, dim);
-    Buffer<T> storage;
-    Pulse pulse(nullptr);
-    take_unit_frames(series, std::int64_t{dim}, storage, pulse);
-    check(values == before, "the input stays as it was");
-    for (std::size_t item = 0; item < values.size(); ++item) {
-        check(series[item].length == static_cast<std::int64_t>(values[item].size() / dim), "length");
-        for (std::size_t at = 0; at < values[item].size(); at += dim) {
-            double frame[dim], largest = 0, sum = 0;
-            for (std::size_t d = 0; d < dim; ++d) frame[d] = static_cast<double>(values[item][at + d]);
-            for (const double value : frame) largest = std::max(largest, std::abs(value));
-            for (const double value : frame) sum += std::pow(value / largest, 2);
-            for (std::size_t d = 0; d < dim; ++d) {
-                const double wanted = largest > 0 ? frame[d] / largest / std::sqrt(sum) : 0;
-                const auto got = static_cast<double>(series[item].data[at + d]);
-                check(std::abs(got - wanted) <= 4 * static_cast<double>(std::numeric_limits<T>::epsilon()),
-                      "item " + std::to_string(item) + ", element " + std::to_string(at + d));
+    const RaggedTable table = table_of(values, dim);
+    // A list, and an array of items of which the longest fills its room.
+    for (const bool padded : {false, true}) {
+        std::vector<T> room;
+        std::vector<std::int64_t> lengths;
+        Ragged batch = table.series(dim);
+        if (padded) {
+            for (const std::vector<T>& item : values) {
+                lengths.push_back(static_cast<std::int64_t>(item.size() / dim));
+                room.insert(room.end(), item.begin(), item.end());
+                room.resize(lengths.size() * 30, std::numeric_limits<T>::quiet_NaN());
             }
+            batch = {room.data(), nullptr, 3, 10, dim, 30, dim, 1, lengths.data()};
         }
+        Inputs<T> inputs(Metric::cosine, batch, {});
+        Pulse pulse(nullptr);
+        check(!inputs.check(1, 1e9, pulse), "nothing bad");
+        expect_unit_frames<T, dim>(values, inputs.x());
     }
+    check(values == before, "the input stays as it was");
 }
 
 class Stopper final : public Monitor {
@@ -95,22 +127,18 @@ class Stopper final : public Monitor {
     int asked = 0;
 };
 
-// Both passes look at the pulse: one that is due to be asked stops them.
+// The pass looks at the pulse: one that is due to be asked stops it.
 template <class T>
 void stops() {
     const std::vector<std::vector<T>> values(1, std::vector<T>(1'000'000, T(1)));
-    const auto stopped_by = [&](auto&& pass) {
+    const RaggedTable table = table_of(values, 2);
+    for (const Metric metric : {Metric::sqeuclidean, Metric::cosine}) {
         Stopper stopper;
         Pulse pulse(&stopper);
         std::this_thread::sleep_for(std::chrono::milliseconds(25));
-        std::vector<Series<T>> series = views(values, 2);
-        pass(series, pulse);
-        return stopper.asked == 1 && pulse.stopped();
-    };
-    check(stopped_by([](auto& series, Pulse& pulse) { find_bad_value(series, 2, pulse); }), "the search stops");
-    Buffer<T> storage;
-    check(stopped_by([&](auto& series, Pulse& pulse) { take_unit_frames(series, std::int64_t{2}, storage, pulse); }),
-          "the scaling stops");
+        Inputs<T>(metric, table.series(2), {}).check(1, 1e9, pulse);
+        check(stopper.asked == 1 && pulse.stopped(), "stops");
+    }
 }
 
 template <class T>

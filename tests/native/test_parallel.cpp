@@ -1,4 +1,5 @@
-// parallel_for and Pulse: each task once, errors and stops carried out, monitors heard on their own thread.
+// parallel_for, Pulse and the run of a batch: each task once, errors and stops carried out, monitors heard on their own
+// thread.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "core/batch_run.hpp"
 #include "core/parallel.hpp"
 
 using namespace coalign;
@@ -283,6 +285,79 @@ void many_short_calls() {
     check(sum == 8L * 500 * 499 / 2, "the caller sees what the workers wrote");
 }
 
+// What the workers of a batch did, which they tell when they end.
+struct Book {
+    std::thread::id closed_by = std::this_thread::get_id();
+    long problems = 0;
+    int workers = 0;
+    bool on_one_thread = true;
+};
+
+class BatchWorker {
+   public:
+    explicit BatchWorker(Book& book) : book_(book) {}
+    BatchWorker(const BatchWorker&) = delete;
+    ~BatchWorker() {
+        book_.on_one_thread &= book_.closed_by == std::this_thread::get_id();
+        book_.problems += problems_;
+        ++book_.workers;
+    }
+    void solve(std::int64_t count) { problems_ += count; }
+
+   private:
+    Book& book_;
+    long problems_ = 0;
+};
+
+// Whatever the work says of how problems are handed out, and however many are solved at a time.
+void each_problem_of_a_batch_once() {
+    for (const std::int64_t count : {0, 1, 2, 17, 5000}) {
+        for (const int threads : {1, 3}) {
+            for (const double work : {0.0, 1e3, 1e7}) {
+                for (const std::int64_t group : {1, 7}) {
+                    std::vector<int> solved(static_cast<std::size_t>(count));
+                    Book book;
+                    Pulse pulse(nullptr);
+                    const Run run = run_batch(
+                        count, work, threads, 0, pulse, [&] { return BatchWorker(book); },
+                        [&](BatchWorker& worker, std::int64_t p, std::int64_t end) {
+                            const std::int64_t next = std::min(p + group, end);
+                            worker.solve(next - p);
+                            for (; p < next; ++p) ++solved[static_cast<std::size_t>(p)];
+                            return next;
+                        });
+                    check(std::all_of(solved.begin(), solved.end(), [](int times) { return times == 1; }), "once");
+                    check(!run.stopped && run.workers == book.workers && run.workers <= threads, "workers");
+                    check(book.problems == count && book.on_one_thread, "workers end with the caller");
+                }
+            }
+        }
+    }
+}
+
+void a_batch_stops() {
+    for (const int threads : {1, 2}) {
+        Book book;
+        Pulse pulse(nullptr);
+        const Run run = run_batch(
+            100, 1e9, threads, 0, pulse, [&] { return BatchWorker(book); },
+            [&](BatchWorker& worker, std::int64_t p, std::int64_t) {
+                worker.solve(1);
+                return p < 5 ? p + 1 : p;
+            });
+        check(run.stopped && book.problems < 100, "a worker that gets no further ends the call");
+    }
+    // Less work than repays a second thread.
+    Book book;
+    Pulse pulse(nullptr);
+    const auto all = [](BatchWorker& worker, std::int64_t p, std::int64_t end) {
+        worker.solve(end - p);
+        return end;
+    };
+    check(run_batch(1000, 1e6, 2, 1e6, pulse, [&] { return BatchWorker(book); }, all).workers == 1, "one thread");
+    check(useful_threads(3.5e6, 8, 1e6) == 3 && useful_threads(1e9, 8, 1e6) == 8, "as many threads as there is work");
+}
+
 }  // namespace
 
 int main() {
@@ -296,5 +371,7 @@ int main() {
     nested_from_many_threads();
     short_of_memory();
     many_short_calls();
+    each_problem_of_a_batch_once();
+    a_batch_stops();
     return report();
 }

@@ -225,7 +225,8 @@ class Suite {
         std::vector<T> cost(count, T(-1));
         std::vector<Status> status(count, Status::invalid);
         Pulse pulse(nullptr);
-        const Run run = warp_pairs<T>(kernels_for<T>(set.isa), problems, dim_, {metric_, window_, limit, threads}, 0,
+        const PairTables<T> tables(problems, dim_);
+        const Run run = warp_pairs<T>(kernels_for<T>(set.isa), tables.pairs, {metric_, window_, limit, threads}, 0,
                                       pulse, cost.data(), status.data(), path ? paths.data() : nullptr);
         check(!run.stopped && run.workers >= 1 && run.workers <= threads, label_ + ": run");
         for (std::size_t k = 0; k < count; ++k) {
@@ -299,7 +300,8 @@ class Suite {
                 constexpr T untouched = -5;
                 std::vector<T> out((xs.size() - 1) * stride + ys.size(), untouched);
                 Pulse pulse(nullptr);
-                const Run run = warp_all_pairs<T>(kernels_for<T>(set.isa), views(xs), views(ys), symmetric, dim,
+                const SeriesTable<T> rows(views(xs), dim), columns(views(ys), dim);
+                const Run run = warp_all_pairs<T>(kernels_for<T>(set.isa), rows.batch, columns.batch, symmetric,
                                                   {metric_, window_, kNoLimit, threads}, 0, pulse, out.data(),
                                                   static_cast<std::int64_t>(stride));
                 const std::string label = set.label + label_ + (symmetric ? ", all of one" : ", all of two");
@@ -365,8 +367,8 @@ void statuses() {
             Pulse pulse(nullptr);
             T cost = -1;
             Status status = Status::invalid;
-            warp_pairs<T>(kernels_for<T>(set.isa), {c.problem()}, 1, {metric, window, kNoLimit, 1}, 1e6, pulse, &cost,
-                          &status, nullptr);
+            warp_pairs<T>(kernels_for<T>(set.isa), PairTables<T>({c.problem()}, 1).pairs, {metric, window, kNoLimit, 1},
+                          1e6, pulse, &cost, &status, nullptr);
             check(status == wanted && (wanted == Status::nan || cost == wanted_cost), set.label + label);
         };
         const Case<T> far{2, 2, 1, 0, {huge, huge}, {-huge, -huge}, {}};
@@ -390,11 +392,11 @@ void limit_reached_at_once() {
         // By strips, and by lanes.
         for (const std::size_t count : std::initializer_list<std::size_t>{1, 40}) {
             for (const double limit : {4.0, 3.9}) {
-                const std::vector<Problem<T>> problems(count, c.problem());
+                const PairTables<T> tables(std::vector<Problem<T>>(count, c.problem()), 1);
                 std::vector<T> cost(count, T(-1));
                 std::vector<Status> status(count, Status::invalid);
                 Pulse pulse(nullptr);
-                warp_pairs<T>(kernels_for<T>(set.isa), problems, 1, {Metric::sqeuclidean, {}, limit, 1}, 1e6, pulse,
+                warp_pairs<T>(kernels_for<T>(set.isa), tables.pairs, {Metric::sqeuclidean, {}, limit, 1}, 1e6, pulse,
                               cost.data(), status.data(), nullptr);
                 const T wanted = limit < 4 ? kInfinity<T> : T(4);
                 check(std::count(cost.begin(), cost.end(), wanted) == static_cast<std::ptrdiff_t>(count),
@@ -441,7 +443,8 @@ void stops() {
         const auto expect_pairs_stop = [&](const std::string& label, const std::vector<Problem<T>>& problems,
                                            ReversePath* room) {
             expect_stop(label, [&](Pulse& pulse) {
-                return warp_pairs<T>(kernels, problems, 1, options, 0, pulse, cost.data(), status.data(), room);
+                return warp_pairs<T>(kernels, PairTables<T>(problems, 1).pairs, options, 0, pulse, cost.data(),
+                                     status.data(), room);
             });
         };
         expect_pairs_stop("long pairs", two, nullptr);
@@ -449,7 +452,9 @@ void stops() {
         expect_pairs_stop("groups of pairs", hundred, nullptr);
         const auto expect_all_stop = [&](const std::string& label, const std::vector<Series<T>>& xs, bool symmetric) {
             expect_stop(label, [&](Pulse& pulse) {
-                return warp_all_pairs<T>(kernels, xs, xs, symmetric, 1, options, 0, pulse, cost.data(), 100);
+                const SeriesTable<T> table(xs, 1);
+                return warp_all_pairs<T>(kernels, table.batch, table.batch, symmetric, options, 0, pulse, cost.data(),
+                                         100);
             });
         };
         expect_all_stop("all pairs", series, true);

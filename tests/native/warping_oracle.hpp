@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "warping/problem.hpp"
-#include "warping/strips.hpp"
+#include "warping/warping.hpp"
 
 namespace coalign::testing {
 
@@ -232,6 +232,46 @@ class Draw {
 
     std::mt19937_64 random_;
     std::normal_distribution<double> normal_;
+};
+
+// Problems as the driver of pairs takes them.
+template <class T>
+class PairTables {
+   public:
+    PairTables(const std::vector<warping::Problem<T>>& problems, std::int64_t dim)
+        : xs_(static_cast<std::int64_t>(problems.size())), ys_(static_cast<std::int64_t>(problems.size())) {
+        for (const warping::Problem<T>& p : problems) {
+            if (p.matrix != nullptr) {
+                xs_.add(MatrixView<T>{p.matrix, p.x.length, p.y.length, p.matrix_stride, 1});
+            } else {
+                xs_.add(MatrixView<T>{p.x.data, p.x.length, dim, dim, 1});
+                ys_.add(MatrixView<T>{p.y.data, p.y.length, dim, dim, 1});
+            }
+        }
+        pairs = {xs_.series(dim), ys_.series(dim)};
+        if (pairs.has_matrices()) pairs.x = xs_.batch();
+    }
+
+    warping::Pairs pairs;
+
+   private:
+    RaggedTable xs_, ys_;
+};
+
+// A collection of series as the drivers take it.
+template <class T>
+class SeriesTable {
+   public:
+    SeriesTable(const std::vector<warping::Series<T>>& series, std::int64_t dim)
+        : table_(static_cast<std::int64_t>(series.size())) {
+        for (const warping::Series<T>& item : series) table_.add(MatrixView<T>{item.data, item.length, dim, dim, 1});
+        batch = table_.series(dim);
+    }
+
+    Ragged batch;
+
+   private:
+    RaggedTable table_;
 };
 
 }  // namespace coalign::testing
