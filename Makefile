@@ -91,20 +91,20 @@ build/bench/ready: bench/requirements.txt bench/requirements-nodeps.txt
 	$(BENCH_PYTHON) -m pip install -q --no-deps -r bench/requirements-nodeps.txt
 	touch $@
 
-# One of them: make bench SUITES=assignment
+# One of them: make bench SUITES=assignment. Options of pytest-benchmark go into BENCH.
 SUITES ?= warping assignment calls
 bench: build/bench/ready
 	$(BENCH_PYTHON) -m pip install -q .
 	for suite in $(SUITES); do \
-	  $(BENCH_PYTHON) -m pytest bench/test_bench_$$suite.py -q --benchmark-json bench/latest-$$suite.json && \
+	  $(BENCH_PYTHON) -m pytest bench/test_bench_$$suite.py -q --benchmark-json bench/latest-$$suite.json \
+	      -W default::pytest_benchmark.logger.PytestBenchmarkWarning $(BENCH) && \
 	  $(BENCH_PYTHON) bench/report.py bench/latest-$$suite.json || exit 1; \
 	done
 
 # Time against size, five minutes; the record and the picture are committed.
-SCALING ?= bench/results/assignment-scaling.json
-plot: build/bench/ready
-	$(BENCH_PYTHON) -m pip install -q .
-	$(BENCH_PYTHON) bench/plot_assignment.py $(SCALING) --measure --svg docs/assignment-scaling.svg
+plot:
+	$(MAKE) bench SUITES=scaling
+	$(BENCH_PYTHON) bench/report.py bench/latest-scaling.json --record bench/results/scaling.json --documents
 
 # On a machine with a GPU, offline: build, test, check, measure. Packages that it lacks come from WHEELS=folder.
 RESULTS ?= bench/results

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 # Before anything imports NumPy, numba or an OpenMP runtime: each reads its variable once, when
@@ -17,9 +16,6 @@ for _variable in (
     "MKL_NUM_THREADS",
 ):
     os.environ[_variable] = "1"
-
-# The benchmarks import instances.py whatever pytest's import mode is.
-sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest  # noqa: E402
 

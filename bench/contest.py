@@ -1,20 +1,23 @@
-"""A contest of one suite: who solves what, how often it is timed, whose answer it is held to.
+"""What every suite is made of: problems, who solves them, and cases with their floors.
 
-Each case is a group, and each contender of a group solves the same instances: round k has the data
-of seed k, made and converted to the contender's layout outside the timing. Before it is timed, a
+A suite is a list of cases in `cases_<suite>.py`. Those with contenders are timed on the CPU, by
+`test_bench_<suite>.py`; those with `gpu` on a GPU, by `gpu_contest.py`.
+
+On the CPU a case is a group, whose contenders solve the same instances: round k has the data of
+seed k, made and converted to the contender's layout outside the timing. Before it is timed, a
 contender solves a small instance of the same kind, which compiles what it compiles at first use and
-tells how many rounds it gets.
-
-COALIGN_BENCH_SMALL=1 times the small instances instead, one round each: to see that every contender
-works and agrees with the others, not to measure.
+tells how many rounds it gets. COALIGN_BENCH_SMALL=1 times the small instances instead, one round
+each: to see that every contender works and agrees with the others, not to measure.
 """
 
 from __future__ import annotations
 
+import abc
+import importlib
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,207 +35,293 @@ BUDGET_SECONDS = 2.0
 ROUNDS = (5, 20)
 
 ONLY_SMALL = os.environ.get("COALIGN_BENCH_SMALL") == "1"
+SELECTED = _execution.selected()
+# The portable baseline is worth a row only where the CPU has nothing better.
+TIMED = tuple(isa for isa in _execution.available() if isa != "v2") or ("v2",)
+
+# The arguments of a call, by name.
+Data = dict[str, Any]
+# Copies from the device to the host.
+Get = Callable[[Any], Any]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A family of instances, one per seed.
+@dataclass(frozen=True, eq=False)
+class Problem(abc.ABC):
+    """A family of instances, one for each seed, and what coalign calls on them.
 
-    Attributes
-    ----------
-    make : callable
-        ``make(seed, **size)`` gives an instance.
-    full, small : tuple of (str, int)
-        The size that is timed, and one for compiling and for the estimate of the time.
+    `make(seed, **size)` gives an instance; of the size that is timed, `full`, or of `small`, which
+    is for compiling, for estimates and for memory checkers. `growth` is the power of the number of
+    cells with which the time grows.
     """
 
     make: Callable[..., Any]
-    full: tuple[tuple[str, int], ...]
-    small: tuple[tuple[str, int], ...]
+    full: Mapping[str, Any]
+    small: Mapping[str, Any]
+    call: Callable[..., Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    growth: float = 1.0
 
     def instance(self, seed: int, *, small: bool = False) -> Any:
         """Make the instance of one round."""
-        return self.make(seed, **dict(self.small if small or ONLY_SMALL else self.full))
+        return self.make(seed, **(self.small if small else self.full))
+
+    def data(self, seed: int, dtype: str = "float64", *, small: bool = False) -> Data:
+        """Make the arguments of the call."""
+        return self.arguments(self.instance(seed, small=small), dtype)
+
+    @abc.abstractmethod
+    def arguments(self, instance: Any, dtype: str) -> Data:
+        """Give what the call takes."""
+
+    @abc.abstractmethod
+    def cells(self, data: Data) -> int:
+        """Count what the rate is of."""
+
+    def solve(self, data: Data, **options: Any) -> Any:
+        """Solve the problems where their data lie."""
+        return self.call(**data, **options)
+
+    @abc.abstractmethod
+    def costs(self, data: Data, found: Any) -> NDArray[np.float64]:
+        """Give what contenders must agree on."""
+
+    @abc.abstractmethod
+    def verify(self, data: Data, found: Any, rtol: float) -> None:
+        """Assert what else coalign's result holds."""
+
+    @abc.abstractmethod
+    def sample(self, data: Data, count: int) -> tuple[Data, Any]:
+        """Choose some of the problems, which the CPU solves as well, and say which."""
+
+    @abc.abstractmethod
+    def check(
+        self, get: Get, data: Data, found: Any, some: Data, at: Any, wanted: Any, rtol: float
+    ) -> float:
+        """Hold a GPU's result to what it must be, and to the CPU's; give the largest error."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to solve a problem.
+    """One way to solve a problem, with a name of its own in the case.
 
-    Attributes
-    ----------
-    name : str
-        Unique within the group.
-    dtype : {"float32", "float64"}
-        What the data are given as.
-    prepare : callable
-        Converts an instance to the contender's layout; not timed.
-    solve : callable
-        The timed call.
-    costs : callable
-        ``costs(prepared, result)`` gives what contenders must agree on; not timed.
-    isa : str or None
-        The instruction set that coalign is held to; None for a peer.
-    threads : int
-        How many threads it may use.
-    verify : callable or None
-        ``verify(prepared, result)`` asserts what else the result holds; not timed.
+    `prepare` converts the arguments to the contender's layout, `load` imports what it takes and
+    gives the call that is timed, and `costs(prepared, result)` gives what contenders must agree on.
+    `isa` is the instruction set that coalign is held to, and None for a peer.
     """
 
     name: str
     dtype: str
-    prepare: Callable[[Any], Any]
-    solve: Callable[[Any], Any]
+    load: Callable[[], Callable[..., Any]]
     costs: Callable[[Any, Any], NDArray[np.float64]]
+    prepare: Callable[[Data], Any] = lambda data: data
     isa: str | None = None
     threads: int = 1
-    verify: Callable[[Any, Any], None] | None = None
 
-    @property
-    def peer(self) -> bool:
-        """Tell whether this is somebody else's library."""
-        return self.isa is None
+
+def calling(path: str, use: Callable[[Any], Callable[..., Any]]) -> Callable[[], Any]:
+    """Give what imports a function, and gives the call of it that is timed."""
+    module, _, name = path.rpartition(".")
+    return lambda: use(getattr(importlib.import_module(module), name))
+
+
+def ours(problem: Problem, dtype: str, isa: str, threads: int = 1) -> Contender:
+    """Give coalign as a contender."""
+    suffix = "" if threads == 1 else f"-{threads}threads"
+    return Contender(
+        name=f"coalign-{SHORT[dtype]}-{isa}{suffix}",
+        dtype=dtype,
+        load=lambda: lambda data: problem.solve(data, threads=threads),
+        costs=problem.costs,
+        isa=isa,
+        threads=threads,
+    )
 
 
 @dataclass(frozen=True)
+class PeerFloor:
+    """At least ``minimum`` times as fast as the fastest of ``peers``, in the same case.
+
+    That is with AVX-512; with AVX2 it is a share ``avx2`` of it, and other sets have no floor.
+    """
+
+    minimum: float
+    peers: tuple[str, ...]
+    avx2: float = 1.0
+
+
+@dataclass(frozen=True)
+class OwnFloor:
+    """At least ``minimum`` times the speed of our own benchmark of ``case`` with ``threads``.
+
+    ``per_cell`` compares cells per second instead of calls per second. ``dtype`` is that of the
+    other benchmark, None for the same.
+    """
+
+    minimum: float
+    case: str
+    threads: int = 1
+    per_cell: bool = False
+    dtype: str | None = None
+
+
+# By dtype; all of them have to be met.
+Floors = Mapping[str, tuple[PeerFloor | OwnFloor, ...]]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """How a case runs on a GPU, and what it is held to there.
+
+    The CPU solves a `sample` of its problems as well, to compare the speed and the answers. `rate`
+    is the cells per second to reach on the hardware that the floors are set for, an H200, and
+    `times_cpu` the speed, in that of all the CPU's threads: 16 where the floor was set.
+    """
+
+    sample: int
+    dtype: str = "float32"
+    rate: float | None = None
+    times_cpu: float | None = None
+    peer: Contender | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
-    """A benchmark group."""
+    """One row of a suite's list.
+
+    On the CPU `peers` face coalign, in every combination of `dtypes`, `isas` and `threads`, or as
+    `own` says one by one, which is held to `floors`. Its answers are held to those of `judge`, by
+    default the first peer in float64. A case with `gpu` runs there instead.
+    """
 
     name: str
-    problem: Any
-    contenders: tuple[Contender, ...] = field(repr=False)
+    problem: Problem
+    peers: tuple[Contender, ...] = ()
+    dtypes: tuple[str, ...] = ("float64", "float32")
+    isas: tuple[str, ...] = TIMED
+    threads: tuple[int, ...] = (1,)
+    own: tuple[Contender, ...] = ()
+    floors: Floors = field(default_factory=dict)
+    judge: Contender | None = None
+    gpu: Gpu | None = None
+
+    @property
+    def contenders(self) -> tuple[Contender, ...]:
+        """Give those of the CPU; peers first, so that their answer is at hand."""
+        if self.gpu is not None:
+            return ()
+        kinds = itertools.product(self.isas, self.dtypes, self.threads)
+        own = (ours(self.problem, dtype, isa, threads) for isa, dtype, threads in kinds)
+        return (*self.peers, *(self.own or own))
+
+    def judge_of(self, contender: Contender) -> Contender:
+        """Give whom a contender's answers are held to: a peer for coalign, coalign for a peer."""
+        if contender.isa is None:
+            return ours(self.problem, "float64", SELECTED)
+        return self.judge or next(peer for peer in self.peers if peer.dtype == "float64")
 
 
 @dataclass(frozen=True)
 class Suite:
-    """The cases of one operation, and how they are judged.
-
-    Attributes
-    ----------
-    name : str
-        Names the record and the README's markers.
-    cases : sequence of Case
-        In the order they run.
-    cells : callable
-        ``cells(problem, instance)`` counts what the rate is of.
-    judge : callable
-        ``judge(problem, peer)`` gives the contender in float64 whose answers to a problem the
-        others' are held to: a peer for coalign, coalign for a peer.
-    growth : callable
-        ``growth(problem)`` is the power of the number of cells with which the time grows.
-    """
+    """The cases of one record, and the relative error that is allowed by dtype."""
 
     name: str
     cases: Sequence[Case]
-    cells: Callable[[Any, Any], int]
-    judge: Callable[[Any, bool], Contender]
-    growth: Callable[[Any], float] = lambda problem: 1.0
-    # Costs of seed 0 in float64, by problem and by whether a peer gave them.
-    _answers: dict[tuple[Any, bool], NDArray[np.float64]] = field(default_factory=dict)
+    tolerance: Mapping[str, float]
+    # Costs of seed 0, by problem and judge.
+    _answers: dict[tuple[Problem, str], NDArray[np.float64]] = field(default_factory=dict)
     # The instance of seed 0 of the problem at hand; a large one takes longer to make than to solve.
-    _instance: dict[Any, Any] = field(default_factory=dict)
+    _instance: dict[Problem, Any] = field(default_factory=dict)
 
     def parameters(self) -> list[Any]:
-        """Give pytest every contender of every case."""
+        """Give pytest every contender of every case on the CPU."""
         return [
             pytest.param(case, contender, id=f"{case.name}-{contender.name}")
             for case in self.cases
             for contender in case.contenders
         ]
 
-    def compete(
-        self, case: Case, contender: Contender, benchmark: Any
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Time one contender on fresh data each round; give its costs and another's."""
-        problem = case.problem
-        if contender.threads > len(os.sched_getaffinity(0)):
-            pytest.skip("needs as many CPUs as threads")
-
+    def describe(self, case: Case, contender: Contender, benchmark: Any) -> None:
+        """Leave what the record says of a benchmark beside its name."""
         benchmark.group = case.name
         benchmark.extra_info.update(
             suite=self.name,
             case=case.name,
             contender=contender.name,
-            peer=contender.peer,
+            peer=contender.isa is None,
             dtype=contender.dtype,
             isa=contender.isa,
             threads=contender.threads,
-            cells=self.cells(problem, self._first(problem)),
+            cells=self._cells(case.problem, self._first(case.problem)),
         )
-        if contender.isa is None:
-            costs = self._time(problem, contender, benchmark)
-        else:
-            with _execution.forced(contender.isa):
-                assert _execution.selected() == contender.isa
-                costs = self._time(problem, contender, benchmark)
-        if contender.peer and contender.dtype == "float64":
-            self._answers.setdefault((problem, True), costs)
-        return costs, self._expected(problem, contender)
 
-    def _time(self, problem: Any, contender: Contender, benchmark: Any) -> NDArray[np.float64]:
+    def compete(self, case: Case, contender: Contender, benchmark: Any) -> None:
+        """Time one contender on fresh data each round, and assert that its answer is right."""
+        if contender.threads > len(os.sched_getaffinity(0)):
+            pytest.skip("needs as many CPUs as threads")
+        self.describe(case, contender, benchmark)
+        with _execution.forced(contender.isa):
+            assert contender.isa in (None, _execution.selected())
+            costs = self._time(case.problem, contender, benchmark)
+        self._answers.setdefault((case.problem, contender.name), costs)
+        judge = case.judge_of(contender)
+        if (case.problem, judge.name) not in self._answers:
+            prepared = self._prepared(case.problem, judge, self._first(case.problem))
+            self._answers[case.problem, judge.name] = judge.costs(prepared, judge.load()(prepared))
+        np.testing.assert_allclose(
+            costs,
+            self._answers[case.problem, judge.name],
+            rtol=self.tolerance[contender.dtype],
+            atol=0,
+        )
+
+    def _time(self, problem: Problem, contender: Contender, benchmark: Any) -> NDArray[np.float64]:
         """Time the rounds and give the costs of seed 0."""
-        rounds = self._rounds(problem, contender)
+        solve = contender.load()
+        rounds = self._rounds(problem, contender, solve)
+        first = self._prepared(problem, contender, self._first(problem))
         # One full-size call outside the timing warms the caches and gives the answer; a slow
         # peer's single timed round, whose seed is 0 as well, serves instead.
-        warm = None if rounds == 1 else contender.solve(contender.prepare(self._first(problem)))
+        warm = None if rounds == 1 else solve(first)
         seeds = itertools.count()
-        timed = benchmark.pedantic(
-            contender.solve,
-            setup=lambda: ((contender.prepare(problem.instance(next(seeds))),), {}),
-            rounds=rounds,
-        )
-        prepared = contender.prepare(self._first(problem))
-        result = timed if warm is None else warm
-        if contender.verify is not None:
-            contender.verify(prepared, result)
-        return contender.costs(prepared, result)
 
-    def _first(self, problem: Any) -> Any:
+        def setup() -> Any:
+            instance = problem.instance(next(seeds), small=ONLY_SMALL)
+            return (self._prepared(problem, contender, instance),), {}
+
+        timed = benchmark.pedantic(solve, setup=setup, rounds=rounds)
+        result = timed if warm is None else warm
+        if contender.isa is not None:
+            problem.verify(first, result, self.tolerance[contender.dtype])
+        return contender.costs(first, result)
+
+    def _first(self, problem: Problem) -> Any:
         """Give the instance of seed 0."""
         if problem not in self._instance:
             self._instance.clear()
-            self._instance[problem] = problem.instance(0)
+            self._instance[problem] = problem.instance(0, small=ONLY_SMALL)
         return self._instance[problem]
 
-    def _rounds(self, problem: Any, contender: Contender) -> int:
+    @staticmethod
+    def _prepared(problem: Problem, contender: Contender, instance: Any) -> Any:
+        return contender.prepare(problem.arguments(instance, contender.dtype))
+
+    @staticmethod
+    def _cells(problem: Problem, instance: Any) -> int:
+        return problem.cells(problem.arguments(instance, "float64"))
+
+    def _rounds(self, problem: Problem, contender: Contender, solve: Callable[..., Any]) -> int:
         """Compile on a small instance, time a second one, and give the full size's rounds."""
-        contender.solve(contender.prepare(problem.instance(0, small=True)))
+        solve(self._prepared(problem, contender, problem.instance(0, small=True)))
         if ONLY_SMALL:
             return 1
         small = problem.instance(1, small=True)
-        prepared = contender.prepare(small)
+        prepared = self._prepared(problem, contender, small)
         start = time.perf_counter()
-        contender.solve(prepared)
+        solve(prepared)
         elapsed = time.perf_counter() - start
-        larger = self.cells(problem, self._first(problem)) / self.cells(problem, small)
-        estimate = elapsed * larger ** self.growth(problem)
-        if contender.peer and estimate > SINGLE_ROUND_SECONDS:
+        larger = self._cells(problem, self._first(problem)) / self._cells(problem, small)
+        estimate = elapsed * larger**problem.growth
+        if contender.isa is None and estimate > SINGLE_ROUND_SECONDS:
             return 1
         fewest, most = ROUNDS
         return min(most, max(fewest, int(BUDGET_SECONDS / estimate)))
-
-    def _expected(self, problem: Any, contender: Contender) -> NDArray[np.float64]:
-        """Give somebody else's answer for seed 0: a peer's for coalign, coalign's for a peer."""
-        by_peer = not contender.peer
-        if (problem, by_peer) not in self._answers:
-            judge = self.judge(problem, by_peer)
-            prepared = judge.prepare(self._first(problem))
-            self._answers[problem, by_peer] = judge.costs(prepared, judge.solve(prepared))
-        return self._answers[problem, by_peer]
-
-
-def timed_instruction_sets() -> tuple[str, ...]:
-    """Give the sets worth a row: the portable baseline only where the CPU has nothing better."""
-    available = tuple(_execution.available())
-    return tuple(isa for isa in available if isa != "v2") or available
-
-
-def coalign_name(dtype: str, isa: str, threads: int = 1) -> str:
-    """Name a contender of ours."""
-    suffix = "" if threads == 1 else f"-{threads}threads"
-    return f"coalign-{SHORT[dtype]}-{isa}{suffix}"
-
-
-def ours(make: Callable[[str, str], Contender]) -> tuple[Contender, ...]:
-    """Give coalign in both dtypes with every instruction set worth timing."""
-    return tuple(make(dtype, isa) for isa in timed_instruction_sets() for dtype in SHORT)

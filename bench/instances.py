@@ -7,6 +7,9 @@ see the same numbers and their answers can be compared.
 
 from __future__ import annotations
 
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +20,7 @@ Array: TypeAlias = NDArray[np.float64]
 # The first word of each seed sequence: two functions with the same seed must not share their noise.
 _RANDOM_WALKS, _WHITE_NOISE, _RAGGED, _PAIR, _MULTIVARIATE, _ORDER = range(6)
 _UNIFORM, _GEOMETRIC, _LOW_RANK, _INTEGERS, _OFFSETS, _CHANGES, _SPARSE = range(6, 13)
+_NOISE_PAIRS, _NOISE_COSTS, _POINTS = range(13, 16)
 
 
 def _steps(stream: int, seed: int, shape: tuple[int, ...]) -> Array:
@@ -183,3 +187,87 @@ def sparse_uniform(seed: int, n: int = 20_000, per_row: int = 20) -> Any:
     columns = np.sort((random.permutation(n)[:, np.newaxis] + steps) % n, axis=1)
     costs = 1 - random.random(n * per_row, np.float32).astype(np.float64)
     return csr_array((costs, columns.ravel(), np.arange(0, n * per_row + 1, per_row)), shape=(n, n))
+
+
+# --- large data for a GPU, of the dtype that is asked for, with what else the call is given -------
+
+
+def normals(shape: tuple[int, ...], dtype: Any, *seed: int) -> NDArray[Any]:
+    """Give independent standard normals; the same for a seed, on however many threads."""
+    values = np.empty(math.prod(shape), dtype)
+    parts = np.array_split(values, 64)
+    streams = np.random.SeedSequence(seed).spawn(len(parts))
+
+    def fill(part: NDArray[Any], stream: np.random.SeedSequence) -> None:
+        generator = np.random.Generator(np.random.SFC64(stream))
+        generator.standard_normal(out=part, dtype=part.dtype)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(fill, parts, streams))
+    return values.reshape(shape)
+
+
+def noise_pairs(
+    seed: int,
+    x: int,
+    y: int,
+    frames: int,
+    *,
+    dim: int = 1,
+    shortest: int | None = None,
+    dtype: str = "float32",
+    **options: Any,
+) -> dict[str, Any]:
+    """Give two collections of white noise, shapes (x, frames, dim) and (y, frames, dim).
+
+    Of lengths from shortest on, what lies past a length is NaN.
+    """
+    data: dict[str, Any] = {
+        name: normals((count, frames, dim), dtype, _NOISE_PAIRS, seed, side)
+        for side, (name, count) in enumerate((("x", x), ("y", y)))
+    }
+    if shortest is not None:
+        random = np.random.default_rng((_NOISE_PAIRS, seed, 2))
+        for name in ("x", "y"):
+            lengths = random.integers(shortest, frames + 1, len(data[name]))
+            data[name][np.arange(frames) >= lengths[:, None]] = np.nan
+            # A list, which stays on the host: work is dealt out by length there.
+            data[f"{name}_lengths"] = lengths.tolist()
+    return {**data, **options}
+
+
+def noise_costs(
+    seed: int,
+    problems: int,
+    rows: int,
+    columns: int,
+    *,
+    least: int | None = None,
+    dtype: str = "float32",
+    **options: Any,
+) -> dict[str, Any]:
+    """Give a batch of standard normal costs, shape (problems, rows, columns).
+
+    Of row and column lengths from least on, what lies past a length is NaN.
+    """
+    cost = normals((problems, rows, columns), dtype, _NOISE_COSTS, seed)
+    data: dict[str, Any] = {"cost": cost}
+    if least is not None:
+        random = np.random.default_rng((_NOISE_COSTS, seed, 1))
+        for axis, name in enumerate(("row_lengths", "col_lengths"), start=1):
+            lengths = random.integers(least, cost.shape[axis] + 1, problems)
+            np.swapaxes(cost, 1, axis)[np.arange(cost.shape[axis]) >= lengths[:, None]] = np.nan
+            # A list, which stays on the host: work is dealt out by size there.
+            data[name] = lengths.tolist()
+    return {**data, **options}
+
+
+def point_costs(
+    seed: int, problems: int, rows: int, columns: int, *, dtype: str = "float32"
+) -> dict[str, Any]:
+    """Give a batch of distances between two sets of standard normal points in the plane."""
+    p, q = (
+        normals((problems, count, 2), dtype, _POINTS, seed, side)
+        for side, count in enumerate((rows, columns))
+    )
+    return {"cost": np.hypot(*(p[:, :, None, axis] - q[:, None, :, axis] for axis in (0, 1)))}

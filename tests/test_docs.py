@@ -2,13 +2,12 @@
 
 import doctest
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import coalign
+import report
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,31 +33,13 @@ def test_readme_gives_commands_that_exist():
     assert named <= targets
 
 
-def test_readme_has_a_place_for_the_table_of_each_suite():
-    suites = {path.stem.removeprefix("test_bench_") for path in (ROOT / "bench").glob("test_*.py")}
-    readme = (ROOT / "README.md").read_text()
-    assert suites == set(re.findall(r"<!-- bench:(\w+) begin -->", readme))
-    assert suites == set(re.findall(r"<!-- bench:(\w+) end -->", readme))
-
-
-def records():
-    """Give the records that the README has a place for."""
-    readme = (ROOT / "README.md").read_text()
-    found = sorted((ROOT / "bench" / "results").glob("*.json"))
-    return [path for path in found if f"<!-- bench:{path.stem} begin -->" in readme]
-
-
-def test_warping_has_a_record():
-    assert "warping" in [record.stem for record in records()]
-
-
-@pytest.mark.parametrize("record", records(), ids=lambda path: path.stem)
-def test_readme_table_is_what_the_committed_record_gives(record):
-    command = [sys.executable, str(ROOT / "bench" / "report.py"), str(record)]
-    check = subprocess.run(
-        [*command, "--check-readme", str(ROOT / "README.md")], capture_output=True, text=True
-    )
-    assert check.returncode == 0, check.stdout + check.stderr
+def test_documents_show_what_the_committed_records_give():
+    documents = report.documents()
+    assert {path.name for path in documents} >= {"README.md", "benchmarks.md", "benchmarks.svg"}
+    stale = [
+        path.name for path, text in documents.items() if path.read_text(encoding="utf-8") != text
+    ]
+    assert stale == [], "run python bench/report.py --documents"
 
 
 def test_every_public_name_is_on_one_page_of_the_api():

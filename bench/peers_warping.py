@@ -1,0 +1,158 @@
+"""How dynamic time warping's peers are called, so that they compute the same lattice cells.
+
+- aeon: the sum of squared differences, as coalign. ``window`` is a fraction of the shorter series
+  and is cut to a whole number of cells, so (r + 1/2) / T gives r. Its multivariate series are
+  (D, T): "aeon-f64" gets them contiguous, the layout of its own loaders, "aeon-view-f64" gets a
+  transposed view of (T, D), which is faster where D is large. It takes float32 series too, but
+  sums in float64.
+- dtaidistance: the square root of it, float64 only. ``window`` counts the diagonal: r + 1. It is
+  not allowed to prune, so that it visits every cell as the others do.
+- tslearn: the square root of it, float64 only. ``sakoe_chiba_radius`` is r. It keeps the whole
+  matrix of every pair, so it is left out where series are long or of many dimensions.
+- On a GPU, one anti-diagonal of every pair's lattice after the other, which is what PyTorch's
+  whole-array operations allow: it has no operation of its own for this.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contest import SHORT, Contender, Data, calling
+
+
+def plain(prepared: Any, result: Any) -> NDArray[np.float64]:
+    """Take the result as costs."""
+    return np.asarray(result, dtype=np.float64)
+
+
+def squared(prepared: Any, result: Any) -> NDArray[np.float64]:
+    """Undo a peer's square root."""
+    return plain(prepared, result) ** 2
+
+
+def aeon_cdist(dtype: str = "float64", *, view: bool = False) -> Contender:
+    """Solve a collection with aeon."""
+
+    def prepare(data: Data) -> tuple[Any, float | None]:
+        x, window = data["x"], data.get("window")
+        if isinstance(x, np.ndarray) and x.ndim == 3:
+            x = x.transpose(0, 2, 1) if view else np.ascontiguousarray(x.transpose(0, 2, 1))
+        return x, None if window is None else (window + 0.5) / x[0].shape[-1]
+
+    load = calling(
+        "aeon.distances.dtw_pairwise_distance",
+        lambda f: lambda given: f(given[0], window=given[1], n_jobs=1),
+    )
+    return Contender(f"aeon{'-view' * view}-{SHORT[dtype]}", dtype, load, plain, prepare)
+
+
+def aeon_pair(dtype: str = "float64") -> Contender:
+    """Solve one pair with aeon."""
+    load = calling("aeon.distances.dtw_distance", lambda f: lambda data: f(data["x"], data["y"]))
+    return Contender(f"aeon-{SHORT[dtype]}", dtype, load, plain)
+
+
+def aeon_path() -> Contender:
+    """Solve one pair with its path with aeon, which returns (path, cost)."""
+    path = "aeon.distances.dtw_alignment_path"
+    load = calling(path, lambda f: lambda data: f(data["x"], data["y"])[1])
+    return Contender("aeon-f64", "float64", load, plain)
+
+
+def dtaidistance_cdist() -> Contender:
+    """Solve a collection with dtaidistance's compiled functions."""
+
+    def prepare(data: Data) -> tuple[Any, dict[str, Any]]:
+        x, window = data["x"], data.get("window")
+        options = {"window": None if window is None else window + 1, "parallel": False}
+        if x[0].ndim == 1:
+            return x, options
+        return list(x), {"ndim": x[0].shape[1], **options}
+
+    def solve(given: Any) -> Any:
+        from dtaidistance import dtw, dtw_ndim
+
+        x, options = given
+        return (dtw_ndim if "ndim" in options else dtw).distance_matrix_fast(x, **options)
+
+    return Contender("dtaidistance-f64", "float64", lambda: solve, squared, prepare)
+
+
+def dtaidistance_pair() -> Contender:
+    """Solve one pair with dtaidistance."""
+    load = calling(
+        "dtaidistance.dtw.distance_fast",
+        lambda f: lambda data: f(data["x"], data["y"], use_pruning=False),
+    )
+    return Contender("dtaidistance-f64", "float64", load, squared)
+
+
+def tslearn_cdist() -> Contender:
+    """Solve a collection with tslearn."""
+
+    def prepare(data: Data) -> tuple[Any, dict[str, Any]]:
+        if data.get("window") is None:
+            return data["x"], {}
+        band = {"global_constraint": "sakoe_chiba", "sakoe_chiba_radius": data["window"]}
+        return data["x"], band
+
+    load = calling("tslearn.metrics.cdist_dtw", lambda f: lambda given: f(given[0], **given[1]))
+    return Contender("tslearn-f64", "float64", load, squared, prepare)
+
+
+def torch_pairs() -> Contender:
+    """Solve pairs of one shape on a GPU, with PyTorch."""
+
+    def prepare(data: Data) -> Any:
+        import torch
+
+        return [torch.from_numpy(data[side]).cuda() for side in ("x", "y")]
+
+    def solve(sides: Any) -> Any:
+        import torch
+
+        costs = by_antidiagonals(*sides)
+        torch.cuda.synchronize()
+        return costs
+
+    def costs(sides: Any, found: Any) -> NDArray[np.float64]:
+        return np.asarray(found.double().cpu())
+
+    return Contender("torch, by anti-diagonals", "any", lambda: solve, costs, prepare)
+
+
+def by_antidiagonals(x: Any, y: Any) -> Any:
+    """Compute the costs of pairs (B, N, D), (B, M, D) of tensors with whole-array operations.
+
+    Row i of a diagonal is kept at i + 1, and the batch is the last axis, so that every operation
+    reads and writes memory in one piece.
+    """
+    import torch
+
+    n, m, dim = x.shape[1], y.shape[1], x.shape[2]
+    x = x.permute(1, 2, 0).contiguous()
+    backwards = y.flip(1).permute(1, 2, 0).contiguous()
+    diagonals = [torch.full((n + 1, x.shape[2]), torch.inf, dtype=x.dtype, device=x.device)]
+    diagonals += [diagonals[0].clone(), diagonals[0].clone()]
+    before, last, now = diagonals
+    before[0] = 0
+    for k in range(n + m - 1):
+        top, bottom = max(0, k - m + 1), min(n - 1, k) + 1
+        # Series y runs backwards along the diagonal.
+        shift = m - 1 - k
+        apart = x[top:bottom] - backwards[shift + top : shift + bottom]
+        best = torch.minimum(last[top:bottom], last[top + 1 : bottom + 1])
+        torch.minimum(best, before[top:bottom], out=best)
+        if dim == 1:
+            torch.addcmul(best, apart[:, 0], apart[:, 0], out=now[top + 1 : bottom + 1])
+        else:
+            torch.add(best, apart.square_().sum(1), out=now[top + 1 : bottom + 1])
+        # What the next two read beside the diagonal is outside the lattice.
+        now[top] = torch.inf
+        if bottom < n:
+            now[bottom + 1] = torch.inf
+        before, last, now = last, now, before
+    return last[n]
