@@ -183,6 +183,23 @@ def test_a_fault_of_the_driver_costs_its_stage_alone(
     assert record["warping"]["status"] == "ok"
 
 
+def test_a_stage_whose_benchmark_found_errors_failed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine = Machine(monkeypatch, tmp_path, warping=(None, "", 0.0))
+    (measuring,) = (s for s in gpu.stages("python", None) if s.name == "warping")
+    cases = [{"case": name, "status": name} for name in ("ok", "failed", "skipped")]
+
+    def execute(command: list[str], limit: float, log: Path) -> tuple[int | None, str]:
+        (tmp_path / "warping.json").write_text(json.dumps({"cases": cases}))
+        return machine.execute(command, limit, log)
+
+    monkeypatch.setattr(gpu, "execute", execute)
+    entry = gpu.outcome(measuring, 10.0)
+    assert (entry["status"], entry["reason"]) == ("failed", "wrong: failed")
+    assert entry["found"]["cases"] == cases
+
+
 @pytest.mark.slow
 def test_a_command_is_stopped_with_what_it_started(tmp_path: Path) -> None:
     done = gpu.execute([sys.executable, "-c", "print('here')"], 60, tmp_path / "a.log")
@@ -407,6 +424,8 @@ def test_the_command_writes_what_the_driver_reads(
     assert (entry["status"], entry["reason"]) == ("ok", "the end")
     assert [case["case"] for case in entry["found"]["cases"]] == [case.name for case in two.cases]
     assert entry["found"]["cpu_threads"] >= 1
+    # An emulated GPU reaches no floor of a real one.
+    assert [case["floors"]["rate"]["met"] for case in entry["found"]["cases"]] == [False, False]
     lines = list(gpu.summary({"stages": [{"name": "warping", **entry}]}))
     assert lines[0] == "warping: ok. the end"
     assert sum("x CPU" in line for line in lines) == 2

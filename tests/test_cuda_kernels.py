@@ -60,6 +60,7 @@ CODE = """\
 # SHFL, BRA, LDG, BRA, four of arithmetic, BRA, BRA, BRA.
 INSTRUCTIONS = 11 / 2
 
+LINE = "        /*0000*/                   REDUX"
 # Two loops over a row of two columns: for bids, which store nothing, and along a path.
 SCAN = """\
 .text.{symbol}:
@@ -134,6 +135,10 @@ def test_the_pass_along_a_path_is_counted() -> None:
         "bytes per cell": 4 / 2,
     }
     assert wrong == []
+    # Of two such passes the shorter one counts.
+    passed = SCAN[SCAN.index(".L_x_2:") : SCAN.index("        /*0110*/")]
+    longer = passed.replace("L_x_2", "L_x_3").replace("REDUX", "REDUX.MIN UR5, R9 ;\n" + LINE)
+    assert figures(SCAN.replace(passed, passed + longer), symbol, registers=40)[0] == measured
     with pytest.raises(script.MeasureError, match="no loop over 2 columns found"):
         figures(SCAN.replace("STS", "NOP"), symbol)
 
