@@ -174,7 +174,8 @@ class Gpu:
 
     The CPU solves a `sample` of its problems as well, to compare the speed and the answers. `rate`
     is the cells per second to reach on the hardware that the floors are set for, an H200, and
-    `times_cpu` the speed, in that of all the CPU's threads: 16 where the floor was set.
+    `times_cpu` the speed, in that of all the CPU's threads: 16 where the floor was set. `peer` is
+    somebody else's way, whose `load` gives None where there is no way to run it.
     """
 
     sample: int

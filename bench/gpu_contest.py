@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib.util
+import importlib
 import json
 import math
 import statistics
@@ -123,8 +123,9 @@ def measure(case: Case, rtol: float, device: Device, *, small: bool = False) -> 
         "times_cpu": rate / cpu_rate,
         "error": max(errors),
     }
-    if gpu.peer is not None and not small and importlib.util.find_spec("torch"):
-        solve, prepared = gpu.peer.load(), gpu.peer.prepare(some)
+    solve = gpu.peer.load() if gpu.peer is not None and not small else None
+    if gpu.peer is not None and solve is not None:
+        prepared = gpu.peer.prepare(some)
         solve(prepared)
         took, result = min((clocked(solve, prepared) for _ in range(3)), key=lambda run: run[0])
         off = np.abs(gpu.peer.costs(prepared, result) / problem.costs(some, wanted) - 1).max()

@@ -104,24 +104,30 @@ def tslearn_cdist() -> Contender:
 
 
 def torch_pairs() -> Contender:
-    """Solve pairs of one shape on a GPU, with PyTorch."""
+    """Solve pairs of one shape on a GPU, with PyTorch where it is there and can use it."""
 
     def prepare(data: Data) -> Any:
         import torch
 
         return [torch.from_numpy(data[side]).cuda() for side in ("x", "y")]
 
-    def solve(sides: Any) -> Any:
-        import torch
+    def load() -> Any:
+        try:
+            import torch
+        except ImportError:
+            return None
 
-        costs = by_antidiagonals(*sides)
-        torch.cuda.synchronize()
-        return costs
+        def solve(sides: Any) -> Any:
+            costs = by_antidiagonals(*sides)
+            torch.cuda.synchronize()
+            return costs
+
+        return solve if torch.cuda.is_available() else None
 
     def costs(sides: Any, found: Any) -> NDArray[np.float64]:
         return np.asarray(found.double().cpu())
 
-    return Contender("torch, by anti-diagonals", "any", lambda: solve, costs, prepare)
+    return Contender("torch, by anti-diagonals", "any", load, costs, prepare)
 
 
 def by_antidiagonals(x: Any, y: Any) -> Any:

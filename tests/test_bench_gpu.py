@@ -392,6 +392,24 @@ def test_a_wrong_answer_fails_its_case_and_no_other(
     assert second["status"] == "ok"
 
 
+@pytest.mark.parametrize(("factor", "status"), [(1.0, "ok"), (1.001, "failed")])
+def test_a_peer_is_timed_and_has_to_agree(
+    emulated: GpuUnderTest, factor: float, status: str
+) -> None:
+    peer = contest.Contender(
+        "somebody's",
+        "any",
+        load=lambda: lambda data: factor * cases_warping.coalign.dtw(data["x"], data["y"]).cost,
+        costs=lambda data, found: found,
+    )
+    case = of("warping").cases[0]
+    problem = replace(case.problem, full=case.problem.small)
+    case = replace(case, problem=problem, gpu=replace(case.gpu, peer=peer))
+    (entry,) = gpu_contest.measure_all(of("warping", case), gpu_contest.Device(emulated.cupy))
+    assert entry["status"] == status
+    assert (entry.get("times_peer", 0) > 0) == (status == "ok")
+
+
 def test_cases_stop_when_the_time_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, done = Clock(), []
 
