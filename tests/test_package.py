@@ -265,8 +265,9 @@ def test_the_front_doors_take_the_arguments_of_the_public_functions() -> None:
 def test_the_stub_has_the_signatures_of_the_native_module() -> None:
     functions = {name: node for name, node in stub().items() if isinstance(node, ast.FunctionDef)}
     assert len(functions) >= 5
+    checked = 0
     for name, node in functions.items():
-        if name in FRONT_DOORS:
+        if node.args.vararg is not None or name in FRONT_DOORS:
             continue
         signature = (getattr(_core, name).__doc__ or "").splitlines()[0]
         (native,) = ast.parse(f"def {signature}: ...").body
@@ -274,6 +275,8 @@ def test_the_stub_has_the_signatures_of_the_native_module() -> None:
         assert native.name == name
         assert argument_names(node.args) == argument_names(native.args)
         assert node.returns is not None
+        checked += 1
+    assert checked >= 4
 
 
 @pytest.mark.parametrize("name", ["SeriesArray", "Warping"])
