@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "assignment/proved.hpp"
 #include "core/buffer.hpp"
 
 namespace coalign::assignment {
@@ -40,7 +41,13 @@ class Worker {
    public:
     Worker(const Kernels<T>& kernels, const Options& options, const Ragged& costs, Result<T>* results, Pulse& pulse,
            Scans& total)
-        : kernels_(kernels), options_(options), costs_(costs), results_(results), total_(total), pacer_(pulse) {}
+        : kernels_(kernels),
+          options_(options),
+          costs_(costs),
+          results_(results),
+          total_(total),
+          pacer_(pulse),
+          solver_(kernels) {}
     // By the calling thread.
     ~Worker() {
         total_.bids += scans_.bids;
@@ -120,8 +127,8 @@ class Worker {
         const Problem<T> problem{costs.data,        costs.rows,         costs.columns, costs.row_stride,
                                  options_.maximize, options_.has_limit, limit};
         if (options_.warm && options_.maximize) negate(out.col_dual, costs.columns);
-        T* const workspace = workspace_.reserve(kernels_.workspace(costs.rows, costs.columns));
-        result.outcome = kernels_.solve(problem, out, workspace, pacer_, scans_, options_.warm);
+        const Start start = options_.warm ? Start::warm : Start::cold;
+        result.outcome = solver_.solve(problem, out, start, pacer_, scans_);
         if (result.outcome.stopped) return false;
         finish(given, result);
         return true;
@@ -131,7 +138,7 @@ class Worker {
     void finish(const MatrixView<T>& given, Result<T>& result) const {
         if (flips(given)) std::swap(result.outcome.row, result.outcome.column);
         *result.total = 0;
-        if (result.outcome.status != Status::ok) return;
+        if (result.outcome.status != Status::ok && result.outcome.status != Status::precision_limit) return;
         if (options_.maximize) {
             negate(result.row_dual, given.rows);
             negate(result.col_dual, given.columns);
@@ -161,7 +168,8 @@ class Worker {
     Scans& total_;
     Scans scans_;
     Pacer pacer_;
-    Buffer<T> copy_, workspace_;
+    Proved<T> solver_;
+    Buffer<T> copy_;
 };
 
 }  // namespace

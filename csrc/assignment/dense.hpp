@@ -20,8 +20,10 @@ namespace coalign::COALIGN_SET {
 
 using assignment::Outcome;
 using assignment::Problem;
+using assignment::Proof;
 using assignment::Scans;
 using assignment::Solution;
+using assignment::Start;
 
 template <class T, bool kNegate>
 class Dense {
@@ -43,16 +45,18 @@ class Dense {
                Search<T, kNegate>::workspace(rows, columns);
     }
 
-    Outcome solve(bool warm) {
+    Outcome solve(Start start) {
         const bool square = p_.rows == p_.columns && !p_.has_limit;
         // The first of these reads every cost, and stops at NaN or -inf.
-        const Outcome first = !square ? start_at_zero() : warm ? start_from_before() : reduce_columns();
+        const Outcome first = !square                ? start_at_zero()
+                              : start == Start::warm ? start_from_before()
+                                                     : reduce_columns(start == Start::cold);
         if (first.status != Status::ok || first.stopped) return first;
-        if (!reduce_rows()) return stopped();
-        // If a few passes leave many rows free, the paths would be long: rows that want the same columns need prices
-        // first.
-        if (square && free_rows() * kHardShare > p_.rows && p_.rows >= kFewRows) {
-            if (!scale_prices() || take_tight_columns<false>().stopped || !reduce_rows()) return stopped();
+        if (start == Start::careful) {
+            // Bids go as far as the second best, which may be far beyond what any path needs.
+            if (square && take_tight_columns<false>().stopped) return stopped();
+        } else if (!price_rows(square)) {
+            return stopped();
         }
         search_.prepare();
         for (std::int64_t i = 0; i < p_.rows; ++i) {
@@ -65,6 +69,14 @@ class Dense {
     }
 
    private:
+    bool price_rows(bool square) {
+        if (!reduce_rows()) return false;
+        // If a few passes leave many rows free, the paths would be long: rows that want the same columns need prices
+        // first.
+        if (!square || free_rows() * kHardShare <= p_.rows || p_.rows < kFewRows) return true;
+        return scale_prices() && !take_tight_columns<false>().stopped && reduce_rows();
+    }
+
     using Lists = Candidates<T, kNegate>;
     static constexpr std::int64_t kFree = -1, kRejected = Search<T, kNegate>::kRejected;
     // A tenth of the rows: uniform costs leave 3 to 4 %, points in the plane 15 %, products of factors 70 %.
@@ -164,9 +176,9 @@ class Dense {
         return take_tight_columns<false>();
     }
 
-    // Jonker and Volgenant's column reduction and reduction transfer, row by row: walking down columns would miss the
-    // cache at every step.
-    Outcome reduce_columns() {
+    // Jonker and Volgenant's column reduction and (with `transfers`) reduction transfer, row by row: walking down
+    // columns would miss the cache at every step.
+    Outcome reduce_columns(bool transfers) {
         clear();
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
             store(v_ + k, infinity<T>());
@@ -199,7 +211,7 @@ class Dense {
             if (at(i, j) != v_[j]) continue;
             if (queue_[i]++ == 0) match(i, j);
         }
-        for (std::int64_t i = 0; i < p_.rows; ++i) {
+        for (std::int64_t i = 0; transfers && i < p_.rows; ++i) {
             if (queue_[i] != 1) continue;
             const std::int64_t j = out_.col_of_row[i];
             const TwoMinima<T> found = bid(i);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "assignment/certificate.hpp"
 #include "assignment/dense.hpp"
 #include "assignment/lane_group.hpp"
 #include "assignment/tiny.hpp"
@@ -47,8 +48,8 @@ Outcome solve_tiny(const Problem<T>& problem, const Solution<T>& solution, Scans
 
 template <class T, bool kNegate>
 Outcome solve_directed(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
-                       bool warm) {
-    if (!warm && !problem.has_limit && is_tiny<T>(problem.rows, problem.columns)) {
+                       Start start) {
+    if (start == Start::cold && !problem.has_limit && is_tiny<T>(problem.rows, problem.columns)) {
         const std::int64_t vectors = padded<T>(problem.columns) / kWidth<T>;
         if (vectors <= 1) return solve_tiny<T, kNegate, 1>(problem, solution, scans);
         if (vectors == 2) return solve_tiny<T, kNegate, 2>(problem, solution, scans);
@@ -57,14 +58,20 @@ Outcome solve_directed(const Problem<T>& problem, const Solution<T>& solution, T
         if (vectors <= 6) return solve_tiny<T, kNegate, 6>(problem, solution, scans);
         return solve_tiny<T, kNegate, 8>(problem, solution, scans);
     }
-    return Dense<T, kNegate>(problem, solution, workspace, pacer, scans).solve(warm);
+    return Dense<T, kNegate>(problem, solution, workspace, pacer, scans).solve(start);
 }
 
 template <class T>
 Outcome solve(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
-              bool warm) {
+              Start start) {
     const auto directed = problem.maximize ? solve_directed<T, true> : solve_directed<T, false>;
-    return directed(problem, solution, workspace, pacer, scans, warm);
+    return directed(problem, solution, workspace, pacer, scans, start);
+}
+
+template <class T>
+Proof prove(const Problem<T>& problem, const Solution<T>& solution, double tolerance, double* prices, Pacer& pacer) {
+    if (problem.maximize) return Certificate<T, true>(problem, solution, prices, pacer).prove(tolerance);
+    return Certificate<T, false>(problem, solution, prices, pacer).prove(tolerance);
 }
 
 // With two lanes a group gains nothing over one problem after the other.
@@ -84,7 +91,8 @@ void solve_group([[maybe_unused]] const assignment::Group<T>& group, [[maybe_unu
 
 template <class T>
 constexpr assignment::Kernels<T> kTable{
-    Isa::COALIGN_SET, kGroup<T>, groups<T>, solve_group<T>, transpose_matrix<T>, Dense<T, false>::workspace, solve<T>};
+    Isa::COALIGN_SET,           kGroup<T>, groups<T>, solve_group<T>, transpose_matrix<T>,
+    Dense<T, false>::workspace, solve<T>,  prove<T>};
 
 }  // namespace
 

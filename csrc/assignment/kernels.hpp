@@ -54,6 +54,13 @@ struct Group {
     Outcome* outcomes;
 };
 
+// How a problem is begun: with prices of its own; from an earlier solution's pairs and prices; or with prices that
+// never grow beyond what the shortest paths need, which is slower and keeps most digits.
+enum class Start { cold, warm, careful };
+
+// What became of the check of a certificate.
+enum class Proof { holds, fails, stopped };
+
 template <class T>
 struct Kernels {
     Isa isa;
@@ -67,7 +74,11 @@ struct Kernels {
     // Elements of workspace that a problem needs.
     std::int64_t (*workspace)(std::int64_t rows, std::int64_t columns);
     Outcome (*solve)(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
-                     bool warm);
+                     Start start);
+    // Whether the pairs of a solution are within `tolerance` of the least total, relative to the sum of |c| over them.
+    // `prices` is room for the columns' prices and a vector more.
+    Proof (*prove)(const Problem<T>& problem, const Solution<T>& solution, double tolerance, double* prices,
+                   Pacer& pacer);
 };
 
 // The solver of one instruction set.

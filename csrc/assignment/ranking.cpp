@@ -9,6 +9,7 @@
 #include <map>
 #include <utility>
 
+#include "assignment/proved.hpp"
 #include "assignment/ranking_kernels.hpp"
 #include "core/buffer.hpp"
 
@@ -32,7 +33,12 @@ template <class T>
 class Ranker {
    public:
     Ranker(const Kernels<double>& kernels, const Options& options, std::int64_t k, Pulse& pulse)
-        : kernels_(kernels), lanes_(table_for<RankingKernels>(kernels.isa)), options_(options), k_(k), pacer_(pulse) {}
+        : kernels_(kernels),
+          lanes_(table_for<RankingKernels>(kernels.isa)),
+          options_(options),
+          k_(k),
+          pacer_(pulse),
+          solver_(kernels) {}
 
     bool solve(const MatrixView<T>& given, Ranking& result) {
         const bool flips = given.rows > given.columns;
@@ -81,8 +87,9 @@ class Ranker {
         first.v.assign(static_cast<std::size_t>(stride_), 0);
         const Problem<double> problem{costs_.data(), rows_, columns_, stride_, false, false, 0};
         const Solution<double> solution{col_of_row.data(), row_of_col.data(), u.data(), first.v.data()};
-        double* const workspace = workspace_.reserve(kernels_.workspace(rows_, columns_));
-        const Outcome outcome = kernels_.solve(problem, solution, workspace, pacer_, scans_, false);
+        Outcome outcome = solver_.solve(problem, solution, Start::cold, pacer_, scans_);
+        // The first matching's total is as good as float64 allows; the others are measured from it.
+        if (outcome.status == Status::precision_limit) outcome.status = Status::ok;
         first.col_of_row.assign(col_of_row.begin(), col_of_row.end());
         return outcome;
     }
@@ -209,7 +216,8 @@ class Ranker {
     std::int64_t k_, rows_ = 0, columns_ = 0, stride_ = 0;  // of a row, whole vectors
     Pacer pacer_;
     Scans scans_;
-    Buffer<double> costs_, workspace_;
+    Proved<double> solver_;
+    Buffer<double> costs_;
     std::vector<std::int32_t> owner_;
     std::vector<std::int64_t> before_;
     std::vector<double> distance_;
