@@ -29,7 +29,7 @@ class Certificate {
     assignment::Proof prove(double tolerance) {
         // First with plain differences, whose roundings may hide what is to be proved; then exactly.
         for (const bool exactly : {false, true}) {
-            double slack = 0, rounding = 0, size = 0;
+            double slack = 0, rounding = 0, size = 0, limits = 0;
             for (std::int64_t i = 0; i < p_.rows; ++i) {
                 const std::int64_t j = out_.col_of_row[i];
                 const double limit = p_.has_limit ? static_cast<double>(p_.limit) : kInfinity<double>;
@@ -39,6 +39,7 @@ class Certificate {
                 if (j >= 0) {
                     own = difference(wide(row(i)[j]), prices_[j]);
                     size += own.cost < 0 ? -own.cost : own.cost;
+                    if (p_.has_limit) limits += limit < 0 ? -limit : limit;
                 }
                 slack += (own.value - dual.value) + (exactly ? own.rest - dual.rest : 0);
                 rounding += (own.value < 0 ? -own.value : own.value) + (dual.value < 0 ? -dual.value : dual.value);
@@ -46,7 +47,11 @@ class Certificate {
             }
             // Each difference is rounded by at most half an ulp; twice that covers the sums as well.
             const double unsure = exactly ? 0 : rounding * 0x1p-52;
-            if (slack + unsure <= tolerance * size) return assignment::Proof::holds;
+            // Costs near the largest number may overflow, which proves nothing.
+            if (size < kInfinity<double> && slack + unsure <= tolerance * size) return assignment::Proof::holds;
+            size += limits;
+            if (exactly && size < kInfinity<double> && slack <= tolerance * size)
+                return assignment::Proof::holds_beside_limit;
         }
         return assignment::Proof::fails;
     }

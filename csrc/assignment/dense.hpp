@@ -125,6 +125,12 @@ class Dense {
         return true;
     }
 
+    // By how much a row may lower the price of its best column: infinite if there is no second.
+    T slack_of(const TwoMinima<T>& found) const {
+        const T slack = found.second - found.least;
+        return slack < kInfinity<T> && most_ < slack ? most_ : slack;
+    }
+
     Outcome refuse(std::int64_t i) const { return first_bad<T, kNegate>(row(i), p_.columns, i); }
 
     template <bool kCheck = false>
@@ -273,7 +279,7 @@ class Dense {
                     continue;
                 }
                 std::int64_t j = found.column;
-                const T slack = found.second - found.least;
+                const T slack = slack_of(found);
                 // The price falls only if floating point shows the difference, and never by an infinity.
                 const bool lowers = slack < kInfinity<T> && v_[j] - slack < v_[j];
                 std::int64_t former = out_.row_of_col[j];
@@ -297,14 +303,12 @@ class Dense {
 
     // Finds prices by auctions with a falling increment (Bertsekas); the assignment of each auction is dropped.
     bool scale_prices() {
-        constexpr std::int64_t samples = 32;
-        T scale = 0;
-        const std::int64_t step = p_.rows > samples ? p_.rows / samples : 1;
-        std::int64_t count = 0;
-        for (std::int64_t i = 0; i < p_.rows; i += step, ++count) scale += spread<T, kNegate>(row(i), v_, p_.columns);
-        scale /= static_cast<T>(count);
+        const T scale = robust_spread();
+        if (!(scale > 0) || !(scale < kInfinity<T>)) return true;
+        most_ = kMostSpreads * scale;
+        clamp_prices();
         const T last = scale / (kLastIncrement * static_cast<T>(p_.rows));
-        if (!(last > 0) || !(scale < kInfinity<T>)) return true;
+        if (!(last > 0)) return true;
         for (T increment = scale / kFirstIncrement;;) {
             if (increment < last) increment = last;
             if (!auction(increment)) return false;
@@ -318,6 +322,58 @@ class Dense {
     // after spread / 64n; others hardly tell.
     static constexpr T kFirstIncrement = 16, kLastIncrement = 64, kIncrementRatio = 6;
 
+    // How far the reduced costs that matter spread over a row, in the median over some rows. Costs that mean "never"
+    // are not among them: the spread is seen at the cheapest 32nd of the columns, and then at an eighth and at half of
+    // them as long as it does not jump far beyond the costs. Spreads that rounding could have made do not count.
+    T robust_spread() const {
+        constexpr int levels = 3, places[levels] = {1, 7, 31}, most_rows = 32, most_columns = 64;
+        T spreads[levels][most_rows], sizes[most_rows];
+        int count = 0;
+        const std::int64_t step = p_.rows > most_rows ? p_.rows / most_rows : 1;
+        for (std::int64_t i = 0; i < p_.rows && count < most_rows; i += step) {
+            const T* const c = row(i);
+            const TwoMinima<T> found = two_minima<T, kNegate>(c, v_, p_.columns);
+            if (!(found.least < kInfinity<T>)) continue;
+            T x[most_columns];
+            for (std::int64_t k = 0; k < most_columns; ++k) {
+                const std::int64_t j = (k * p_.columns + i % p_.columns) / most_columns;
+                insert(x, static_cast<int>(k), at(i, j) - v_[j] - found.least);
+            }
+            for (int n = 0; n < levels; ++n) insert(spreads[n], count, x[places[n]]);
+            insert(sizes, count, std::abs(at(i, found.column)) + std::abs(v_[found.column]));
+            ++count;
+        }
+        T scale = 0;
+        for (int n = 0; n < levels && count > 0; ++n) {
+            const T spread = spreads[n][count / 2];
+            const T wide = spread * static_cast<T>(most_columns / (places[n] + 1));
+            const T size = sizes[count / 2];
+            if (scale > 0 && !(wide <= kJump * (scale > size ? scale : size))) break;
+            if (spread > kNoise * size) scale = wide;
+        }
+        return scale;
+    }
+    static constexpr T kJump = 256, kNoise = 1024 * std::numeric_limits<T>::epsilon();
+
+    // Adds a value to `count` sorted ones.
+    static void insert(T* values, int count, T value) {
+        for (; count > 0 && value < values[count - 1]; --count) values[count] = values[count - 1];
+        values[count] = value;
+    }
+
+    // Prices that a cost which means "never" has made would take the digits of all others. Any prices will do to start
+    // from.
+    void clamp_prices() {
+        T low = kInfinity<T>;
+        T sorted[64];
+        int count = 0;
+        const std::int64_t step = p_.columns > 64 ? p_.columns / 64 : 1;
+        for (std::int64_t j = 0; j < p_.columns && count < 64; j += step) insert(sorted, count++, v_[j]);
+        low = sorted[count / 2] - kMostSpreads * most_;
+        for (std::int64_t j = 0; j < p_.columns; ++j)
+            if (v_[j] < low) v_[j] = low;
+    }
+
     bool auction(T increment) {
         clear();
         std::int64_t count = 0;
@@ -328,7 +384,7 @@ class Dense {
             const TwoMinima<T> found = bid(i);
             if (!pacer_.proceed(vectors())) return false;
             if (!(found.least < kInfinity<T>)) continue;
-            const T slack = found.second - found.least;
+            const T slack = slack_of(found);
             const std::int64_t j = found.column, former = out_.row_of_col[j];
             const T price = v_[j] - (slack < kInfinity<T> ? slack + increment : increment);
             // If rounding swallows the increment, two rows would outbid each other for ever.
@@ -362,6 +418,9 @@ class Dense {
     Space<T> space_;
     T* v_;
     Index<T>*least_row_, *queue_;
+    // A bid lowers no price by more: prices have to outbid the costs that matter, not those that mean "never".
+    T most_ = kInfinity<T>;
+    static constexpr T kMostSpreads = 64;
     Lists lists_;
     Search<T, kNegate> search_;
 };

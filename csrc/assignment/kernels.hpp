@@ -58,8 +58,9 @@ struct Group {
 // never grow beyond what the shortest paths need, which is slower and keeps most digits.
 enum class Start { cold, warm, careful };
 
-// What became of the check of a certificate.
-enum class Proof { holds, fails, stopped };
+// What became of the check of a certificate. Beside a limit, which counts for every pair, it may hold only relative to
+// the limit.
+enum class Proof { holds, holds_beside_limit, fails, stopped };
 
 template <class T>
 struct Kernels {

@@ -23,20 +23,22 @@ class Proved {
         // Problems for groups are alike alone: so few sums of so few roundings stay within the tolerance.
         const bool is_small = !problem.has_limit && kernels_.groups(problem.rows, problem.columns);
         if (outcome.stopped || outcome.status != Status::ok || is_small) return outcome;
-        if (settles(kernels_.prove(problem, solution, kTolerance, prices(problem.columns), pacer), outcome))
-            return outcome;
+        const Proof proof = kernels_.prove(problem, solution, kTolerance, prices(problem.columns), pacer);
+        // In float64 no other way knows more digits of costs that a limit dwarfs.
+        if (settles(proof, outcome) || (kIsWide && proof == Proof::holds_beside_limit)) return outcome;
         return solve_again(problem, solution, pacer, scans);
     }
 
    private:
-    static constexpr double kTolerance = std::is_same_v<T, float> ? 1e-6 : 1e-12;
+    static constexpr bool kIsWide = std::is_same_v<T, double>;
+    static constexpr double kTolerance = kIsWide ? 1e-12 : 1e-6;
 
     double* prices(std::int64_t columns) { return prices_.reserve(columns + kRoom); }
 
     // Whether the check of a certificate ends the work.
     static bool settles(Proof proof, Outcome& outcome) {
         outcome.stopped = proof == Proof::stopped;
-        return proof != Proof::fails;
+        return proof == Proof::holds || proof == Proof::stopped;
     }
 
     // In double precision, for what float32 lost; then with prices that shortest paths alone make.
@@ -44,7 +46,7 @@ class Proved {
         const Kernels<double>& kernels = kernels_for<double>(kernels_.isa);
         Problem<double> wide;
         Solution<double> duals;
-        if constexpr (std::is_same_v<T, double>) {
+        if constexpr (kIsWide) {
             wide = problem;
             duals = solution;
         } else {
@@ -63,14 +65,14 @@ class Proved {
         Outcome outcome;
         for (const Start start : {Start::cold, Start::careful}) {
             // Costs of float64 have been solved so already.
-            if (start == Start::cold && std::is_same_v<T, double>) continue;
+            if (start == Start::cold && kIsWide) continue;
             outcome = kernels.solve(wide, duals, workspace, pacer, scans, start);
             if (outcome.stopped || outcome.status != Status::ok) break;
             const Proof proof = kernels.prove(wide, duals, kTolerance, prices(wide.columns), pacer);
-            if (settles(proof, outcome)) break;
+            if (settles(proof, outcome) || proof == Proof::holds_beside_limit) break;
             outcome.status = Status::precision_limit;
         }
-        if constexpr (!std::is_same_v<T, double>) {
+        if constexpr (!kIsWide) {
             for (std::int64_t i = 0; i < problem.rows; ++i) solution.row_dual[i] = static_cast<T>(duals.row_dual[i]);
             for (std::int64_t j = 0; j < problem.columns; ++j) solution.col_dual[j] = static_cast<T>(duals.col_dual[j]);
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +153,14 @@ class _Call(ResultCall[Assignment]):
                 "max_cost=inf makes as many pairs as possible"
             ),
         )
+        unproved = np.count_nonzero(np.atleast_1d(found.status) == Status.PRECISION_LIMIT)
+        if unproved:
+            warnings.warn(
+                f"assign: {unproved} of {np.size(found.status)} totals could not be proved; "
+                "their status is PRECISION_LIMIT",
+                RuntimeWarning,
+                stacklevel=5,
+            )
         return found
 
 

@@ -54,6 +54,7 @@ class Assignment(AssignmentFields, Result):
 
     _wrong: ClassVar = {
         Status.INFEASIBLE: (InfeasibleError, "no matching"),
+        Status.PRECISION_LIMIT: (ArithmeticError, "the total could not be proved"),
         Status.NAN: (ValueError, "NaN in the cost"),
         Status.INVALID: (
             ValueError,

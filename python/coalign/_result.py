@@ -39,8 +39,8 @@ class Result:
         ------
         InfeasibleError
             A problem has no solution.
-        OverflowError
-            A cost exceeds what its dtype can hold.
+        ArithmeticError
+            A cost exceeds what its dtype can hold (OverflowError), or a total could not be proved.
         ValueError
             On a GPU: an input is NaN, or infinite where that is not allowed, or a length is out of
             range.

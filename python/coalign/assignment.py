@@ -76,6 +76,12 @@ def assign(
     DeviceError
         The device cannot be used.
 
+    Warns
+    -----
+    RuntimeWarning
+        A total could not be proved to be within 1e-12 (float32: 1e-6) of the optimum, relative to
+        the costs of its pairs; its status is PRECISION_LIMIT.
+
     See Also
     --------
     linear_sum_assignment : The same with SciPy's signature.

@@ -29,6 +29,7 @@ class Mutation:
 ASSIGNMENT = "tests/test_assignment_values.py"
 ASSIGNMENT_ERRORS = "tests/test_assignment_errors.py"
 ASSIGNMENT_INDEPENDENCE = "tests/test_assignment_independence.py"
+SENTINELS = "tests/test_assignment_sentinels.py"
 RANKING = "tests/test_assignment_ranking.py"
 SPARSE = "tests/test_assignment_sparse.py"
 VALUES = "tests/test_warping_values.py"
@@ -928,9 +929,44 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "prices are never scaled",
         "csrc/assignment/dense.hpp",
-        "free_rows() * kHardShare > p_.rows && p_.rows >= kFewRows",
-        "free_rows() * kHardShare > p_.rows && p_.rows < 0",
+        "free_rows() * kHardShare <= p_.rows || p_.rows < kFewRows",
+        "true",
         (f"{ASSIGNMENT}::test_no_family_makes_the_solver_go_through_rows_for_long",),
+    ),
+    Mutation(
+        "an answer that is not proved is let through",
+        "csrc/assignment/proved.hpp",
+        "return solve_again(problem, solution, pacer, scans);",
+        "return outcome;",
+        (f"{SENTINELS}::test_totals_that_only_a_second_solution_proves",),
+    ),
+    Mutation(
+        "a certificate is trusted",
+        "csrc/assignment/certificate.hpp",
+        "slack + unsure <= tolerance * size",
+        "slack + unsure <= tolerance * size + 1e300",
+        ("native:test_assignment",),
+    ),
+    Mutation(
+        "a careful start transfers reductions",
+        "csrc/assignment/dense.hpp",
+        "reduce_columns(start == Start::cold)",
+        "reduce_columns(true)",
+        (f"{SENTINELS}::test_totals_that_only_a_second_solution_proves",),
+    ),
+    Mutation(
+        "prices are scaled by the costs that mean never",
+        "csrc/assignment/dense.hpp",
+        "if (scale > 0 && !(wide <= kJump * (scale > size ? scale : size))) break;",
+        "",
+        (f"{SENTINELS}::test_a_sentinel_costs_few_scans",),
+    ),
+    Mutation(
+        "a limit is forgotten in a certificate",
+        "csrc/assignment/certificate.hpp",
+        "if (!(dual.value < limit)) dual = {limit, 0};",
+        "",
+        ("native:test_assignment",),
     ),
     Mutation(
         "a warm start's prices are not bounded",

@@ -279,6 +279,41 @@ void bad_values() {
     }
 }
 
+// A certificate holds for the least total, and for no other, whatever the other costs are.
+template <class T>
+void certificates(bool maximize, bool has_limit, double spoilt) {
+    constexpr std::int64_t rows = 23, columns = 70;
+    std::mt19937_64 random(7);
+    Matrix m = draw(random, 0, rows, columns);
+    const double sign = maximize ? -1 : 1;
+    for (std::int64_t i = 0; i < rows; ++i) m.values[static_cast<std::size_t>(i * columns + 2)] = spoilt;
+    for (const Isa isa : available_isas()) {
+        const Kernels<T>& kernels = kernels_for<T>(isa);
+        Case<T> c(m, maximize, false);
+        const Problem<T> problem{c.memory.data(), rows, columns, columns, maximize, has_limit, T(0.5)};
+        const Solution<T> solution{c.col_of_row.data(), c.row_of_col.data(), c.row_dual.data(), c.col_dual.data()};
+        std::vector<T> workspace(static_cast<std::size_t>(kernels.workspace(rows, columns)));
+        std::vector<double> prices(columns + 8);
+        Pulse pulse(nullptr);
+        Pacer pacer(pulse);
+        Scans scans;
+        const auto proof = [&] { return kernels.prove(problem, solution, kTolerance<T>, prices.data(), pacer); };
+        for (const Start start : {Start::cold, Start::careful}) {
+            const Outcome outcome = kernels.solve(problem, solution, workspace.data(), pacer, scans, start);
+            check(outcome.status == Status::ok && proof() == Proof::holds, "a certificate holds");
+            std::swap(c.col_of_row[3], c.col_of_row[11]);
+            check(proof() == Proof::fails, "another matching has none");
+            std::swap(c.col_of_row[3], c.col_of_row[11]);
+            const std::int64_t column = c.col_of_row[5];
+            check(column >= 0, "a row has a column");
+            // A price that is too high promises too little of the other rows.
+            c.col_dual[static_cast<std::size_t>(column)] += static_cast<T>(0.25);
+            check(proof() == Proof::fails, "other prices prove nothing");
+            check(sign * static_cast<double>(c.row_dual[5]) <= 1, "the duals are of the size of the costs");
+        }
+    }
+}
+
 template <class T>
 void stops() {
     constexpr std::int64_t n = 700;
@@ -318,6 +353,9 @@ void all() {
         groups<T>(20, 33, 40, maximize);
         groups<T>(64, 64, 21, maximize);
     }
+    for (const bool maximize : {false, true})
+        for (const bool has_limit : {false, true})
+            for (const double spoilt : {0.9, 1e9, 1e20}) certificates<T>(maximize, has_limit, spoilt);
     bad_values<T>();
     stops<T>();
 }
