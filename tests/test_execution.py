@@ -104,7 +104,7 @@ def test_forced_collects_what_ran_and_ends_with_its_block() -> None:
     assert [run.isa for run in inner] == [last]
     assert [run.workers for run in outer + inner] == [1, 1, 1]
     with pytest.raises(ValueError, match="empty series"), _execution.forced(first) as failed:
-        dtw([], [1.0])
+        dtw(SERIES[0, :0], [1.0])
     assert failed == []
     dtw(SERIES[0], SERIES[1])
     assert len(outer) == 2

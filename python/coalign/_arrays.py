@@ -251,8 +251,9 @@ def _require_memory(tensor: Any, name: str) -> None:
 def _memory_of(tensor: Any, name: str) -> Array:
     _require_plain(tensor, name)
     if tensor.device.type != "cpu":
+        remedy = "" if tensor.is_meta else "; pass tensor.cpu()"
         raise DeviceError(
-            f"{name}: lies on {tensor.device}, where coalign does not compute; pass tensor.cpu()"
+            f"{name}: lies on {tensor.device}, where coalign does not compute{remedy}"
         )
     try:
         memory: Array = tensor.resolve_neg().numpy()

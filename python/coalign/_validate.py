@@ -94,7 +94,7 @@ def _take_batch(
     one item is called; None refuses it, and reads every array as a batch.
     """
     is_list = isinstance(obj, (list, tuple)) and (
-        any(is_array(item) for item in obj) or (least == 0 and len(obj) == 0)
+        len(obj) == 0 or any(is_array(item) for item in obj)
     )
     if is_list:
         require_no_lengths(lengths, name, "a list")
@@ -174,7 +174,12 @@ def _take_list(items: Sequence[Any], name: str) -> tuple[list[Any], Kind]:
 
 
 def require_like(xs: Batch, ys: Batch) -> None:
-    """Check that two sides can be aligned: one kind, one number of dimensions."""
+    """Check that two sides can be aligned: one kind, one number of dimensions.
+
+    An empty list has neither.
+    """
+    if not (xs.arrays and ys.arrays):
+        return
     same_kind(xs.kind, ys.kind, (xs.name, ys.name))
     x_dim, y_dim = (side.arrays[0].shape[-1] for side in (xs, ys))
     if x_dim != y_dim:

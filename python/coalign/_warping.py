@@ -17,7 +17,7 @@ from ._batch import Batch, Lengths, has_contiguous_frames, has_contiguous_rows
 from ._device import DeviceArray, Gpu
 from ._errors import DeviceError, Status
 from ._pipeline import ArrayCall, ResultCall, carry_out, carry_out_into, require_feasible
-from ._scalars import LONGEST, as_integer, choice, take_max_cost, take_radius
+from ._scalars import LONGEST, as_integer, choice, take_flag, take_max_cost, take_radius
 from ._warping_result import Warping
 from ._windows import Window, slanted
 
@@ -287,7 +287,8 @@ def dtw(
     """Warp what `coalign.dtw` takes; raise for the first problem that has no path."""
     options = Options.take(metric, window, step, max_cost, threads, device)
     take = _Precomputed.take if options.metric == "precomputed" else _Pairs.take
-    return carry_out(take(x, y, x_lengths, y_lengths, options, bool(path)), options.device)
+    has_path = take_flag(path, "path")
+    return carry_out(take(x, y, x_lengths, y_lengths, options, has_path), options.device)
 
 
 @dataclass(frozen=True, slots=True)
