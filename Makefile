@@ -12,7 +12,7 @@ CXX_FILES := $(shell find csrc cuda tests/native tests/cuda_emulation -name '*.[
 # Where there is a GPU, kernels for it; else for one architecture, to see that they compile.
 export COALIGN_CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),,90-real)
 
-.PHONY: install test check demo docs bench plot gpu mutate format lint native emulation clean
+.PHONY: install test check contract demo docs bench plot gpu mutate format lint native emulation clean
 
 install: $(VENV)/installed
 
@@ -67,6 +67,10 @@ format: $(VENV)/tools
 	ruff check --fix -q .
 	ruff format .
 	clang-format -i $(CXX_FILES)
+
+# docs/contract.md, from the rows and promises that the tests hold each function to.
+contract: install
+	$(BIN)/python tests/contract.py
 
 demo: install
 	$(BIN)/python -m coalign demo

@@ -1,0 +1,194 @@
+"""Every public function, as the promises that all of them share have to know it.
+
+To add a function, add its row to FUNCTIONS: `tests/test_contract.py` then tries every promise of
+`promises.py` on it, and `python tests/contract.py` writes what holds into docs/contract.md. A row
+gives a reason for each feature that its function does not have.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import coalign
+from promises import PROMISES, Function
+
+#: Public functions that align nothing.
+OTHERS = ("show_config",)
+
+ONE_SIDE = "Its results are no larger than a side of its input."
+NO_PROGRESS = "It reports no progress."
+DENSE = "It takes dense arrays only."
+ALONE = "It takes one array, so there is nothing to pair a batch of it with."
+SCIPYS = "It has SciPy's signature, results and words."
+SCIPYS_HAS_NOT = "batches lengths threads device out progress broadcast kinds result words"
+
+
+def costs(rng: Any, n: int, m: int) -> dict[str, Any]:
+    return {"cost": rng.normal(size=(n, m))}
+
+
+def hard_costs(side: int) -> Any:
+    """Costs whose assignment takes longest for their size: products (Machol and Wien)."""
+    numbers = np.arange(1, side + 1, dtype=np.float32)
+    return np.outer(numbers, numbers)
+
+
+FUNCTIONS = (
+    Function(
+        "assign",
+        coalign.assign,
+        make=costs,
+        inputs={"cost": "nm"},
+        sizes={"n": 0, "m": 0},
+        lengths={"row_lengths": "n", "col_lengths": "m"},
+        fields={
+            "col_of_row": "int64 n",
+            "row_of_col": "int64 m",
+            "total": "float64",
+            "row_dual": "float n",
+            "col_dual": "float m",
+            "status": "int32",
+        },
+        constants=("maximize", "max_cost"),
+        variants=({}, {"maximize": True}, {"max_cost": 0.5}, {"max_cost": math.inf}),
+        refused=(math.nan, -math.inf),
+        wanted="expected finite costs, or +inf to forbid a pair",
+        tolerance={"total": (1e-6, 1e-12)},
+        long=lambda: {"cost": hard_costs(6000)},
+        lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "broadcast": ALONE},
+    ),
+    Function(
+        "assign_top_k",
+        partial(coalign.assign_top_k, k=3),
+        make=costs,
+        inputs={"cost": "nm"},
+        sizes={"n": 0, "m": 0},
+        lengths={"row_lengths": "n", "col_lengths": "m"},
+        fields={"col_of_row": "int64 kn", "total": "float64 k"},
+        constants=("maximize",),
+        variants=({}, {"maximize": True}, {"k": 1}),
+        refused=(math.nan, -math.inf),
+        wanted="expected finite costs, or +inf to forbid a pair",
+        tolerance={"total": (1e-12, 1e-12)},
+        long=lambda: {"cost": np.random.default_rng(0).random((300, 300)), "k": 10_000},
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "broadcast": ALONE,
+            "sparse": DENSE,
+            "device": "It ranks on the CPU.",
+            "status": "Where there are fewer matchings than k, their totals are infinite.",
+        },
+    ),
+    Function(
+        "linear_sum_assignment",
+        coalign.linear_sum_assignment,
+        make=lambda rng, n, m: {"cost_matrix": rng.normal(size=(n, m))},
+        inputs={"cost_matrix": "nm"},
+        sizes={"n": 0, "m": 0},
+        fields={"rows": "int64 k", "cols": "int64 k"},
+        variants=({}, {"maximize": True}),
+        long=lambda: {"cost_matrix": hard_costs(6000)},
+        lacks=dict.fromkeys(SCIPYS_HAS_NOT.split(), SCIPYS) | {"sparse": DENSE},
+    ),
+    Function(
+        "dtw",
+        coalign.dtw,
+        make=lambda rng, n, m, d: {"x": rng.normal(size=(n, d)), "y": rng.normal(size=(m, d))},
+        inputs={"x": "nd", "y": "md"},
+        sizes={"n": 1, "m": 1},
+        shared={"d": (1, 3)},
+        lengths={"x_lengths": "n", "y_lengths": "m"},
+        fields={
+            "cost": "float",
+            "x_index": "int64 *",
+            "y_index": "int64 *",
+            "status": "int32",
+            "x_length": "int64",
+            "y_length": "int64",
+        },
+        variants=({}, {"path": True}, {"window": 3}, {"metric": "cosine", "max_cost": 9.5}),
+        tolerance={"cost": (1e-4, 1e-12)},
+        long=lambda: dict(zip("xy", np.random.default_rng(0).random((2, 150_000)), strict=True)),
+        lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE},
+    ),
+    Function(
+        'dtw(metric="precomputed")',
+        partial(coalign.dtw, metric="precomputed"),
+        make=lambda rng, n, m: {"x": rng.uniform(size=(n, m))},
+        inputs={"x": "nm"},
+        sizes={"n": 1, "m": 1},
+        lengths={"x_lengths": "n", "y_lengths": "m"},
+        fields={
+            "cost": "float",
+            "x_index": "int64 *",
+            "y_index": "int64 *",
+            "status": "int32",
+            "x_length": "int64",
+            "y_length": "int64",
+        },
+        variants=({}, {"path": True}, {"window": 3}),
+        refused=(math.nan, -math.inf),
+        wanted="expected finite costs or +inf",
+        tolerance={"cost": (1e-4, 1e-12)},
+        long=lambda: {"x": np.broadcast_to(np.ones(20_000_000, np.float32), (200, 20_000_000))},
+        lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE, "broadcast": ALONE},
+    ),
+    Function(
+        "dtw_cdist",
+        coalign.dtw_cdist,
+        make=lambda rng, n, m, d: {"X": rng.normal(size=(n, d)), "Y": rng.normal(size=(m, d))},
+        inputs={"X": "nd", "Y": "md"},
+        sizes={"n": 1, "m": 1},
+        shared={"d": (1, 3)},
+        lengths={"x_lengths": "n", "y_lengths": "m"},
+        fields={"costs": "float"},
+        variants=({}, {"window": 3}, {"metric": "cosine"}),
+        tolerance={"costs": (1e-4, 1e-12)},
+        is_collection=True,
+        long=lambda: {"X": np.random.default_rng(0).random((3000, 500))},
+        lacks={
+            "single": "It takes collections.",
+            "result": "It returns an array.",
+            "broadcast": "It computes all pairs of two collections.",
+            "sparse": DENSE,
+        },
+    ),
+)
+
+
+def document() -> str:
+    """What docs/contract.md says."""
+    notes: dict[str, int] = {}
+    lines = [
+        "# What every function promises",
+        "",
+        'Each "yes" is a test that runs before every change. A number leads to the reason why a',
+        "promise says nothing about a function. `make contract` writes this page from those tests.",
+        "",
+    ]
+    for group in dict.fromkeys(promise.group for promise in PROMISES):
+        lines += [f"## {group}", ""]
+        members = [promise for promise in PROMISES if promise.group == group]
+        lines += [f"- **{member.name}**: {member.sentence}" for member in members]
+        lines += ["", "| | " + " | ".join(f"`{f.name}`" for f in FUNCTIONS) + " |"]
+        lines += ["|---|" + "---|" * len(FUNCTIONS)]
+        for member in members:
+            cells = []
+            for function in FUNCTIONS:
+                excuse = member.excuse(function)
+                number = "yes" if excuse is None else notes.setdefault(excuse, len(notes) + 1)
+                cells.append("yes" if excuse is None else f"[{number}](#notes)")
+            lines.append(f"| {member.name} | " + " | ".join(cells) + " |")
+        lines.append("")
+    lines += ["## Notes", "", *(f"{number}. {excuse}" for excuse, number in notes.items()), ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    Path(__file__).parents[1].joinpath("docs/contract.md").write_text(document())
