@@ -23,6 +23,7 @@ OTHERS = ("show_config",)
 ONE_SIDE = "Its results are no larger than a side of its input."
 NO_PROGRESS = "It reports no progress."
 DENSE = "It takes dense arrays only."
+ON_CPU = "It runs on the CPU."
 ALONE = "It takes one array, so there is nothing to pair a batch of it with."
 SCIPYS = "It has SciPy's signature, results and words."
 SCIPYS_HAS_NOT = "batches lengths threads device out progress broadcast kinds result words"
@@ -81,7 +82,8 @@ FUNCTIONS = (
             "progress": NO_PROGRESS,
             "broadcast": ALONE,
             "sparse": DENSE,
-            "device": "It ranks on the CPU.",
+            "device": ON_CPU,
+            "gpu": ON_CPU,
             "status": "Where there are fewer matchings than k, their totals are infinite.",
         },
     ),
@@ -112,9 +114,16 @@ FUNCTIONS = (
             "x_length": "int64",
             "y_length": "int64",
         },
-        variants=({}, {"path": True}, {"window": 3}, {"metric": "cosine", "max_cost": 9.5}),
+        variants=(
+            {},
+            {"path": True},
+            {"window": 3},
+            {"window": coalign.slanted(5), "path": True},
+            {"metric": "cosine", "max_cost": 9.5},
+        ),
         tolerance={"cost": (1e-4, 1e-12)},
         long=lambda: dict(zip("xy", np.random.default_rng(0).random((2, 150_000)), strict=True)),
+        long_variants=({}, {"path": True}),
         lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE},
     ),
     Function(
@@ -137,7 +146,13 @@ FUNCTIONS = (
         wanted="expected finite costs or +inf",
         tolerance={"cost": (1e-4, 1e-12)},
         long=lambda: {"x": np.broadcast_to(np.ones(20_000_000, np.float32), (200, 20_000_000))},
-        lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE, "broadcast": ALONE},
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "broadcast": ALONE,
+            "gpu": ON_CPU,
+        },
     ),
     Function(
         "dtw_cdist",
@@ -148,10 +163,11 @@ FUNCTIONS = (
         shared={"d": (1, 3)},
         lengths={"x_lengths": "n", "y_lengths": "m"},
         fields={"costs": "float"},
-        variants=({}, {"window": 3}, {"metric": "cosine"}),
+        variants=({}, {"window": 3}, {"window": coalign.slanted(5)}, {"metric": "cosine"}),
         tolerance={"costs": (1e-4, 1e-12)},
         is_collection=True,
         long=lambda: {"X": np.random.default_rng(0).random((3000, 500))},
+        long_variants=({}, {"metric": "cosine"}),
         lacks={
             "single": "It takes collections.",
             "result": "It returns an array.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from coalign import DeviceError, _core, _execution, _validate, dtw, dtw_cdist
 from coalign._arrays import NUMPY, Kind, is_array, same_kind, to_numpy
 from coalign._batch import has_contiguous_frames
 from oracles.compare import assert_same_bits
+from promises import ArrayInterface, ArrayMethod, CudaInterface, DLPackOnly
 
 Array = npt.NDArray[Any]
 
@@ -25,107 +26,11 @@ X, Y = rng.normal(size=(2, 7))
 GPU = r"lies on a GPU, and coalign was built without CUDA"
 
 
-class DLPackOnly:
-    """An array of a library that speaks DLPack and nothing else."""
-
-    CPU = (1, 0)
-    CUDA = (2, 0)
-
-    def __init__(self, array: Array, device: tuple[int, int] = CPU) -> None:
-        self.array, self.device = array, device
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self.device
-
-    def __dlpack__(self, **options: Any) -> Any:
-        if self.device != self.CPU:
-            raise AssertionError("memory of a GPU was asked for")
-        return self.array.__dlpack__(**options)
-
-
-class ArrayMethod:
-    """What converts itself by `__array__`, as a column of a data frame does."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return self.array if dtype is None else self.array.astype(dtype)
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def __getitem__(self, index: Any) -> Any:
-        raise KeyError(index)  # a data frame's column is indexed by label
-
-
-class ArrayInterface:
-    """What describes its memory by the array interface."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        return self.array.__array_interface__
-
-
-class CudaInterface:
-    """What describes memory of a GPU."""
-
-    def __init__(self, shape: tuple[int, ...] = (4,)) -> None:
-        self.__cuda_array_interface__ = {
-            "shape": shape,
-            "typestr": "<f4",
-            "data": (0, False),
-            "version": 3,
-        }
-
-
-class Subclass(np.ndarray):
-    """An array that does not index like one."""
-
-    def __getitem__(self, index: Any) -> Any:
-        raise AssertionError("read through the subclass")
-
-
 # Taken as NumPy
 
 
-@pytest.mark.parametrize("wrapper", [DLPackOnly, ArrayMethod, ArrayInterface])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
-def test_other_arrays_are_taken_as_numpy(wrapper: type[Any], dtype: str) -> None:
-    x, y = (10 * X).astype(dtype), (10 * Y).astype(dtype)
-    expected = dtw(x, y, path=True)
-    warping = dtw(wrapper(x), wrapper(y), path=True)
-    assert_same_bits(warping.cost, expected.cost)
-    assert_same_bits(warping.x_index, expected.x_index)
-    # Beside NumPy's own, in lists, in collections and as lengths.
-    assert_same_bits(dtw(wrapper(x), y).cost, expected.cost)
-    assert_same_bits(dtw([wrapper(x), x[:3]], [y, wrapper(y)]).cost[0], expected.cost)
-    assert_same_bits(dtw_cdist([wrapper(x)], [wrapper(y)])[0, 0], expected.cost)
-    batch = np.stack([x, y])
-    assert_same_bits(dtw_cdist(wrapper(batch)), dtw_cdist(batch))
-    costs = np.abs(np.subtract.outer(x, y))
-    assert_same_bits(
-        dtw(wrapper(costs), metric="precomputed").cost, dtw(costs, metric="precomputed").cost
-    )
-
-
-@pytest.mark.parametrize("wrapper", [DLPackOnly, ArrayMethod, ArrayInterface])
-def test_results_go_to_no_other_array(wrapper: type[Any]) -> None:
-    # The conversion that lets it be read may have copied, and the copy is not what was given.
-    with pytest.raises(TypeError, match=rf"\Aout: expected an array, got {wrapper.__name__}\Z"):
-        dtw_cdist([X, Y], out=wrapper(np.zeros((2, 2), X.dtype)))
-
-
 @pytest.mark.parametrize("wrapper", [ArrayMethod, ArrayInterface])
-def test_lengths_and_windows_may_be_other_arrays(wrapper: type[Any]) -> None:
-    batch = np.stack([X, Y])[:, :, np.newaxis]
-    lengths = np.array([7, 4])
-    assert_same_bits(
-        dtw(batch, X, x_lengths=wrapper(lengths)).cost, dtw(batch, X, x_lengths=lengths).cost
-    )
+def test_windows_may_be_other_arrays(wrapper: type[Any]) -> None:
     bounds = np.clip(np.stack([np.arange(7) - 1, np.arange(7) + 2], axis=1), 0, 7)
     assert_same_bits(dtw(X, Y, window=wrapper(bounds)).cost, dtw(X, Y, window=1).cost)
 
@@ -144,22 +49,11 @@ def test_other_arrays_are_checked_like_numpy(wrapper: type[Any]) -> None:
         dtw_cdist(wrapper(X))
 
 
-def test_memory_and_sequences_of_numbers_are_taken_as_numpy() -> None:
-    expected = dtw(X, Y).cost
-    assert_same_bits(dtw(memoryview(X), memoryview(Y)).cost, expected)
-    assert_same_bits(dtw(X.tolist(), tuple(Y.tolist())).cost, expected)
-    assert_same_bits(dtw(list(X), Y).cost, expected)
-
-
-def test_a_subclass_is_read_as_the_array_under_it(tmp_path: Path) -> None:
-    expected = dtw(X, Y).cost
-    assert_same_bits(dtw(X.view(Subclass), Y.view(Subclass)).cost, expected)
-    assert_same_bits(dtw([X.view(Subclass)], Y).cost[0], expected)
-    assert_same_bits(dtw_cdist(np.stack([X, Y]).view(Subclass)), dtw_cdist(np.stack([X, Y])))
+def test_mapped_memory_is_read_in_place(tmp_path: Path) -> None:
     X.tofile(tmp_path / "x")
     mapped = np.memmap(tmp_path / "x", dtype=np.float64, mode="r")
     assert type(dtw(mapped, Y).cost) is np.float64
-    assert_same_bits(dtw(mapped, Y).cost, expected)
+    assert_same_bits(dtw(mapped, Y).cost, dtw(X, Y).cost)
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
@@ -195,65 +89,20 @@ def test_what_is_an_array() -> None:
     assert is_array(DLPackOnly(X))
     assert is_array(ArrayMethod(X))
     assert is_array(ArrayInterface(X))
-    assert is_array(CudaInterface())
+    assert is_array(CudaInterface(X))
     for number in (1, 1.0, True, np.float32(1), np.int64(1), np.bool_(True)):
         assert not is_array(number)
     for other in ([X], (X,), "x", None, range(3), memoryview(X), {"x": X}):
         assert not is_array(other)
 
 
-def test_what_fails_to_convert_itself_is_named() -> None:
-    class Ragged:
-        def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-            raise ValueError("rows of unequal length")
-
-    words = (
-        r"\Ay: expected a real numeric array \(a ragged batch is a list of arrays\), got Ragged: "
-        r"rows of unequal length\Z"
-    )
-    with pytest.raises(TypeError, match=words):
-        dtw(X, Ragged())
-
-
 # Refused
-
-
-def test_a_tracer_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Tracer(ArrayMethod):
-        def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-            raise AssertionError("a tracer has no values")
-
-    class DynamicJaxprTracer(Tracer):
-        pass
-
-    jax = ModuleType("jax")
-    jax.core = SimpleNamespace(Tracer=Tracer)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "jax", jax)
-    words = (
-        r": expected a concrete array, got the tracer DynamicJaxprTracer; call coalign outside the "
-        r"traced function, or through a host callback\Z"
-    )
-    tracer = DynamicJaxprTracer(X)
-    with pytest.raises(TypeError, match=r"\Ax" + words):
-        dtw(tracer, Y)
-    with pytest.raises(TypeError, match=r"\Ay\[1\]" + words):
-        dtw(X, [Y, tracer])
-    with pytest.raises(TypeError, match=r"\AX" + words):
-        dtw_cdist(tracer)
-    # An array of the same library that has values is taken.
-    assert_same_bits(dtw(ArrayMethod(X), Y).cost, dtw(X, Y).cost)
 
 
 @pytest.mark.usefixtures("without_cuda")
 def test_an_array_on_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DeviceError, match=rf"\Ax: {GPU}\Z"):
-        dtw(CudaInterface(), Y)
-    with pytest.raises(DeviceError, match=rf"\Ay\[1\]: {GPU}\Z"):
-        dtw(X, [Y, CudaInterface()])
-    with pytest.raises(DeviceError, match=rf"\AY: {GPU}\Z"):
-        dtw_cdist(X[np.newaxis], CudaInterface((1, 4)))
     with pytest.raises(DeviceError, match=r"\Ax: expected precomputed costs in host memory"):
-        dtw(CudaInterface((4, 4)), metric="precomputed", device="auto")
+        dtw(CudaInterface(np.zeros((4, 4))), metric="precomputed", device="auto")
 
     class ndarray:  # noqa: N801 - CuPy's name
         __module__ = "cupy"
@@ -268,14 +117,6 @@ def test_an_array_on_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         dtw(ndarray(), Y)
     with pytest.raises(DeviceError, match=rf"\Ax\[0\]: {GPU}\Z"):
         dtw([ndarray()], Y)
-
-
-@pytest.mark.usefixtures("without_cuda")
-def test_dlpack_of_a_gpu_is_refused() -> None:
-    with pytest.raises(DeviceError, match=rf"\Ax: {GPU}\Z"):
-        dtw(DLPackOnly(X, DLPackOnly.CUDA), Y)
-    with pytest.raises(DeviceError, match=rf"\Ay\[1\]: {GPU}\Z"):
-        dtw(X, [Y, DLPackOnly(Y, DLPackOnly.CUDA)])
 
 
 def test_kinds_that_differ_are_refused_with_the_remedy() -> None:
@@ -462,12 +303,3 @@ def test_what_native_code_reads_is_aligned_and_in_the_machines_byte_order(dtype:
         assert taken.dtype.isnative
         assert taken.flags.aligned
         assert taken.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
-
-
-def test_results_do_not_alias_what_was_passed_in() -> None:
-    lengths = np.array([7, 4])
-    batch = np.stack([X, Y])[:, :, np.newaxis]
-    warping = dtw(batch, batch, x_lengths=lengths, y_lengths=lengths)
-    lengths[:] = 1
-    assert warping.x_length.tolist() == [7, 4]
-    assert warping.y_length.tolist() == [7, 4]

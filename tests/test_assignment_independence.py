@@ -69,30 +69,6 @@ def test_threads_and_neighbours_change_no_bit(
                 assert_same_bits(values[0], getattr(backwards, name)[-1 - p], name)
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_a_padded_batch_has_the_bits_of_a_list(
-    options: dict[str, Any], isa: str, dtype: np.dtype
-) -> None:
-    costs = make_collection(1, 40, 35, dtype)
-    batch = np.full((40, 37, 36), np.nan, dtype)
-    for padded, cost in zip(batch, costs, strict=True):
-        padded[: cost.shape[0], : cost.shape[1]] = cost
-    rows, columns = ([cost.shape[axis] for cost in costs] for axis in (0, 1))
-    with _execution.forced(isa, work_per_thread=0):
-        listed = assign(costs, threads=2, **options)
-        found = assign(batch, row_lengths=rows, col_lengths=columns, threads=2, **options)
-    assert_same_bits(found.total, listed.total)
-    assert_same_bits(found.status, listed.status)
-    for p, (n, m) in enumerate(zip(rows, columns, strict=True)):
-        for name, count in (
-            ("col_of_row", n),
-            ("row_dual", n),
-            ("row_of_col", m),
-            ("col_dual", m),
-        ):
-            assert_same_bits(getattr(found, name)[p][:count], getattr(listed, name)[p], name)
-
-
 @pytest.mark.parametrize(("n", "m"), [(1, 7), (30, 45), (45, 30), (64, 17)])
 def test_a_rectangle_has_the_bits_of_its_transpose(
     n: int, m: int, isa: str, dtype: np.dtype
@@ -160,14 +136,6 @@ def test_errors_within_a_group_are_those_of_each_alone(isa: str, dtype: np.dtype
         costs[33, 4, 5] = np.nan
         with pytest.raises(ValueError, match=r"\Acost: NaN at index \(33, 4, 5\)"):
             assign(costs)
-
-
-def test_repeated_calls_give_the_same_bits(isa: str, dtype: np.dtype) -> None:
-    costs = make_collection(2, 20, 60, dtype)
-    with _execution.forced(isa):
-        first = assign(costs)
-        for _ in range(5):
-            assert_same_assignment(assign(costs), first)
 
 
 @pytest.mark.parametrize("family", COST_FAMILIES)

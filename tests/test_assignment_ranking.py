@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from coalign import _execution, assign, assign_top_k
+from coalign import assign, assign_top_k
 
 #: Of a total, relative to the sum of the pairs' magnitudes: a sum of a few float64.
 TOTAL = 1e-12
@@ -110,43 +110,6 @@ def test_an_empty_problem_has_one_matching(shape):
     found = assign_top_k(np.zeros(shape), 2)
     assert found.total.tolist() == [0, np.inf]
     assert found.col_of_row.shape == (2, shape[0])
-
-
-def test_a_padded_batch_never_reads_past_its_lengths(rng):
-    cost = rng.random((6, 4, 5))
-    rows, columns = np.array([4, 3, 2, 1, 0, 4]), np.array([5, 2, 4, 1, 3, 3])
-    padded = np.full_like(cost, np.nan)
-    for p in range(6):
-        padded[p, : rows[p], : columns[p]] = cost[p, : rows[p], : columns[p]]
-    with _execution.forced(work_per_thread=0):
-        found = assign_top_k(padded, 7, row_lengths=rows, col_lengths=columns, threads=3)
-    assert found.col_of_row.shape == (6, 7, 4)
-    assert found.total.shape == (6, 7)
-    for p in range(6):
-        alone = assign_top_k(cost[p, : rows[p], : columns[p]], 7)
-        np.testing.assert_array_equal(found.col_of_row[p, :, : rows[p]], alone.col_of_row)
-        np.testing.assert_array_equal(found.total[p], alone.total)
-        assert (found.col_of_row[p, :, rows[p] :] == -1).all()
-
-
-def test_a_list_comes_back_as_a_list(rng):
-    costs = [rng.random((3, 3)), rng.random((5, 2)), rng.random((0, 2))]
-    found = assign_top_k(costs, 4)
-    assert [columns.shape for columns in found.col_of_row] == [(4, 3), (4, 5), (4, 0)]
-    for columns, total, cost in zip(found.col_of_row, found.total, costs, strict=True):
-        alone = assign_top_k(cost, 4)
-        np.testing.assert_array_equal(columns, alone.col_of_row)
-        np.testing.assert_array_equal(total, alone.total)
-
-
-def test_strides_change_nothing(rng):
-    cost = rng.random((8, 6))
-    wide = np.zeros((16, 18))
-    wide[::2, ::3] = cost
-    for view in (wide[::2, ::3], np.asfortranarray(cost)):
-        np.testing.assert_array_equal(
-            assign_top_k(view, 9).col_of_row, assign_top_k(cost, 9).col_of_row
-        )
 
 
 def test_wrong_arguments_are_named():

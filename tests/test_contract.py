@@ -75,7 +75,7 @@ def test_a_row_says_what_its_function_takes(function: Any) -> None:
         assert has == (feature not in function.lacks), feature
     assert {*function.inputs, *function.lengths} <= {*function.parameters()}
     needs = {need for promise in PROMISES for need in promise.needs}
-    assert {*function.lacks} <= needs | {"single", "sparse"}
+    assert {*function.lacks} <= needs | {"single", "sparse", "gpu"}
     made = Subject(function).problem(0)
     axes = {name: len(letters) for name, letters in function.inputs.items()}
     assert {name: array.ndim for name, array in made.items()} == axes

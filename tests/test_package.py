@@ -177,13 +177,7 @@ def test_results_are_frozen_and_have_slots(name: str) -> None:
         instance.unknown = 1
 
 
-def test_results_are_compared_by_identity_and_windows_by_value() -> None:
-    found = coalign.assign([[0.0]])
-    assert found == found
-    assert found != coalign.assign([[0.0]])
-    warping = coalign.dtw([0.0], [1.0])
-    assert warping == warping
-    assert warping != coalign.dtw([0.0], [1.0])
+def test_windows_are_compared_by_value() -> None:
     assert coalign.slanted(3) == coalign.slanted(np.int64(3)) != coalign.slanted(4)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -82,36 +81,6 @@ def test_the_halves_of_a_symmetric_call_are_counted_once() -> None:
     assert len(calls.told) >= 3
 
 
-def test_nothing_to_do_is_nothing_to_tell() -> None:
-    calls = Calls()
-    assert dtw_cdist(np.zeros((0, 4)), SMALL, progress=calls).shape == (0, 7)
-    assert calls.told == []
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_an_exception_in_the_function_stops_the_call_and_comes_out(threads: int) -> None:
-    class EnoughError(Exception):
-        pass
-
-    enough = EnoughError()
-    told = []
-
-    def stop(done: int, total: int) -> None:
-        told.append(done)
-        raise enough
-
-    big = np.tile(LONG, (10, 1))
-    start = time.monotonic()
-    with pytest.raises(EnoughError) as caught:
-        dtw_cdist(big, threads=threads, progress=stop)
-    assert caught.value is enough
-    assert len(told) == 1
-    assert told[0] < 1200 * 1201 // 2
-    assert time.monotonic() - start < 1.0  # all pairs take tens of seconds
-    expected = dtw_cdist(SMALL)
-    assert_same_bits(dtw_cdist(SMALL, progress=Calls()), expected)
-
-
 def test_an_exception_in_the_last_report_comes_out_too() -> None:
     def stop(done: int, total: int) -> None:
         if done == total:
@@ -119,26 +88,6 @@ def test_an_exception_in_the_last_report_comes_out_too() -> None:
 
     with pytest.raises(KeyError, match="last"):
         dtw_cdist(SMALL, progress=stop)
-
-
-def test_a_call_that_fails_is_never_reported_done() -> None:
-    calls = Calls()
-    spoilt = SMALL.copy()
-    spoilt[3, 3] = np.nan
-    with pytest.raises(ValueError, match=r"X: NaN at index \(3, 3\)"):
-        dtw_cdist(spoilt, progress=calls)
-    assert all(done < total for done, total in calls.told)
-
-
-def test_true_shows_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("tqdm")
-    costs = dtw_cdist(SMALL, progress=True)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "dtw_cdist: 100%" in shown.err
-    assert "28/28" in shown.err
-    assert_same_bits(costs, dtw_cdist(SMALL))
-    assert capsys.readouterr().err == ""
 
 
 def test_the_bar_is_moved_as_the_function_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,13 +139,6 @@ def test_a_bar_without_tqdm_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
     check(calls, 28)
 
 
-@pytest.mark.parametrize("progress", [1, 0, "yes", 2.0, [print]])
-def test_what_is_neither_a_bool_nor_a_function_is_refused(progress: Any) -> None:
-    with pytest.raises(TypeError) as caught:
-        dtw_cdist(SMALL, progress=progress)
-    assert str(caught.value) == f"progress: expected a bool or f(done, total), got {progress!r}"
-
-
 def test_nothing_to_compute_is_nothing_to_report() -> None:
     calls = Calls()
     for X, Y in ((SMALL[:0], None), (SMALL, SMALL[:0]), (SMALL[:0], SMALL)):
@@ -204,10 +146,3 @@ def test_nothing_to_compute_is_nothing_to_report() -> None:
     with reporter(calls, 0, "work") as report:
         assert report is None
     assert calls.told == []
-
-
-@pytest.mark.parametrize("progress", [False, None])
-def test_nobody_listens_unless_asked(progress: Any) -> None:
-    with reporter(progress, 10, "work") as report:
-        assert report is None
-    assert_same_bits(dtw_cdist(SMALL, progress=progress), dtw_cdist(SMALL))

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from numpy.lib.stride_tricks import as_strided, sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 from coalign import InfeasibleError, Status, _execution, dtw, dtw_cdist, slanted
 from oracles.compare import assert_same_bits
-from oracles.instances import pad
-from oracles.warping import accumulate, local_costs
+from oracles.warping import accumulate
 from refusals import Call, assert_refused, put, table
 
 # Both ways into native code are tried.
@@ -34,46 +33,6 @@ COST_BATCH = rng.uniform(size=(2, 4, 3))
 
 
 # Values
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_value_that_is_not_finite_is_named_with_its_index(
-    value: float, dtype: str, threads: int
-) -> None:
-    found = "NaN" if np.isnan(value) else str(value)
-    series, frames, batch, collection = (
-        array.astype(dtype) for array in (SERIES, FRAMES, BATCH, COLLECTION)
-    )
-    column = series[:, np.newaxis]
-
-    def pair(x: Any, y: Any) -> Call:
-        return lambda: dtw(x, y, threads=threads)
-
-    def pairs(X: Any, Y: Any = None) -> Call:
-        return lambda: dtw_cdist(X, Y, threads=threads)
-
-    places: list[tuple[str, Call]] = [
-        ("x: {} at index (5,)", pair(put(series, (5,), value), series)),
-        ("y: {} at index (0,)", pair(series, put(series, (0,), value))),
-        ("x: {} at index (7, 1)", pair(put(frames, (7, 1), value), frames)),
-        ("y: {} at index (2, 0)", pair(batch, put(frames, (2, 0), value))),
-        ("x: {} at index (2, 3, 1)", pair(put(batch, (2, 3, 1), value), batch)),
-        ("y: {} at index (1, 0, 0)", pair(batch, put(batch, (1, 0, 0), value))),
-        ("x[2]: {} at index (5,)", pair([series, series, put(series, (5,), value)], series)),
-        ("y[1]: {} at index (4, 1)", pair([frames] * 2, (frames, put(frames, (4, 1), value)))),
-        ("x[1]: {} at index (3, 0)", pair([series, put(column, (3, 0), value)], series)),
-        ("y[1]: {} at index (3,)", pair(series, [column, put(series, (3,), value)])),
-        ("X: {} at index (1, 2)", pairs(put(collection, (1, 2), value))),
-        ("Y: {} at index (2, 4)", pairs(collection, put(collection, (2, 4), value))),
-        ("Y: {} at index (1, 2, 1)", pairs(batch, put(batch, (1, 2, 1), value))),
-        ("X[1]: {} at index (0,)", pairs([series, put(series, (0,), value)])),
-        ("X[2]: {} at index (0, 0)", pairs([series, series, put(column, (0, 0), value)])),
-    ]
-    for place, call in places:
-        with assert_refused(ValueError, place.format(found) + "; expected finite values"):
-            call()
 
 
 @pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "cityblock", "cosine"])
@@ -198,46 +157,10 @@ def test_no_path_is_traced_through_what_is_no_cost(
 
 @table(
     (
-        "0-D",
-        lambda: dtw(np.float64(3), SERIES),
-        ValueError,
-        "x: expected a 1-D or 2-D or 3-D array, got shape ()",
-    ),
-    (
-        "number",
-        lambda: dtw(SERIES, 3.0),
-        ValueError,
-        "y: expected a 1-D or 2-D or 3-D array, got shape ()",
-    ),
-    (
-        "4-D",
-        lambda: dtw(np.zeros((1, 2, 3, 4)), SERIES),
-        ValueError,
-        "x: expected a 1-D or 2-D or 3-D array, got shape (1, 2, 3, 4)",
-    ),
-    (
-        "3-D item",
-        lambda: dtw([FRAMES, BATCH], FRAMES),
-        ValueError,
-        "x[1]: expected a 1-D or 2-D array, got shape (3, 5, 2)",
-    ),
-    (
-        "1-D collection",
-        lambda: dtw_cdist(SERIES),
-        ValueError,
-        "X: expected a 2-D or 3-D array, got shape (8,)",
-    ),
-    (
         "1-D second collection",
         lambda: dtw_cdist(COLLECTION, SERIES),
         ValueError,
         "Y: expected a 2-D or 3-D array, got shape (8,)",
-    ),
-    (
-        "1-D matrix",
-        lambda: dtw(SERIES, metric="precomputed"),
-        ValueError,
-        "x: expected a 2-D or 3-D array, got shape (8,)",
     ),
     (
         "1-D matrix in a list",
@@ -282,28 +205,10 @@ def test_no_path_is_traced_through_what_is_no_cost(
         "x and y: expected batches of one size, got 2 and 4",
     ),
     (
-        "empty series",
-        lambda: dtw(np.zeros(0), SERIES),
-        ValueError,
-        "x: expected at least one frame, got an empty series",
-    ),
-    (
         "empty item",
         lambda: dtw([SERIES, SERIES[:0]], SERIES),
         ValueError,
         "x[1]: expected at least one frame, got an empty series",
-    ),
-    (
-        "empty items",
-        lambda: dtw(np.zeros((2, 0, 3)), np.zeros((2, 4, 3))),
-        ValueError,
-        "x: expected at least one frame, got an empty series",
-    ),
-    (
-        "empty collection items",
-        lambda: dtw_cdist(np.zeros((2, 0))),
-        ValueError,
-        "X: expected at least one frame, got an empty series",
     ),
     (
         "no dimensions",
@@ -355,101 +260,10 @@ def taking(**lengths: Any) -> Call:
 
 @table(
     (
-        "fractional",
-        taking(x_lengths=[1.0, 2.5, 3.0]),
-        TypeError,
-        "x_lengths: expected integers, got dtype float64",
-    ),
-    (
-        "bool",
-        taking(y_lengths=[True, True, False]),
-        TypeError,
-        "y_lengths: expected integers, got dtype bool",
-    ),
-    ("text", taking(y_lengths="abc"), TypeError, "y_lengths: expected integers, got dtype <U3"),
-    (
-        "too long",
-        taking(x_lengths=[1, 6, 3]),
-        ValueError,
-        "x_lengths: expected lengths from 1 to 5, got 6 at index 1",
-    ),
-    (
-        "zero",
-        taking(y_lengths=[1, 5, 0]),
-        ValueError,
-        "y_lengths: expected lengths from 1 to 5, got 0 at index 2",
-    ),
-    (
-        "negative",
-        taking(y_lengths=[-1, 5, 0]),
-        ValueError,
-        "y_lengths: expected lengths from 1 to 5, got -1 at index 0",
-    ),
-    (
         "unsigned and huge",
         taking(x_lengths=np.array([1, 2**63 + 5, 3], np.uint64)),
         ValueError,
         "x_lengths: expected lengths from 1 to 5, got 9223372036854775813 at index 1",
-    ),
-    (
-        "too few",
-        taking(x_lengths=[1, 3]),
-        ValueError,
-        "x_lengths: expected shape (3,), got (2,)",
-    ),
-    (
-        "one for all",
-        taking(x_lengths=3),
-        ValueError,
-        "x_lengths: expected shape (3,), got ()",
-    ),
-    (
-        "a column",
-        taking(y_lengths=[[1], [2], [3]]),
-        ValueError,
-        "y_lengths: expected shape (3,), got (3, 1)",
-    ),
-    (
-        "given to a list",
-        lambda: dtw([SERIES], [SERIES], y_lengths=[3]),
-        ValueError,
-        "y_lengths: only a padded batch takes lengths, and y is a list",
-    ),
-    (
-        "given to one series",
-        lambda: dtw(FRAMES, BATCH, x_lengths=[3]),
-        ValueError,
-        "x_lengths: only a padded batch takes lengths, and x is one series",
-    ),
-    (
-        "given to a list of matrices",
-        lambda: dtw([COSTS], metric="precomputed", y_lengths=[2]),
-        ValueError,
-        "y_lengths: only a padded batch takes lengths, and x is a list",
-    ),
-    (
-        "given to one matrix",
-        lambda: dtw(COSTS, metric="precomputed", x_lengths=[2]),
-        ValueError,
-        "x_lengths: only a padded batch takes lengths, and x is one matrix",
-    ),
-    (
-        "more rows than the matrix",
-        lambda: dtw(COST_BATCH, metric="precomputed", x_lengths=[4, 5]),
-        ValueError,
-        "x_lengths: expected lengths from 1 to 4, got 5 at index 1",
-    ),
-    (
-        "more columns than the matrix",
-        lambda: dtw(COST_BATCH, metric="precomputed", y_lengths=[4, 3]),
-        ValueError,
-        "y_lengths: expected lengths from 1 to 3, got 4 at index 0",
-    ),
-    (
-        "in a collection",
-        lambda: dtw_cdist(COLLECTION, COLLECTION, y_lengths=[1, 2, 6]),
-        ValueError,
-        "y_lengths: expected lengths from 1 to 5, got 6 at index 2",
     ),
     (
         "of a collection that is not there",
@@ -469,87 +283,10 @@ def test_lengths_that_make_no_integer_array_are_refused_by_name(lengths: Any) ->
         dtw(BATCH, BATCH, x_lengths=lengths)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint64, ">i8"])
-def test_lengths_of_any_integer_dtype_and_layout_are_taken(dtype: Any) -> None:
-    lengths = [4, 1, 5]
-    expected = dtw(BATCH, BATCH[::-1], x_lengths=lengths)
-    spread = np.zeros((3, 2), dtype)
-    spread[:, 0] = lengths
-    frozen = np.array(lengths, dtype)
-    frozen.flags.writeable = False
-    for given in (frozen, spread[:, 0], frozen[::-1].copy()[::-1], tuple(frozen)):
-        warping = dtw(BATCH, BATCH[::-1], x_lengths=given)
-        assert_same_bits(warping.cost, expected.cost)
-        assert_same_bits(warping.x_length, np.array(lengths))
-        assert_same_bits(dtw_cdist(BATCH, x_lengths=given), dtw_cdist(BATCH, x_lengths=lengths))
-
-
 # Kinds and dtypes
 
 
 @table(
-    (
-        "object",
-        lambda: dtw(np.array([1, 2], object), SERIES),
-        TypeError,
-        "x: expected a real numeric dtype of at most 64 bits, got object",
-    ),
-    (
-        "complex",
-        lambda: dtw(SERIES, SERIES + 1j),
-        TypeError,
-        "y: expected a real numeric dtype of at most 64 bits, got complex128",
-    ),
-    (
-        "strings",
-        lambda: dtw(np.array(["a", "b"]), SERIES),
-        TypeError,
-        "x: expected a real numeric dtype of at most 64 bits, got <U1",
-    ),
-    (
-        "dates",
-        lambda: dtw(SERIES.astype("M8[s]"), SERIES),
-        TypeError,
-        "x: expected a real numeric dtype of at most 64 bits, got datetime64[s]",
-    ),
-    (
-        "records",
-        lambda: dtw(np.zeros(3, [("a", "f4")]), SERIES),
-        TypeError,
-        "x: expected a real numeric dtype of at most 64 bits, got [('a', '<f4')]",
-    ),
-    (
-        "complex in a list",
-        lambda: dtw([SERIES, SERIES * 1j], SERIES),
-        TypeError,
-        "x[1]: expected a real numeric dtype of at most 64 bits, got complex128",
-    ),
-    (
-        "complex collection",
-        lambda: dtw_cdist(COLLECTION, COLLECTION * 1j),
-        TypeError,
-        "Y: expected a real numeric dtype of at most 64 bits, got complex128",
-    ),
-    (
-        "complex matrix",
-        lambda: dtw(COSTS * 1j, metric="precomputed"),
-        TypeError,
-        "x: expected a real numeric dtype of at most 64 bits, got complex128",
-    ),
-    (
-        "masked",
-        lambda: dtw(np.ma.array(SERIES), SERIES),
-        TypeError,
-        "x: expected a plain array, got a masked one; fill it first",
-    ),
-    (
-        "masked in a list",
-        lambda: dtw([SERIES, np.ma.array(SERIES)], SERIES),
-        TypeError,
-        "x[1]: expected a plain array, got a masked one; fill it first",
-    ),
-    ("text", lambda: dtw("abc", SERIES), TypeError, "x: expected a real numeric array, got str"),
-    ("bytes", lambda: dtw(SERIES, b"a"), TypeError, "y: expected a real numeric array, got bytes"),
     (
         "nothing",
         lambda: dtw(None, SERIES),
@@ -569,36 +306,15 @@ def test_lengths_of_any_integer_dtype_and_layout_are_taken(dtype: Any) -> None:
         "x: expected a real numeric dtype of at most 64 bits, got object",
     ),
     (
-        "a number after arrays",
-        lambda: dtw([SERIES, 3.0], SERIES),
-        TypeError,
-        "x[1]: expected an array like the other items, got float",
-    ),
-    (
         "a number before arrays",
         lambda: dtw([np.float64(3.0), SERIES], SERIES),
         TypeError,
         "x[0]: expected an array like the other items, got float64",
     ),
-    (
-        "a list beside arrays",
-        lambda: dtw_cdist([SERIES, [1.0, 2.0]]),
-        TypeError,
-        "X[1]: expected an array like the other items, got list",
-    ),
 )
 def test_dtypes_and_kinds(call: Call, error: type[Exception], message: str) -> None:
     with assert_refused(error, message):
         call()
-
-
-@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="long double is double here")
-def test_extended_precision_is_refused() -> None:
-    name = np.dtype(np.longdouble).name
-    with assert_refused(
-        TypeError, f"x: expected a real numeric dtype of at most 64 bits, got {name}"
-    ):
-        dtw(SERIES.astype(np.longdouble), SERIES)
 
 
 def test_a_ragged_list_of_numbers_says_what_a_ragged_batch_is() -> None:
@@ -619,23 +335,10 @@ def test_a_ragged_list_of_numbers_says_what_a_ragged_batch_is() -> None:
         "'precomputed', got 'euclid'",
     ),
     (
-        "metric of another type",
-        lambda: dtw_cdist(COLLECTION, metric=np.subtract),
-        ValueError,
-        "metric: expected one of 'sqeuclidean', 'euclidean', 'cityblock', 'cosine', "
-        "'precomputed', got <ufunc 'subtract'>",
-    ),
-    (
         "step",
         lambda: dtw(SERIES, SERIES, step="itakura"),
         ValueError,
         "step: expected one of 'symmetric1', got 'itakura'",
-    ),
-    (
-        "no step",
-        lambda: dtw_cdist(COLLECTION, step=None),
-        ValueError,
-        "step: expected one of 'symmetric1', got None",
     ),
     (
         "two matrices",
@@ -662,83 +365,10 @@ def test_a_ragged_list_of_numbers_says_what_a_ragged_batch_is() -> None:
         "max_cost: expected a number, got str",
     ),
     (
-        "max_cost digits",
-        lambda: dtw(SERIES, SERIES, max_cost="3.0"),
-        TypeError,
-        "max_cost: expected a number, got str",
-    ),
-    (
-        "max_cost bytes",
-        lambda: dtw_cdist(COLLECTION, max_cost=b"3"),
-        TypeError,
-        "max_cost: expected a number, got bytes",
-    ),
-    (
         "max_cost per pair",
         lambda: dtw_cdist(COLLECTION, max_cost=np.ones(3)),
         TypeError,
         "max_cost: expected a number, got ndarray",
-    ),
-    (
-        "max_cost complex",
-        lambda: dtw(SERIES, SERIES, max_cost=1j),
-        TypeError,
-        "max_cost: expected a number, got complex",
-    ),
-    (
-        "threads 0",
-        lambda: dtw(SERIES, SERIES, threads=0),
-        ValueError,
-        "threads: expected at least 1, got 0",
-    ),
-    (
-        "threads -1",
-        lambda: dtw_cdist(COLLECTION, threads=-1),
-        ValueError,
-        "threads: expected at least 1, got -1",
-    ),
-    (
-        "threads float",
-        lambda: dtw(SERIES, SERIES, threads=2.0),
-        TypeError,
-        "threads: expected None or an integer, got float",
-    ),
-    (
-        "threads bool",
-        lambda: dtw(SERIES, SERIES, threads=True),
-        TypeError,
-        "threads: expected None or an integer, got bool",
-    ),
-    (
-        "threads text",
-        lambda: dtw_cdist(COLLECTION, threads="2"),
-        TypeError,
-        "threads: expected None or an integer, got str",
-    ),
-    (
-        "threads array",
-        lambda: dtw(SERIES, SERIES, threads=np.array([2, 2])),
-        TypeError,
-        "threads: expected None or an integer, got ndarray",
-    ),
-    (
-        "unknown device",
-        lambda: dtw(SERIES, SERIES, device="gpu"),
-        ValueError,
-        'device: expected None, "cpu", "cuda" or "auto", got \'gpu\'',
-    ),
-    (
-        "device number",
-        lambda: dtw_cdist(COLLECTION, device=0),
-        ValueError,
-        'device: expected None, "cpu", "cuda" or "auto", got 0',
-    ),
-    (
-        "device of an array",
-        lambda: dtw(SERIES, SERIES, device=np.array(["cpu", "x"])),
-        ValueError,
-        'device: expected None, "cpu", "cuda" or "auto", got '
-        "array(['cpu', 'x'], dtype='<U3')",
     ),
 )
 def test_options(call: Call, error: type[Exception], message: str) -> None:
@@ -1007,93 +637,6 @@ def test_infeasible_pairs_of_a_collection_are_infinite() -> None:
 # A preallocated result
 
 
-@table(
-    (
-        "shape",
-        lambda: dtw_cdist(COLLECTION, out=np.zeros((3, 4))),
-        ValueError,
-        "out: expected shape (3, 3) of float64, got shape (3, 4) of float64",
-    ),
-    (
-        "flat",
-        lambda: dtw_cdist(COLLECTION, out=np.zeros(9)),
-        ValueError,
-        "out: expected shape (3, 3) of float64, got shape (9,) of float64",
-    ),
-    (
-        "narrower dtype",
-        lambda: dtw_cdist(COLLECTION, out=np.zeros((3, 3), np.float32)),
-        ValueError,
-        "out: expected shape (3, 3) of float64, got shape (3, 3) of float32",
-    ),
-    (
-        "wider dtype",
-        lambda: dtw_cdist(COLLECTION.astype(np.float32), out=np.zeros((3, 3))),
-        ValueError,
-        "out: expected shape (3, 3) of float32, got shape (3, 3) of float64",
-    ),
-    (
-        "other byte order",
-        lambda: dtw_cdist(COLLECTION, out=np.zeros((3, 3), np.dtype("f8").newbyteorder())),
-        ValueError,
-        "out: expected shape (3, 3) of float64, got shape (3, 3) of "
-        + str(np.dtype("f8").newbyteorder()),
-    ),
-    (
-        "read-only",
-        lambda: dtw_cdist(COLLECTION, out=np.broadcast_to(np.zeros(()), (3, 3))),
-        ValueError,
-        "out: expected a writable array, got a read-only one",
-    ),
-    (
-        "transposed",
-        lambda: dtw_cdist(COLLECTION, out=np.zeros((3, 3), order="F")),
-        ValueError,
-        "out: expected rows of unit stride",
-    ),
-    (
-        "every other column",
-        lambda: dtw_cdist(COLLECTION, out=np.zeros((3, 6))[:, ::2]),
-        ValueError,
-        "out: expected rows of unit stride",
-    ),
-    (
-        "reversed columns",
-        lambda: dtw_cdist(COLLECTION, out=np.zeros((3, 3))[:, ::-1]),
-        ValueError,
-        "out: expected rows of unit stride",
-    ),
-    (
-        "overlapping rows",
-        lambda: dtw_cdist(COLLECTION, out=as_strided(np.zeros(5), (3, 3), (8, 8))),
-        ValueError,
-        "out: expected rows that do not overlap",
-    ),
-    (
-        "one row three times",
-        lambda: dtw_cdist(COLLECTION, out=as_strided(np.zeros(3), (3, 3), (0, 8))),
-        ValueError,
-        "out: expected rows that do not overlap",
-    ),
-    (
-        "nested list",
-        lambda: dtw_cdist(COLLECTION, out=[[0.0] * 3] * 3),
-        TypeError,
-        "out: expected an array, got list",
-    ),
-    ("text", lambda: dtw_cdist(COLLECTION, out="x"), TypeError, "out: expected an array, got str"),
-    (
-        "class",
-        lambda: dtw_cdist(COLLECTION, out=np.ndarray),
-        TypeError,
-        "out: expected an array, got type",
-    ),
-)
-def test_out(call: Call, error: type[Exception], message: str) -> None:
-    with assert_refused(error, message):
-        call()
-
-
 def test_out_may_not_lie_on_an_input() -> None:
     message = "out: expected memory of its own, got some of an input's"
     memory = rng.normal(size=(3, 8))
@@ -1115,23 +658,6 @@ def test_out_may_lie_between_the_rows_of_an_input() -> None:
     expected = dtw_cdist(memory[:, :5].copy())
     assert dtw_cdist(memory[:, :5], out=memory[:, 5:]).base is memory
     assert_same_bits(memory[:, 5:], expected)
-
-
-@pytest.mark.parametrize(
-    "out",
-    [
-        np.full((3, 3), np.nan),
-        np.full((3, 7), np.nan)[:, 2:5],
-        np.full((6, 3), np.nan)[::2],
-        np.full((3, 3), np.nan)[::-1],
-    ],
-    ids=["plain", "columns of a wider one", "every other row", "reversed rows"],
-)
-def test_out_takes_the_result_and_is_returned(out: Array) -> None:
-    holder = out.base if out.base is not None else out
-    assert dtw_cdist(COLLECTION, out=out) is out
-    assert_same_bits(out, dtw_cdist(COLLECTION))
-    assert np.count_nonzero(~np.isnan(holder)) == 9
 
 
 @pytest.mark.parametrize(
@@ -1159,95 +685,6 @@ def test_out_of_one_row_needs_no_stride_between_rows(stride: int) -> None:
 # What is taken
 
 
-@pytest.mark.parametrize("path", [False, True])
-@pytest.mark.parametrize("filling", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
-def test_what_lies_past_a_length_is_never_read(metric: str, filling: float, path: bool) -> None:
-    items = [rng.normal(size=(length, 2)) for length in (5, 1, 9, 4)]
-    others = [rng.normal(size=(length, 2)) for length in (2, 7, 3, 7)]
-    x, x_lengths = pad(items, filling)
-    y, y_lengths = pad(others, filling)
-    lengths = {"x_lengths": x_lengths, "y_lengths": y_lengths}
-    padded = dtw(x, y, metric=metric, path=path, **lengths)
-    single = [dtw(*pair, metric=metric, path=path) for pair in zip(items, others, strict=True)]
-    assert_same_bits(padded.cost, np.array([warping.cost for warping in single]))
-    assert padded.x_length.tolist() == [5, 1, 9, 4]
-    assert padded.y_length.tolist() == [2, 7, 3, 7]
-    if path:
-        for got, want in zip(padded.x_index, single, strict=True):
-            assert got.tolist() == want.x_index.tolist()
-    assert_same_bits(
-        dtw_cdist(x, y, metric=metric, **lengths), dtw_cdist(items, others, metric=metric)
-    )
-
-
-@pytest.mark.parametrize("filling", [np.nan, -np.inf])
-def test_what_lies_past_the_lengths_of_a_matrix_is_never_read(filling: float) -> None:
-    costs = np.full((2, 5, 6), filling)
-    costs[0, :3, :6] = rng.uniform(size=(3, 6))
-    costs[1, :5, :2] = rng.uniform(size=(5, 2))
-    warping = dtw(costs, metric="precomputed", x_lengths=[3, 5], y_lengths=[6, 2])
-    expected = [accumulate(costs[0, :3])[-1, -1], accumulate(costs[1, :, :2])[-1, -1]]
-    np.testing.assert_allclose(warping.cost, expected, rtol=1e-14)
-    assert (warping.status == Status.OK).all()
-
-
-@pytest.mark.parametrize(
-    ("dtype", "computed"),
-    [
-        ("float32", "float32"),
-        ("float64", "float64"),
-        ("float16", "float32"),
-        (">f4", "float32"),
-        ("<f4", "float32"),
-        (">f8", "float64"),
-        ("<f8", "float64"),
-        (">f2", "float32"),
-        ("int8", "float64"),
-        ("uint8", "float64"),
-        (">i4", "float64"),
-        ("int64", "float64"),
-        ("uint64", "float64"),
-        ("bool", "float64"),
-    ],
-)
-def test_every_real_dtype_is_computed_in_its_own(dtype: str, computed: str) -> None:
-    values = rng.integers(0, 2 if dtype == "bool" else 100, size=(2, 9))
-    x, y = values.astype(dtype)
-    expected = accumulate(local_costs(*values, "sqeuclidean"))[-1, -1]
-    warping = dtw(x, y)
-    assert warping.cost.dtype == np.dtype(computed)
-    assert warping.cost == expected  # whole numbers, exact in either
-    assert dtw([x, x[:3]], y).cost.dtype == np.dtype(computed)
-    assert dtw(local_costs(x, y, "cityblock").astype(dtype), metric="precomputed").cost.dtype == (
-        np.dtype(computed)
-    )
-    costs = dtw_cdist(values.astype(dtype))
-    assert costs.dtype == np.dtype(computed)
-    assert costs.tolist() == [[0, expected], [expected, 0]]
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "computed"),
-    [
-        ("float32", "float64", "float64"),
-        ("float16", "float32", "float32"),
-        ("float16", "float64", "float64"),
-        ("float32", "int8", "float64"),
-        ("float32", "bool", "float64"),
-    ],
-)
-def test_two_dtypes_are_computed_in_the_one_that_holds_both(
-    first: str, second: str, computed: str
-) -> None:
-    x, y = np.arange(5).astype(first), np.arange(3).astype(second)
-    assert dtw(x, y).cost.dtype == np.dtype(computed)
-    assert dtw(y, x).cost.dtype == np.dtype(computed)
-    assert dtw([x, y.astype(first)], [y, x.astype(second)]).cost.dtype == np.dtype(computed)
-    assert dtw([x, y], x).cost.dtype == np.dtype(computed)
-    assert dtw_cdist(x[np.newaxis], y[np.newaxis]).dtype == np.dtype(computed)
-
-
 def test_lists_of_numbers_are_arrays() -> None:
     assert dtw([0, 1, 2], [0.0, 2.0]).cost == 1.0
     assert dtw((0, 1, 2), (False, True)).cost == 1.0
@@ -1256,28 +693,6 @@ def test_lists_of_numbers_are_arrays() -> None:
     assert dtw_cdist([[0, 1], [0, 3]]).tolist() == [[0.0, 4.0], [4.0, 0.0]]
     assert dtw([np.float32(0), np.float32(1)], [np.float32(0)]).cost.dtype == np.float32
     assert dtw(range(3), SERIES).cost == dtw(np.arange(3.0), SERIES).cost
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("path", [False, True])
-def test_no_problems_give_no_results(dtype: str, path: bool) -> None:
-    none = np.zeros((0, 4, 3), dtype)
-    calls: list[Call] = [
-        lambda: dtw(none, none, path=path),
-        lambda: dtw(none, np.zeros((4, 3), dtype), path=path),
-        lambda: dtw(np.zeros((4, 3), dtype), none, path=path, window=2),
-        lambda: dtw(none, none, path=path, x_lengths=np.zeros(0, int)),
-        lambda: dtw(none, metric="precomputed", path=path),
-    ]
-    for call in calls:
-        warping = call()
-        assert (warping.cost.shape, warping.cost.dtype) == ((0,), np.dtype(dtype))
-        assert (warping.status.shape, warping.status.dtype) == ((0,), np.dtype(np.int32))
-        assert (warping.x_length.shape, warping.x_length.dtype) == ((0,), np.dtype(np.int64))
-        assert warping.x_index == warping.y_index == ([] if path else None)
-        assert warping.check() is warping
-    if path:
-        assert dtw(none, none, path=True).matrices() == []
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -1298,12 +713,6 @@ NO_SERIES = np.zeros((0, 8))
 
 @table(
     (
-        "window",
-        lambda: dtw(NO_FRAMES, SERIES, window="junk"),
-        TypeError,
-        "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, got str",
-    ),
-    (
         "negative window",
         lambda: dtw(SERIES, NO_FRAMES, window=-1),
         ValueError,
@@ -1316,40 +725,10 @@ NO_SERIES = np.zeros((0, 8))
         f"window: expected 0 <= start < stop <= {2**31 - 2**16}, got [2, 2) in row 1",
     ),
     (
-        "window of matrices",
-        lambda: dtw(NO_COSTS, metric="precomputed", window=1.5),
-        TypeError,
-        "window: expected an integer radius, got float",
-    ),
-    (
-        "row lengths of matrices",
-        lambda: dtw(NO_COSTS, metric="precomputed", x_lengths="junk"),
-        TypeError,
-        "x_lengths: expected integers, got dtype <U4",
-    ),
-    (
-        "column lengths of matrices",
-        lambda: dtw(NO_COSTS, metric="precomputed", y_lengths=[1]),
-        ValueError,
-        "y_lengths: expected shape (0,), got (1,)",
-    ),
-    (
-        "window of a collection",
-        lambda: dtw_cdist(NO_SERIES, window="junk"),
-        TypeError,
-        "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, got str",
-    ),
-    (
         "bounds of one collection",
         lambda: dtw_cdist(COLLECTION, NO_SERIES, window=[[0, 1]]),
         ValueError,
         "window: expected one [start, stop) for each of 5 rows, got 1",
-    ),
-    (
-        "progress",
-        lambda: dtw_cdist(NO_SERIES, progress="junk"),
-        TypeError,
-        "progress: expected a bool or f(done, total), got 'junk'",
     ),
 )
 def test_options_are_checked_where_there_is_nothing_to_compute(
@@ -1375,59 +754,6 @@ def test_lengths_of_no_series_may_be_an_empty_list() -> None:
 # Layouts
 
 
-def layouts(frames: Array) -> dict[str, Array]:
-    """The same (T, D) values, laid out in every way a view can."""
-    length, dim = frames.shape
-    wide = np.full((length, 3 * dim), np.nan, frames.dtype)
-    wide[:, ::3] = frames
-    record = np.zeros(length, [("pad", "i1"), ("values", frames.dtype, (dim,))])
-    record["values"] = frames
-    frozen = frames.copy()
-    frozen.flags.writeable = False
-    return {
-        "Fortran order": np.asfortranarray(frames),
-        "every third column": wide[:, ::3],
-        "reversed rows": frames[::-1].copy()[::-1],
-        "reversed columns": frames[:, ::-1].copy()[:, ::-1],
-        "unaligned": record["values"],
-        "read-only": frozen,
-    }
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("dim", [1, 3])
-@pytest.mark.parametrize("name", layouts(np.zeros((2, 2))))
-def test_the_layout_changes_no_bit(name: str, dim: int, dtype: str) -> None:
-    x, y = rng.normal(size=(2, 6, dim)).astype(dtype)
-    expected = dtw(x, y, path=True)
-    other_x, other_y = layouts(x)[name], layouts(y)[name]
-    warping = dtw(other_x, other_y, path=True)
-    assert_same_bits(warping.cost, expected.cost)
-    assert warping.x_index.tolist() == expected.x_index.tolist()
-    assert_same_bits(dtw([other_x], other_y).cost, np.array([expected.cost]))
-    assert_same_bits(dtw_cdist([other_x], [other_y]), np.array([[expected.cost]]))
-    costs = rng.uniform(size=(6, dim)).astype(dtype)
-    assert_same_bits(
-        dtw(layouts(costs)[name], metric="precomputed").cost, dtw(costs, metric="precomputed").cost
-    )
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_views_that_repeat_or_share_elements_are_read_as_they_are(dtype: str) -> None:
-    signal = rng.normal(size=20).astype(dtype)
-    windows = sliding_window_view(signal, 7)
-    assert_same_bits(dtw_cdist(windows), dtw_cdist(windows.copy()))
-    framed = sliding_window_view(signal, 3)
-    assert_same_bits(dtw(framed, framed[::-1]).cost, dtw(framed.copy(), framed[::-1].copy()).cost)
-    constant = np.broadcast_to(signal[:1], (9,))
-    assert_same_bits(dtw(constant, signal).cost, dtw(constant.copy(), signal).cost)
-    repeated = np.broadcast_to(signal[:7], (4, 7))
-    assert_same_bits(dtw_cdist(repeated, windows), dtw_cdist(repeated.copy(), windows.copy()))
-    batch = np.broadcast_to(signal[:7, np.newaxis], (4, 7, 1))
-    assert_same_bits(dtw(batch, signal).cost, dtw(batch.copy(), signal).cost)
-    assert_same_bits(dtw(signal, signal[5:]).cost, dtw(signal.copy(), signal[5:].copy()).cost)
-
-
 @pytest.mark.parametrize("stride", [28, 0, -20])
 @pytest.mark.parametrize("shape", [(1, 3), (1, 1)])
 def test_the_stride_of_a_single_row_means_nothing(stride: int, shape: tuple[int, int]) -> None:
@@ -1438,21 +764,11 @@ def test_the_stride_of_a_single_row_means_nothing(stride: int, shape: tuple[int,
     assert dtw(row[np.newaxis], metric="precomputed").cost == accumulate(row)[-1, -1]
 
 
-def test_inputs_are_never_written() -> None:
-    x, y = rng.normal(size=(3, 9, 2)), rng.normal(size=(3, 7, 2))
-    costs = rng.normal(size=(2, 6, 5))
-    lengths, bounds = np.array([9, 1, 4]), np.tile([0, 7], (9, 1))
-    arrays = (x, y, costs, lengths, bounds)
-    copies = [array.copy() for array in arrays]
-    for array in arrays:
-        array.flags.writeable = False
-    for metric in ("sqeuclidean", "euclidean", "cityblock", "cosine"):
-        dtw(x, y, metric=metric, path=True, x_lengths=lengths)
-        dtw(x, y, metric=metric, window=bounds)
-        dtw_cdist(x, y, metric=metric, x_lengths=lengths)
-    dtw(costs, metric="precomputed", path=True)
-    for array, copy in zip(arrays, copies, strict=True):
-        assert_same_bits(array, copy)
+def test_bounds_are_never_written() -> None:
+    bounds = np.tile([0, 8], (8, 1))
+    bounds.flags.writeable = False
+    assert_same_bits(dtw(SERIES, SERIES, window=bounds).cost, dtw(SERIES, SERIES).cost)
+    assert (bounds == [0, 8]).all()
 
 
 # What overflows

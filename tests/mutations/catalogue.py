@@ -49,6 +49,12 @@ CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
 DEMO = "tests/test_demo.py"
 REPORT = "tests/test_bench_report.py"
 
+
+def kept(cell: str) -> str:
+    """The test of one promise on one function."""
+    return f"tests/test_contract.py::test_the_promise_is_kept[{cell}]"
+
+
 WARPING_KERNELS = [
     Mutation(
         "the left neighbour is forgotten",
@@ -372,14 +378,14 @@ SHARED_NATIVE = [
         "csrc/core/finite.hpp",
         "finite &= values[i]",
         "finite = values[i]",
-        (f"{ERRORS}::test_a_value_that_is_not_finite_is_named_with_its_index",),
+        (kept("values-dtw-v2-front"),),
     ),
     Mutation(
         "infinite values pass for finite",
         "csrc/core/finite.hpp",
         "finite &= values[i] * T(0) == T(0);",
         "finite &= values[i] == values[i];",
-        (f"{ERRORS}::test_a_value_that_is_not_finite_is_named_with_its_index",),
+        (kept("values-dtw-v2-front"),),
     ),
     Mutation(
         "a buffer never grows",
@@ -393,14 +399,14 @@ SHARED_NATIVE = [
         "csrc/bindings/module.cpp",
         "if (PyErr_CheckSignals() != 0) throw py::error_already_set();",
         "if (PyErr_CheckSignals() != 0) PyErr_Clear();",
-        (f"{EXECUTION}::test_what_a_signal_handler_raises_comes_out_of_the_call",),
+        (kept("ctrl c-dtw_cdist"),),
     ),
     Mutation(
         "what interrupted a call is not raised",
         "csrc/bindings/bindings.hpp",
         "monitor.raise_pending();",
         "",
-        (f"{PROGRESS}::test_an_exception_in_the_function_stops_the_call_and_comes_out",),
+        (kept("progress-dtw_cdist-front"),),
     ),
     Mutation(
         "any radius is taken for a window",
@@ -456,35 +462,35 @@ SHARED_NATIVE = [
         "csrc/bindings/assignment.cpp",
         "return answer.is_solved() ? answer.finish(options).release().ptr() : nullptr;",
         "return answer.finish(options).release().ptr();",
-        (f"{FRONT}::test_both_ways_refuse_in_the_same_words",),
+        (kept("values-assign-v2-front"),),
     ),
     Mutation(
         "arrays of a result may be written",
         "csrc/bindings/result.cpp",
         "writeable ? npy_api::NPY_ARRAY_WRITEABLE_ : 0,",
         "writeable || !writeable ? npy_api::NPY_ARRAY_WRITEABLE_ : 0,",
-        (f"{FRONT}::test_arrays_of_a_result_are_made_once_and_cannot_be_written",),
+        (kept("immutable-assign-front"),),
     ),
     Mutation(
         "an array does not hold the memory it looks into",
         "csrc/bindings/result.cpp",
         "Py_NewRef(reinterpret_cast<PyObject*>(memory))",
         "Py_NewRef(Py_None)",
-        (f"{FRONT}::test_arrays_outlive_their_result",),
+        (kept("memory of its own-assign-front"),),
     ),
     Mutation(
         "a result keeps its memory for ever",
         "csrc/bindings/result.cpp",
         "    Py_XDECREF(object.memory);\n",
         "",
-        (f"{FRONT}::test_nothing_is_leaked",),
+        (kept("leaks-assign-front"),),
     ),
     Mutation(
         "the items of a list all begin at the first",
         "csrc/bindings/result.cpp",
         "begin += counts[p] * size_of(element);",
         "",
-        (f"{FRONT}::test_results_of_a_list_are_those_of_its_items",),
+        (kept("batches-assign-v2-front"),),
     ),
     Mutation(
         "a thread is ended inside a call when the interpreter exits",
@@ -504,7 +510,7 @@ SHARED_NATIVE = [
         "csrc/bindings/bindings.hpp",
         "const WithoutGil released;",
         "",
-        (f"{EXECUTION}::test_the_gil_is_released",),
+        (kept("gil-dtw_cdist"),),
     ),
 ]
 
@@ -514,14 +520,14 @@ SHARED_PYTHON = [
         "python/coalign/_arrays.py",
         "return array.astype(np.float32)",
         "return array.astype(np.float64)",
-        (f"{ERRORS}::test_every_real_dtype_is_computed_in_its_own",),
+        (kept("dtypes-dtw-front"),),
     ),
     Mutation(
         "integers are computed in float32",
         "python/coalign/_arrays.py",
         "return array.astype(np.float64)",
         "return array.astype(np.float32)",
-        (f"{ERRORS}::test_every_real_dtype_is_computed_in_its_own",),
+        (kept("dtypes-dtw-front"),),
     ),
     Mutation(
         "memory of a GPU is read as the host's",
@@ -530,7 +536,7 @@ SHARED_PYTHON = [
         "or True:",
         (
             f"{ARRAYS}::test_an_array_on_a_gpu_is_refused",
-            f"{ARRAYS}::test_dlpack_of_a_gpu_is_refused",
+            kept("arrays on a gpu-dtw-front"),
         ),
     ),
     Mutation(
@@ -538,7 +544,7 @@ SHARED_PYTHON = [
         "python/coalign/_arrays.py",
         "return np.result_type(*(array.dtype for array in arrays))",
         "return first",
-        (f"{ERRORS}::test_two_dtypes_are_computed_in_the_one_that_holds_both",),
+        (kept("mixed dtypes-dtw-front"),),
     ),
     Mutation(
         "arrays of two devices are one kind",
@@ -554,7 +560,7 @@ SHARED_PYTHON = [
         "dtype=dtype",
         (
             f"{ARRAYS}::test_what_native_code_reads_is_aligned_and_in_the_machines_byte_order",
-            f"{ERRORS}::test_the_layout_changes_no_bit",
+            kept("layouts-dtw-v2-front"),
         ),
     ),
     Mutation(
@@ -562,7 +568,7 @@ SHARED_PYTHON = [
         "python/coalign/_arrays.py",
         "if tensor.requires_grad:",
         "if False and tensor.requires_grad:",
-        (f"{TORCH}::test_a_tensor_that_requires_grad_is_refused_with_the_remedy",),
+        (kept("torch refusals-dtw-front"),),
         needs="torch",
     ),
     Mutation(
@@ -578,7 +584,7 @@ SHARED_PYTHON = [
         "python/coalign/_validate.py",
         "(values < least) | (values > longest)",
         "(values < least) | (values > longest + 1)",
-        (f"{ERRORS}::test_lengths",),
+        (kept("lengths-dtw-front"),),
     ),
     Mutation(
         "out may lie on an input",
@@ -592,14 +598,14 @@ SHARED_PYTHON = [
         "python/coalign/_warping.py",
         "frame, dim = divmod(element,",
         "dim, frame = divmod(element,",
-        (f"{ERRORS}::test_a_value_that_is_not_finite_is_named_with_its_index",),
+        (kept("values-dtw-v2-front"),),
     ),
     Mutation(
         "frames with gaps are read in place",
         "python/coalign/_batch.py",
         "array.shape[-2] <= 1 or array.strides[-2] == step",
         "array.shape[-2] <= 1 or array.strides[-2] >= step",
-        (f"{ERRORS}::test_the_layout_changes_no_bit",),
+        (kept("layouts-dtw-v2-general"),),
     ),
     Mutation(
         "one series stands once against a batch",
