@@ -76,7 +76,7 @@ FUNCTIONS = (
         refused=(math.nan, -math.inf),
         wanted="expected finite costs, or +inf to forbid a pair",
         tolerance={"total": (1e-12, 1e-12)},
-        long=lambda: {"cost": np.random.default_rng(0).random((300, 300)), "k": 10_000},
+        long=lambda: {"cost": np.random.default_rng(0).random((300, 300)), "k": 5_000},
         lacks={
             "out": ONE_SIDE,
             "progress": NO_PROGRESS,
@@ -166,7 +166,7 @@ FUNCTIONS = (
         variants=({}, {"window": 3}, {"window": coalign.slanted(5)}, {"metric": "cosine"}),
         tolerance={"costs": (1e-4, 1e-12)},
         is_collection=True,
-        long=lambda: {"X": np.random.default_rng(0).random((3000, 500))},
+        long=lambda: {"X": np.random.default_rng(0).random((400, 500))},
         long_variants=({}, {"metric": "cosine"}),
         lacks={
             "single": "It takes collections.",

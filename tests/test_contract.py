@@ -29,10 +29,14 @@ PARAMETERS = {
 }
 
 
+def marks_of(promise: str) -> list[Any]:
+    return [pytest.mark.slow] if promise in SLOW else []
+
+
 def cells() -> Iterator[Any]:
     """Each promise of each function, on each instruction set and through each door that matters."""
     for promise in PROMISES:
-        marks = [pytest.mark.slow] if promise.name in SLOW else []
+        marks = marks_of(promise.name)
         for function in FUNCTIONS:
             if promise.excuse(function) is not None:
                 continue
@@ -48,7 +52,10 @@ def test_the_promise_is_kept(promise: Promise, subject: Subject) -> None:
     promise.check(subject)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.promise}-{f.name}")
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(f, id=f"{f.promise}-{f.name}", marks=marks_of(f.promise)) for f in FAULTS],
+)
 def test_a_function_that_breaks_the_promise_is_noticed(
     fault: Fault, request: pytest.FixtureRequest
 ) -> None:

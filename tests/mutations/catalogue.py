@@ -399,7 +399,7 @@ SHARED_NATIVE = [
         "csrc/bindings/module.cpp",
         "if (PyErr_CheckSignals() != 0) throw py::error_already_set();",
         "if (PyErr_CheckSignals() != 0) PyErr_Clear();",
-        (kept("ctrl c-dtw_cdist"),),
+        (kept("gil-dtw_cdist"),),
     ),
     Mutation(
         "what interrupted a call is not raised",
