@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <numeric>
+#include <stdexcept>
 
 #include "assignment.hpp"
 #include "assignment_columns.cuh"
@@ -341,6 +343,8 @@ void launch_group(Call<T> call, const AssignmentGroup& group, cudaStream_t strea
 
 template <class T>
 AssignmentPlan plan_assignment(const AssignmentCall& call, AssignmentTeam team) {
+    // A block for each, which a grid has to number.
+    if (call.count > std::numeric_limits<std::int32_t>::max()) throw std::length_error("too many problems for a GPU");
     AssignmentPlan plan;
     const auto same = [](const AssignmentGroup& a, const AssignmentGroup& b) {
         return a.threads == b.threads && a.columns == b.columns;

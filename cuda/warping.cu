@@ -719,12 +719,13 @@ WarpingPlan plan_warping(const WarpingCall& call, const WarpingLimits& limits) {
     Arena one(nullptr);
     take_room(one, call, best, 1, room);
     // As many pairs at a time as the workspace holds, but a few warps for each multiprocessor in any case.
+    const std::int64_t most_pairs = std::max<std::int64_t>(std::min(pairs, limits.most_pairs), 1);
     const std::int64_t least_pairs =
-        std::min<std::int64_t>(pairs, 8LL * limits.multiprocessors * (static_cast<int>(kWarp) / best.lanes));
-    best.pairs_per_launch = pairs;
+        std::min<std::int64_t>(most_pairs, 8LL * limits.multiprocessors * (static_cast<int>(kWarp) / best.lanes));
+    best.pairs_per_launch = most_pairs;
     if (one.used() > 0)
-        best.pairs_per_launch = std::clamp<std::int64_t>((limits.workspace_bytes - arena.used()) / one.used(),
-                                                         std::max<std::int64_t>(least_pairs, 1), pairs);
+        best.pairs_per_launch =
+            std::clamp((limits.workspace_bytes - arena.used()) / one.used(), least_pairs, most_pairs);
     take_room(arena, call, best, best.pairs_per_launch, room);
     best.workspace_bytes = arena.used();
     return best;

@@ -64,6 +64,8 @@ struct WarpingLimits {
     int multiprocessors = 1;
     std::int64_t workspace_bytes = 0;  // that the call may take, if it can do with so little
     int columns = 0, lanes = 0;        // forced, unless 0
+    // Of one launch: at 32 lanes a pair, half as many blocks of two warps, which a grid can number.
+    std::int64_t most_pairs = std::int64_t{1} << 31;
 };
 
 // Throws std::length_error for series so long that their steps cannot be counted.

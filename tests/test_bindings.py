@@ -263,12 +263,17 @@ def test_what_is_safe_is_computed() -> None:
             for name, value in (
                 ("maximize", 1),
                 ("max_cost", np.nan),
-                ("max_cost", np.inf),
+                ("max_cost", -np.inf),
                 ("max_cost", "1"),
                 ("threads", 0),
                 ("threads", 2**70),
                 ("device", "cuda"),
             )
+        ),
+        (
+            assignment,
+            {"max_cost": np.inf, "cost": COSTS.astype(np.float32)},
+            "assign: expected prepared",
         ),
         (assignment, {"start": (np.zeros(5), np.zeros(4, np.int64))}, "start: a price per column"),
         (assignment, {"start": (np.zeros(6), np.zeros(3, np.int64))}, "start: a column per row"),

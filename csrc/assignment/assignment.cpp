@@ -1,8 +1,12 @@
 #include "assignment/assignment.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <limits>
+#include <memory>
 
+#include "assignment/largest.hpp"
 #include "assignment/proved.hpp"
 #include "core/buffer.hpp"
 
@@ -62,6 +66,9 @@ class Worker {
     }
 
    private:
+    using Part = typename Largest<T>::Part;
+    using Solved = typename Largest<T>::Solved;
+
     bool flips(const MatrixView<T>& given) const {
         // The solver matches every row, so without a limit they must be the shorter side.
         return !options_.has_limit && given.rows > given.columns;
@@ -115,12 +122,9 @@ class Worker {
     }
 
     bool solve(const MatrixView<T>& given, Result<T>& result) {
+        if (options_.has_limit && std::isinf(options_.limit)) return solve_largest(given, result);
         MatrixView<T> costs = oriented(given);
-        if (!has_rows(costs)) {
-            T* const copy = copy_.reserve(costs.rows * costs.columns);
-            if (!copy_by_rows(kernels_, costs, copy, pacer_)) return false;
-            costs = {copy, costs.rows, costs.columns, costs.columns, 1};
-        }
+        if (!take_rows(costs, copy_)) return false;
         const Solution<T> out = solution(given, result);
         const double sign = options_.maximize ? -1 : 1;
         const auto limit = static_cast<T>(sign * options_.limit);
@@ -134,11 +138,86 @@ class Worker {
         return true;
     }
 
+    // Of costs of other strides a copy whose columns lie side by side.
+    bool take_rows(MatrixView<T>& costs, Buffer<T>& room) {
+        if (has_rows(costs)) return true;
+        T* const copy = room.reserve(costs.rows * costs.columns);
+        if (!copy_by_rows(kernels_, costs, copy, pacer_)) return false;
+        costs = {copy, costs.rows, costs.columns, costs.columns, 1};
+        return true;
+    }
+
+    // As many pairs as there can be.
+    bool solve_largest(const MatrixView<T>& given, Result<T>& result) {
+        MatrixView<T> costs = given;
+        if (!take_rows(costs, copy_)) return false;
+        if (!largest_) largest_ = std::make_unique<Largest<T>>();
+        bool is_full = true;
+        result.outcome = check(costs, is_full);
+        if (result.outcome.stopped) return false;
+        if (result.outcome.status != Status::ok) return true;
+        const auto solve_part = [&](const Part& part, Solved& solved) {
+            MatrixView<T> taken = part.flips ? transposed(costs) : costs;
+            const bool goes_on = part.is_whole ? take_rows(taken, part_) : take_part(taken, part);
+            return goes_on ? match_rows(taken, solved) : Outcome{Status::ok, 0, 0, true};
+        };
+        if (!is_full && !largest_->rows().take_dense(costs, options_.maximize, pacer_)) return false;
+        return largest_->solve(costs.rows, costs.columns, is_full, options_.maximize, pacer_, result, solve_part);
+    }
+
+    // Whether every value is a cost, and no pair is forbidden.
+    Outcome check(const MatrixView<T>& costs, bool& is_full) {
+        constexpr T inf = std::numeric_limits<T>::infinity();
+        const T sign = options_.maximize ? T(-1) : T(1);
+        for (std::int64_t i = 0; i < costs.rows; ++i) {
+            const T* const row = costs.data + i * costs.row_stride;
+            bool sound = true;
+            for (std::int64_t j = 0; j < costs.columns; ++j) {
+                sound &= sign * row[j] > -inf;
+                is_full &= sign * row[j] < inf;
+            }
+            for (std::int64_t j = 0; !sound && j < costs.columns; ++j)
+                if (!(sign * row[j] > -inf)) return {std::isnan(row[j]) ? Status::nan : Status::invalid, i, j, false};
+            if (!pacer_.proceed(costs.columns)) return {Status::ok, 0, 0, true};
+        }
+        return {};
+    }
+
+    // Rows and columns of costs, which are turned already where the part is.
+    bool take_part(MatrixView<T>& costs, const Part& part) {
+        const Lines &rows = part.flips ? part.columns : part.rows, &columns = part.flips ? part.rows : part.columns;
+        const auto n = static_cast<std::int64_t>(rows.size()), m = static_cast<std::int64_t>(columns.size());
+        T* const copy = part_.reserve(n * m);
+        T* out = copy;
+        for (const std::int32_t i : rows) {
+            const T* const row = costs.data + i * costs.row_stride;
+            for (const std::int32_t j : columns) *out++ = row[j * costs.column_stride];
+            if (!pacer_.proceed(m)) return false;
+        }
+        costs = {copy, n, m, m, 1};
+        return true;
+    }
+
+    Outcome match_rows(const MatrixView<T>& costs, Solved& solved) {
+        const std::int64_t n = costs.rows, m = costs.columns;
+        std::int64_t* const row_of_col = rows_.reserve(m + 1);
+        T* const row_dual = duals_.reserve(n + 1);
+        const Problem<T> problem{costs.data, n, m, costs.row_stride, options_.maximize, false, 0};
+        const Solution<T> out{solved.column.data(), row_of_col, row_dual, solved.price.data()};
+        const Outcome outcome = solver_.solve(problem, out, Start::cold, pacer_, scans_);
+        if (outcome.stopped || !is_answered(outcome.status)) return outcome;
+        for (std::int64_t i = 0; i < n; ++i) {
+            const T cost = costs.data[i * costs.row_stride + out.col_of_row[i]];
+            solved.cost[static_cast<std::size_t>(i)] = options_.maximize ? -cost : cost;
+        }
+        return outcome;
+    }
+
     // What the results are of the problem as it was given, and their total.
     void finish(const MatrixView<T>& given, Result<T>& result) const {
         if (flips(given)) std::swap(result.outcome.row, result.outcome.column);
         *result.total = 0;
-        if (result.outcome.status != Status::ok && result.outcome.status != Status::precision_limit) return;
+        if (!is_answered(result.outcome.status)) return;
         if (options_.maximize) {
             negate(result.row_dual, given.rows);
             negate(result.col_dual, given.columns);
@@ -170,6 +249,10 @@ class Worker {
     Pacer pacer_;
     Proved<T> solver_;
     Buffer<T> copy_;
+    // Of a largest matching; few calls ask for one.
+    std::unique_ptr<Largest<T>> largest_;
+    Buffer<T> part_, duals_;
+    Buffer<std::int64_t> rows_;
 };
 
 }  // namespace

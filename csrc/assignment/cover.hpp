@@ -62,7 +62,9 @@ class Cover {
                 const std::int32_t owner = at(row_of_, rows[e].column);
                 if (owner == kFree) {
                     ends = true;
-                } else if (!ends && at(level_, owner) == kFar) {
+                    return true;
+                }
+                if (at(level_, owner) == kFar) {
                     at(level_, owner) = at(level_, i) + 1;
                     queue_.push_back(owner);
                 }

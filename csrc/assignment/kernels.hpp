@@ -43,6 +43,11 @@ struct Outcome {
     bool stopped = false;
 };
 
+// Whether there are pairs and duals.
+inline bool is_answered(Status status) {
+    return status == Status::ok || status == Status::precision_limit;
+}
+
 // Problems of one shape. Row i of problem p is `cost[p] + i * stride`, its columns side by side; rows are no more than
 // columns, and all are matched.
 template <class T>

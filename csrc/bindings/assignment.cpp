@@ -244,8 +244,10 @@ struct AssignArguments {
         options.warm = start != Py_None;
         options.has_limit = limit.has_value();
         options.limit = limit.value_or(0);
-        // As many dense pairs as there can be: several calls, which the general way makes.
-        return (prepared || !options.warm) && (is_sparse || !std::isinf(options.limit));
+        // As many pairs as there can be: not by float32, which would lose the costs beside the duals.
+        const bool makes_most = std::isinf(options.limit);
+        return (prepared || !options.warm) &&
+               (!makes_most || ((options.limit < 0) == options.maximize && !is_float32()));
     }
     bool is_float32() const { return is_sparse ? sparse.is_float32() : costs.is_float32(); }
 

@@ -18,7 +18,6 @@ from ._costs import take_costs
 from ._cuda_call import Fields, address, place, queue
 from ._device import Gpu, require_native
 from ._errors import DeviceError, InfeasibleError, Status
-from ._largest import solve_largest
 from ._pipeline import ResultCall, carry_out, require_feasible
 from ._scalars import take_count, take_flag, take_max_cost
 from ._sparse import SparseBatch
@@ -73,22 +72,17 @@ class _Call(ResultCall[Assignment]):
             costs = self.costs.compressed(dtype)
         else:
             costs = self.costs.native(dtype, has_whole_strides)
-        if self.makes_most and not isinstance(self.costs, SparseBatch):
-            found, bad = solve_largest(
-                self.costs, costs, self.maximize, self.max_cost, self.threads
-            )
-        else:
-            found, bad, _ = _core.assign(
-                costs,
-                self.maximize,
-                self.max_cost,
-                self.costs.native_lengths(0),
-                self.costs.native_lengths(1),
-                start,
-                self.threads,
-                None,
-                True,
-            )
+        found, bad, _ = _core.assign(
+            costs,
+            self.maximize,
+            self.max_cost,
+            self.costs.native_lengths(0),
+            self.costs.native_lengths(1),
+            start,
+            self.threads,
+            None,
+            True,
+        )
         if bad is not None:
             raise _bad_cost(self.costs, self.maximize, *bad)
         return found

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -428,6 +429,15 @@ void test_lengths() {
     const auto invalid = static_cast<std::int32_t>(Status::invalid);
     check(status[0] == 0 && status[1] == invalid && status[2] == invalid && status[3] == 0, "lengths out of range");
     check(total[3] == 0 && std::isnan(total[1]) && col_of_row[6] == -1, "their results");
+    AssignmentCall many;
+    many.count = std::int64_t{1} << 31;
+    bool is_refused = false;
+    try {
+        plan_assignment<float>(many);
+    } catch (const std::length_error&) {
+        is_refused = true;
+    }
+    check(is_refused, "more problems than a grid has blocks");
 }
 
 // As few passes over rows as the CPU's, or nearly.

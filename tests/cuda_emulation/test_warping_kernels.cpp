@@ -67,8 +67,8 @@ struct Outcome {
 };
 
 template <class T>
-Outcome<T> run(WarpingCall call, bool path, std::int64_t workspace, std::uint64_t seed, int columns = 0,
-               int lanes = 0) {
+Outcome<T> run(WarpingCall call, bool path, std::int64_t workspace, std::uint64_t seed, int columns = 0, int lanes = 0,
+               std::int64_t most_pairs = WarpingLimits().most_pairs) {
     const std::int64_t pairs = call.pairs(), room = call.x.frames + call.y.frames - 1;
     const std::int64_t cells = call.all_pairs ? call.x.count * call.y.count : pairs;
     const std::int64_t path_cells = path ? pairs * room : 0;
@@ -83,8 +83,8 @@ Outcome<T> run(WarpingCall call, bool path, std::int64_t workspace, std::uint64_
         call.y_index = y_index.get();
         call.path_length = length.get();
     }
-    const WarpingPlan plan = plan_warping<T>(call, {2, workspace, columns, lanes});
-    check(plan.columns > 0 && plan.lanes > 0 && plan.pairs_per_launch > 0);
+    const WarpingPlan plan = plan_warping<T>(call, {2, workspace, columns, lanes, most_pairs});
+    check(plan.columns > 0 && plan.lanes > 0 && plan.pairs_per_launch > 0 && plan.pairs_per_launch <= most_pairs);
     const Noise<unsigned char> memory(plan.workspace_bytes);
     emulation::machine.seed = seed;
     CUstream_st stream;
@@ -230,6 +230,7 @@ void test_all_pairs(Draw& draw, bool symmetric) {
     if (draw.chance(0.5)) call.x.order = order.data();
     if (symmetric) call.y.order = call.x.order;
     const Outcome<T> got = run<T>(call, false, kRoomy, 3);
+    check(run<T>(call, false, kRoomy, 5, 0, 0, 2) == got, "as many launches as it takes");
     for (std::size_t i = 0; i < count; ++i) {
         for (std::size_t j = 0; j < columns; ++j) {
             const std::vector<T>& other = symmetric ? xs[j] : ys[j];

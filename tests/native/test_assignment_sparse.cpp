@@ -209,8 +209,29 @@ Run solve(std::vector<Case<T>>& cases, const Options& options, std::vector<Resul
     return assign_sparse<T>(problems, options, 0, pulse, results);
 }
 
+// The same problems as whole matrices, by rows or by columns, whose other pairs are forbidden.
 template <class T>
-void small_ones(Wanted wanted, bool maximize) {
+Run solve_dense(std::vector<Case<T>>& cases, const Options& options, std::vector<Result<T>>& results) {
+    const T sign = options.maximize ? T(-1) : T(1);
+    std::vector<std::vector<T>> matrices;
+    RaggedTable table(static_cast<std::int64_t>(cases.size()));
+    for (Case<T>& c : cases) {
+        const auto& [rows, columns, pairs] = c.problem;
+        const std::int64_t down = c.layout.by_columns ? 1 : columns, across = c.layout.by_columns ? rows : 1;
+        auto& matrix =
+            matrices.emplace_back(static_cast<std::size_t>(rows * columns), sign * std::numeric_limits<T>::infinity());
+        for (const Triple& t : pairs)
+            matrix[static_cast<std::size_t>(t.row * down + t.column * across)] = sign * static_cast<T>(t.cost);
+        table.add(MatrixView<T>{matrix.data(), rows, columns, down, across});
+        results.push_back(c.result());
+    }
+    Pulse pulse(nullptr);
+    Scans scans;
+    return assign<T>(kernels_for<T>(choose_isa("")), table.batch(), options, 0, pulse, results, scans);
+}
+
+template <class T>
+void small_ones(Wanted wanted, bool maximize, bool dense = false) {
     std::mt19937_64 random(static_cast<std::uint64_t>(wanted) * 2 + maximize);
     std::uniform_int_distribution<std::int64_t> length(0, 6);
     std::vector<Case<T>> cases;
@@ -223,11 +244,11 @@ void small_ones(Wanted wanted, bool maximize) {
                            Layout{k % 4 < 2, k % 8 < 4, has_integers && k % 16 < 8}, maximize, random);
     }
     std::vector<Result<T>> results;
-    const Run run = solve(cases, options_of(wanted, maximize, 2), results);
+    const Run run = (dense ? solve_dense<T> : solve<T>)(cases, options_of(wanted, maximize, 2), results);
     check(!run.stopped && run.workers >= 1 && run.workers <= 2, "ran");
     for (std::size_t k = 0; k < cases.size(); ++k) {
         const Problem& p = cases[k].problem;
-        const std::string label = std::string(sizeof(T) == 4 ? "float32 " : "float64 ") +
+        const std::string label = std::string(dense ? "dense " : "") + (sizeof(T) == 4 ? "float32 " : "float64 ") +
                                   (maximize ? "maximised " : "") + std::to_string(static_cast<int>(wanted)) + " " +
                                   std::to_string(p.rows) + " x " + std::to_string(p.columns) + ": ";
         const Best best = best_of_all(p, wanted);
@@ -244,7 +265,7 @@ void small_ones(Wanted wanted, bool maximize) {
 // Hundreds of rows, so that prices are scaled and paths are long; what is examined proves the optimum. With few entries
 // some rows have to stay free.
 template <class T>
-void large_ones(Wanted wanted) {
+void large_ones(Wanted wanted, bool dense = false) {
     std::mt19937_64 random(7);
     std::vector<Case<T>> cases;
     for (const auto& [rows, columns] : {std::pair{300, 300}, {300, 200}, {200, 300}})
@@ -266,9 +287,10 @@ void large_ones(Wanted wanted) {
         }
     }
     std::vector<Result<T>> results;
-    solve(cases, options_of(wanted, false, 2), results);
+    (dense ? solve_dense<T> : solve<T>)(cases, options_of(wanted, false, 2), results);
     for (std::size_t k = 0; k < cases.size(); ++k) {
-        const std::string label = "large " + std::to_string(static_cast<int>(wanted)) + ": ";
+        const std::string label =
+            std::string(dense ? "dense " : "") + "large " + std::to_string(static_cast<int>(wanted)) + ": ";
         check(results[k].outcome.status == Status::ok, label + "status");
         const Best made = examine(cases[k], wanted, false, label);
         if (wanted == Wanted::whole)
@@ -289,11 +311,13 @@ void bad_values() {
                         for (std::int64_t j = 0; j < columns; ++j) p.pairs.push_back({i, j, 1});
                     p.pairs[static_cast<std::size_t>(2 * columns + 3)].cost = bad;
                     std::vector<Case<T>> cases{Case<T>(p, {by_columns, true, false}, false, random)};
-                    std::vector<Result<T>> results;
-                    solve(cases, {false, limit > 0, limit, 1, false}, results);
-                    const Outcome& outcome = results[0].outcome;
-                    check(outcome.status == (std::isnan(bad) ? Status::nan : Status::invalid), "bad value: status");
-                    check(outcome.row == 2 && outcome.column == 3, "bad value: place");
+                    for (const auto run : {solve<T>, solve_dense<T>}) {
+                        std::vector<Result<T>> results;
+                        run(cases, {false, limit > 0, limit, 1, false}, results);
+                        const Outcome& outcome = results[0].outcome;
+                        check(outcome.status == (std::isnan(bad) ? Status::nan : Status::invalid), "bad value: status");
+                        check(outcome.row == 2 && outcome.column == 3, "bad value: place");
+                    }
                 }
             }
         }
@@ -321,6 +345,8 @@ void all() {
         for (const bool maximize : {false, true}) small_ones<T>(wanted, maximize);
         large_ones<T>(wanted);
     }
+    for (const bool maximize : {false, true}) small_ones<T>(Wanted::largest, maximize, true);
+    large_ones<T>(Wanted::largest, true);
     bad_values<T>();
     stops<T>();
 }
