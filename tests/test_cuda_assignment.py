@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from coalign import DeviceError, InfeasibleError, Status, assign, assign_top_k
+from coalign import DeviceError, InfeasibleError, Status, _assignment, assign, assign_top_k
 from coalign._execution import forced
 from cuda_emulation.device import GpuUnderTest, emulated_module
 from oracles.assignment import assert_certificate
@@ -228,6 +228,22 @@ def test_a_result_proves_itself_where_it_lies(gpu: GpuUnderTest) -> None:
 # -- Host arrays -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("gpu")
+def test_auto_takes_to_a_gpu_what_keeps_it_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_assignment, "_LEAST_GPU_COSTS", 64 * 12)
+    batch = np.random.default_rng(0).random((64, 3, 4))
+    for cost, is_on_gpu in (
+        (batch, True),
+        ([*batch], True),
+        (batch[1:], False),
+        (batch[:, :2], False),
+        (np.ones((90, 90)), False),
+    ):
+        with forced() as runs:
+            assign(cost, device="auto")
+        assert [run.isa == "cuda" for run in runs] == [is_on_gpu]
+
+
 @pytest.mark.parametrize("device", ["cuda", "auto"])
 @pytest.mark.parametrize("max_cost", [None, 0.25])
 def test_host_arrays_go_there_and_back(
@@ -243,7 +259,7 @@ def test_host_arrays_go_there_and_back(
         (np.empty((0, 3, 4), dtype), {}),
     ]
     for cost, options in inputs:
-        with forced() as runs:
+        with forced(work_per_thread=0) as runs:
             found = assign(cost, device=device, max_cost=max_cost, **options)
         assert [run.isa for run in runs] == ["cuda"] * (len(cost) > 0)
         wanted = assign(cost, max_cost=max_cost, **options)
@@ -348,10 +364,11 @@ def test_what_a_gpu_does_not_do_is_said(gpu: GpuUnderTest) -> None:
         with pytest.raises(DeviceError, match=r"expected an array in host memory, got one on a"):
             assign_top_k(items, 2)
     for options in ({"max_cost": np.inf}, {"warm_start": earlier}):
-        with forced() as runs:
+        with forced(work_per_thread=0) as runs:
             assert assign(host, device="auto", **options).total > 0
         assert all(run.isa != "cuda" for run in runs)
-    assert assign(csr_array(host), device="auto").total == earlier.total
+    with forced(work_per_thread=0):
+        assert assign(csr_array(host), device="auto").total == earlier.total
 
 
 def test_shapes_and_kinds_raise_at_once(gpu: GpuUnderTest) -> None:
@@ -372,7 +389,8 @@ def test_shapes_and_kinds_raise_at_once(gpu: GpuUnderTest) -> None:
 def test_a_build_without_cuda() -> None:
     with pytest.raises(DeviceError, match=r"was asked for, and coalign was built without CUDA\Z"):
         assign([[0.0]], device="cuda")
-    assert assign([[3.0]], device="auto").total == 3
+    with forced(work_per_thread=0):
+        assert assign([[3.0]], device="auto").total == 3
 
 
 # -- Streams and devices ---------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from coalign import (
     InfeasibleError,
     Status,
     _device,
+    _warping,
     dtw,
     dtw_cdist,
     show_config,
@@ -223,11 +224,29 @@ def test_other_dtypes_are_converted_there(gpu: GpuUnderTest) -> None:
 # -- Host arrays -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("gpu")
+def test_auto_takes_to_a_gpu_what_keeps_it_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_warping, "_LEAST_GPU_CELLS", 64 * 9)
+    pairs, alone = np.zeros((64, 3)), np.zeros((8, 3))
+    for call, is_on_gpu in (
+        (lambda: dtw(pairs[..., np.newaxis], pairs[..., np.newaxis], device="auto"), True),
+        (lambda: dtw([*pairs[1:]], [*pairs[1:]], device="auto"), False),
+        (lambda: dtw([*pairs[:, :2]], [*pairs], device="auto"), False),
+        (lambda: dtw(np.zeros(99), np.zeros(99), device="auto"), False),
+        (lambda: dtw_cdist(alone, alone, device="auto"), True),
+        (lambda: dtw_cdist(alone, alone[:7], device="auto"), False),
+        (lambda: dtw_cdist(alone, device="auto"), False),
+    ):
+        with forced() as runs:
+            call()
+        assert [run.isa == "cuda" for run in runs] == [is_on_gpu]
+
+
 @pytest.mark.parametrize("device", ["cuda", "auto"])
 def test_host_arrays_go_there_and_back(gpu: GpuUnderTest, dtype: np.dtype, device: str) -> None:
     rng = np.random.default_rng(12)
     xs, ys = draw_batch(rng, 5, 2, dtype), draw_batch(rng, 5, 2, dtype)
-    with forced() as runs:
+    with forced(work_per_thread=0) as runs:
         found = dtw(xs, ys, path=True, device=device)
     assert [run.isa for run in runs] == ["cuda"]
     wanted = dtw(xs, ys, path=True)
@@ -238,12 +257,14 @@ def test_host_arrays_go_there_and_back(gpu: GpuUnderTest, dtype: np.dtype, devic
         assert mine.dtype == np.int64
         assert mine.tolist() == theirs.tolist()
     X, Y = rng.normal(size=(3, 8)).astype(dtype), rng.normal(size=(4, 11)).astype(dtype)
-    costs = dtw_cdist(X, Y, device=device)
+    with forced(work_per_thread=0):
+        costs = dtw_cdist(X, Y, device=device)
     np.testing.assert_allclose(costs, dtw_cdist(X, Y), rtol=relative_tolerance(dtype, 20))
     out = np.empty((3, 4), dtype)
     calls: list[tuple[int, int]] = []
     options: dict[str, Any] = {"progress": lambda done, total: calls.append((done, total))}
-    assert dtw_cdist(X, Y, device=device, out=out, **options) is out
+    with forced(work_per_thread=0):
+        assert dtw_cdist(X, Y, device=device, out=out, **options) is out
     np.testing.assert_array_equal(out, costs)
     assert calls[-1] == (12, 12)
 
@@ -385,7 +406,8 @@ def test_what_is_missing_is_named(emulated: GpuUnderTest, machine: Any, problem:
         dtw([0.0], [1.0], device="cuda")
     with pytest.raises(DeviceError, match=rf"\Ax: lies on a GPU, and {problem}\Z"):
         dtw(x, x)
-    assert dtw([0.0], [1.0], device="auto").cost == 1
+    with forced(work_per_thread=0):
+        assert dtw([0.0], [1.0], device="auto").cost == 1
     config = show_config(mode="dicts")
     assert config is not None
     assert config["cuda"] == f"emulation for host; {problem}"
@@ -400,7 +422,8 @@ def test_no_library_to_allocate_with(
     message = r"neither CuPy nor a PyTorch with CUDA is installed .* \"coalign\[cuda13\]\"\Z"
     with pytest.raises(DeviceError, match=message):
         dtw([0.0], [1.0], device="cuda")
-    assert dtw([0.0], [1.0], device="auto").cost == 1
+    with forced(work_per_thread=0):
+        assert dtw([0.0], [1.0], device="auto").cost == 1
 
 
 @pytest.mark.usefixtures("emulated")
@@ -411,7 +434,8 @@ def test_a_library_that_does_not_import_is_not_there(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(_device, "_LIBRARIES", {"cupy": broken})
     with pytest.raises(DeviceError, match=r"neither CuPy nor a PyTorch with CUDA is installed"):
         dtw([0.0], [1.0], device="cuda")
-    assert dtw([0.0], [1.0], device="auto").cost == 1
+    with forced(work_per_thread=0):
+        assert dtw([0.0], [1.0], device="auto").cost == 1
 
 
 @pytest.mark.usefixtures("without_cuda")
@@ -420,7 +444,8 @@ def test_a_build_without_cuda() -> None:
         dtw([0.0], [1.0], device="cuda")
     with pytest.raises(DeviceError, match=r"was asked for, and coalign was built without CUDA\Z"):
         dtw_cdist([[0.0], [1.0]], device="cuda")
-    assert dtw([0.0], [1.0], device="auto").cost == 1
+    with forced(work_per_thread=0):
+        assert dtw([0.0], [1.0], device="auto").cost == 1
     config = show_config(mode="dicts")
     assert config is not None
     assert config["cuda"] == "not built"

@@ -25,6 +25,9 @@ from ._sparse import SparseBatch
 # A warm start begins with the prices of the columns, and with the columns of the rows.
 Start = tuple[Array, npt.NDArray[np.int64]]
 
+# "auto" goes to a GPU from so many costs on.
+_LEAST_GPU_COSTS = 2**22
+
 NO_WARM_START = "warm_start: expected None on a GPU; the CPU takes it"
 
 
@@ -57,6 +60,12 @@ class _Call(ResultCall[Assignment]):
                 "max_cost: expected a finite number on a GPU, got an infinite one; the CPU takes it"
             )
         return None if self.start is None else NO_WARM_START
+
+    @property
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        rows, columns = self.costs.lengths
+        return _execution.repays_gpu(len(rows), float(rows @ columns), _LEAST_GPU_COSTS)
 
     def on_host(self) -> Assignment:
         """Solve on the CPU; raise for the first value that is not a cost."""

@@ -16,6 +16,7 @@ from ._errors import DeviceError
 from ._scalars import as_integer
 
 _MOST_THREADS = 1024
+_LEAST_PROBLEMS = 64
 _Number = TypeVar("_Number", int, float)
 _CGROUPS, _MEMBERSHIP = "/sys/fs/cgroup", "/proc/self/cgroup"
 
@@ -168,6 +169,17 @@ def take_device(device: Any) -> str | None:
     if device is None or name in ("auto", "cpu", "cuda"):
         return name
     raise ValueError(f'device: expected None, "cpu", "cuda" or "auto", got {device!r}')
+
+
+def repays_gpu(problems: int, work: float, least_work: float) -> bool:
+    """Whether "auto" takes so many problems, with so much work in all, to a GPU.
+
+    Counted, not measured: a block or a warp solves one problem, so fewer leave most of a GPU idle,
+    and less work is done on the CPU before the copies are there and back. What forces every call to
+    use all its threads forces this as well.
+    """
+    is_forced = forced_or("work_per_thread", least_work) == 0
+    return is_forced or (problems >= _LEAST_PROBLEMS and work >= least_work)
 
 
 def choose_gpu(device: str | None, gpu: Gpu | None, name: str) -> Gpu | None:

@@ -36,6 +36,11 @@ class Call:
         """Why no GPU takes the call, in the words of an error."""
         return None
 
+    @property
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        return True
+
 
 class ResultCall(Call, Generic[AnyResult]):
     """A call whose result is an object."""
@@ -112,8 +117,10 @@ def carry_out_into(
 
 
 def _place(call: Call, device: str | None) -> Gpu | None:
-    """Return the GPU that a call runs on; what no GPU takes, "auto" leaves to the CPU."""
+    """Return the GPU that a call runs on; "auto" leaves to the CPU what no GPU takes or repays."""
     if call.only_cpu is None:
+        if device == "auto" and call.kind.gpu is None and not call.repays_gpu:
+            return None
         return choose_gpu(device, call.kind.gpu, call.inputs[0].name)
     if call.kind.gpu is not None or device == "cuda":
         raise DeviceError(call.only_cpu)

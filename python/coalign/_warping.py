@@ -23,6 +23,8 @@ from ._windows import Window, slanted
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine", "precomputed")
 STEPS = ("symmetric1",)
+# "auto" goes to a GPU from so many cells on.
+_LEAST_GPU_CELLS = 2**26
 
 # A window as native code takes it: its kind, and its radius or the bounds of its rows.
 NativeWindow = tuple[str, Any]
@@ -99,6 +101,11 @@ class _Pairs(ResultCall[Warping]):
     def is_batch(self) -> bool:
         """Whether the results have a batch axis."""
         return any(side.is_batch for side in self.inputs)
+
+    @property
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        return _execution.repays_gpu(len(self.n), float(self.n @ self.m), _LEAST_GPU_CELLS)
 
     def on_host(self) -> Warping:
         """Warp on the CPU; raise for the first value that is not finite."""
@@ -316,6 +323,12 @@ class _AllPairs(ArrayCall):
         total = len(rows) * (len(rows) + 1) // 2 if is_mirrored else shape[0] * shape[1]
         dtype = np.result_type(rows.dtype, columns.dtype)
         return cls(inputs, shape, dtype, total, options, window)
+
+    @property
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        rows, columns = (float(side.lengths[0].sum()) for side in (self.inputs[0], self.inputs[-1]))
+        return _execution.repays_gpu(self.total, rows * columns, _LEAST_GPU_CELLS)
 
     def fill(self, out: Array, report: Any) -> None:
         """Compute every pair on the CPU."""

@@ -54,8 +54,9 @@ def assign(
         that this process may use.
     device : {None, "cpu", "cuda", "auto"}
         Where to compute. None follows `cost`. "cuda" takes host arrays to the GPU and brings the
-        result back. "auto" does the same if there is a usable GPU, and otherwise stays on the CPU,
-        as it does for sparse costs, an infinite `max_cost` and `warm_start`.
+        result back. "auto" does the same if there is a usable GPU and at least 64 problems with 4
+        million costs in all; otherwise it stays on the CPU, as it does for sparse costs, an
+        infinite `max_cost` and `warm_start`.
 
     Returns
     -------

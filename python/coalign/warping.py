@@ -63,7 +63,8 @@ def dtw(
         that this process may use.
     device : {None, "cpu", "cuda", "auto"}
         Where to compute. None follows the input. "cuda" takes host arrays to the GPU and brings the
-        result back. "auto" does the same if there is a usable GPU, and otherwise stays on the CPU.
+        result back. "auto" does the same if there is a usable GPU and at least 64 pairs with 67
+        million cells in all, and otherwise stays on the CPU.
 
     Returns
     -------
