@@ -319,7 +319,7 @@ SHARED_NATIVE = [
     ),
     Mutation(
         "AVX-512 multiplies and adds with two roundings",
-        "csrc/core/lanes.hpp",
+        "csrc/core/lanes/v4.hpp",
         "return _mm512_fmadd_ps(a, b, c);",
         "return a * b + c;",
         ("native:test_lanes",),
