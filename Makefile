@@ -7,12 +7,12 @@ export PATH := $(BIN):$(PATH)
 
 NATIVE := $(shell find csrc cuda CMakeLists.txt pyproject.toml -type f 2>/dev/null)
 EMULATION := $(shell find tests/cuda_emulation -type f 2>/dev/null)
-CXX_FILES := $(shell find csrc cuda tests/native tests/cuda_emulation -name '*.[ch]pp' -o -name '*.cu*' -o -name '*.h')
+CXX_FILES := $(shell find csrc cuda tests/native tests/cuda_emulation bench/native -name '*.[ch]pp' -o -name '*.cu*' -o -name '*.h')
 
 # Where there is a GPU, kernels for it; else for one architecture, to see that they compile.
 export COALIGN_CUDA_ARCHITECTURES ?= $(if $(shell command -v nvidia-smi),,90-real)
 
-.PHONY: install test check contract demo docs bench plot gpu mutate format lint native emulation clean
+.PHONY: install test check contract demo docs bench bench-math plot gpu mutate format lint native emulation clean
 
 install: $(VENV)/installed
 
@@ -47,9 +47,10 @@ build/emulation/ready: $(VENV)/tools $(NATIVE) $(EMULATION)
 	cmake --build --preset emulation
 	touch $@
 
-# Native tests, as plain executables: under the address, undefined-behaviour and thread sanitizers.
+# Native tests, as plain executables: under the address, undefined-behaviour and thread sanitizers, and what takes every
+# float32 as it is released.
 native: $(VENV)/tools
-	for preset in asan tsan; do \
+	for preset in asan tsan exhaustive; do \
 	  cmake --preset $$preset -G Ninja > /dev/null && cmake --build --preset $$preset && ctest --preset $$preset || exit 1; \
 	done
 
@@ -104,6 +105,11 @@ bench: build/bench/ready
 	      -W default::pytest_benchmark.logger.PytestBenchmarkWarning $(BENCH) && \
 	  $(BENCH_PYTHON) bench/report.py bench/latest-$$suite.json || exit 1; \
 	done
+
+# What exp, log, log-sum-exp and the reductions cost per element, on every instruction set.
+bench-math: $(VENV)/tools
+	cmake --preset default -G Ninja > /dev/null && cmake --build --preset default --target bench_math
+	build/default/tests/native/bench_math
 
 # Time against size, five minutes; the record and the picture are committed.
 plot:

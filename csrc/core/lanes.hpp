@@ -8,9 +8,12 @@
 //     load_first, load_halves, gather      loads of part of a vector, and by index
 //     minimum, maximum                     b where a is NaN: GCC turns `a < b ? a : b` on vectors into a compare and a
 //                                          blend, twice the work of the instruction
+//     larger, smaller                      NaN where b is NaN, so that of larger(a, b) and smaller(b, a) at least one
+//     is
+//                                          NaN where a or b is
 //     fused                                a * b + c, rounded once except on v2; never contracted by chance
 //                                          (-ffp-contract=off)
-//     square_root, add_where, any, bits, expand
+//     square_root, add_where, any, bits, expand, split
 #pragma once
 
 #include <cstdint>

@@ -2,15 +2,20 @@
 // nothing clashes with another library's pool and nothing hangs after fork().
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <thread>
+#include <vector>
 
 #if defined(__GLIBCXX__)
 #include <cxxabi.h>
 #endif
+
+#include "core/index_tree.hpp"
 
 namespace coalign {
 
@@ -71,5 +76,21 @@ class Pacer {
 // Runs body(worker, task) for every task in [0, tasks), the calling thread being worker 0, until the pulse stops.
 // Returns how many workers took at least one task. The first exception of a body stops all and is thrown again.
 int parallel_for(std::int64_t tasks, int threads, Pulse& pulse, const std::function<void(int, std::int64_t)>& body);
+
+// Cuts one problem of `count` elements, of any number from 0 on, into chunks of a fixed size, runs
+// work(worker, begin, end) for each, and combines what they return in the order of the chunks: the result does not know
+// how many threads there were. Of a call whose pulse stopped it means nothing.
+template <class Partial, class Work, class Combine>
+Partial parallel_chunks(std::int64_t count, std::int64_t chunk, int threads, Pulse& pulse, Work&& work,
+                        Combine&& combine) {
+    const std::int64_t chunks = count > 0 ? (count - 1) / chunk + 1 : 1;
+    std::vector<Partial> partials(static_cast<std::size_t>(chunks));
+    parallel_for(chunks, threads, pulse, [&](int worker, std::int64_t at) {
+        partials[static_cast<std::size_t>(at)] = work(worker, at * chunk, std::min(at * chunk + chunk, count));
+    });
+    IndexTree<Partial> tree;
+    for (const Partial& partial : partials) tree.add(partial, combine);
+    return tree.total(combine);
+}
 
 }  // namespace coalign

@@ -48,4 +48,18 @@ template <class M>
     return vsqrtq_f64(v);
 }
 
+// NaN where b is NaN.
+[[gnu::always_inline]] inline Float32Lanes larger(Float32Lanes a, Float32Lanes b) {
+    return vmaxq_f32(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes larger(Float64Lanes a, Float64Lanes b) {
+    return vmaxq_f64(a, b);
+}
+[[gnu::always_inline]] inline Float32Lanes smaller(Float32Lanes a, Float32Lanes b) {
+    return vminq_f32(a, b);
+}
+[[gnu::always_inline]] inline Float64Lanes smaller(Float64Lanes a, Float64Lanes b) {
+    return vminq_f64(a, b);
+}
+
 }  // namespace coalign::COALIGN_SET

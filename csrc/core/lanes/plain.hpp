@@ -22,4 +22,19 @@ namespace coalign::COALIGN_SET {
     return count;
 }
 
+// x = mantissa * 2^exponent, with mantissas from 3/4 to 3/2, for a positive normal x.
+inline constexpr bool kSplitsAll = false;
+[[gnu::always_inline]] inline Float32Lanes split(Float32Lanes x, Float32Lanes& exponent) {
+    // Counted from 3/4, the exponent's field changes where the mantissa starts anew. As the last bits of a large number
+    // it is converted by one subtraction.
+    const UInt32Lanes bits = reinterpret_cast<UInt32Lanes>(x) + (0x3f800000u - 0x3f400000u);
+    exponent = reinterpret_cast<Float32Lanes>((bits >> 23) | 0x4b000000u) - (0x1p23f + 127);
+    return reinterpret_cast<Float32Lanes>((bits & 0x007fffffu) + 0x3f400000u);
+}
+[[gnu::always_inline]] inline Float64Lanes split(Float64Lanes x, Float64Lanes& exponent) {
+    const UInt64Lanes bits = reinterpret_cast<UInt64Lanes>(x) + (0x3ff0000000000000u - 0x3fe8000000000000u);
+    exponent = reinterpret_cast<Float64Lanes>((bits >> 52) | 0x4330000000000000u) - (0x1p52 + 1023);
+    return reinterpret_cast<Float64Lanes>((bits & 0x000fffffffffffffu) + 0x3fe8000000000000u);
+}
+
 }  // namespace coalign::COALIGN_SET

@@ -21,6 +21,8 @@ typedef float Float32Lanes __attribute__((vector_size(kVectorBytes)));
 typedef double Float64Lanes __attribute__((vector_size(kVectorBytes)));
 typedef std::int32_t Int32Lanes __attribute__((vector_size(kVectorBytes)));
 typedef std::int64_t Int64Lanes __attribute__((vector_size(kVectorBytes)));
+typedef std::uint32_t UInt32Lanes __attribute__((vector_size(kVectorBytes)));
+typedef std::uint64_t UInt64Lanes __attribute__((vector_size(kVectorBytes)));
 
 template <class T>
 struct LaneTypes;
@@ -30,6 +32,8 @@ struct LaneTypes<float> {
     using Vec = Float32Lanes;
     using Int = std::int32_t;
     using IntVec = Int32Lanes;
+    using UInt = std::uint32_t;
+    using UIntVec = UInt32Lanes;
     typedef float Loose __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
     typedef std::int32_t LooseInt __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
 };
@@ -39,6 +43,8 @@ struct LaneTypes<double> {
     using Vec = Float64Lanes;
     using Int = std::int64_t;
     using IntVec = Int64Lanes;
+    using UInt = std::uint64_t;
+    using UIntVec = UInt64Lanes;
     typedef double Loose __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
     typedef std::int64_t LooseInt __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
 };
@@ -47,6 +53,10 @@ template <class T>
 using Vec = typename LaneTypes<T>::Vec;
 template <class T>
 using IntVec = typename LaneTypes<T>::IntVec;
+template <class T>
+using UInt = typename LaneTypes<T>::UInt;
+template <class T>
+using UIntVec = typename LaneTypes<T>::UIntVec;
 
 // Unaligned on purpose: on every supported CPU an aligned address costs the same through this form.
 template <class T>

@@ -48,4 +48,14 @@ template <class M>
     return _mm_sqrt_pd(v);
 }
 
+// NaN where b is NaN.
+template <class V>
+[[gnu::always_inline]] inline V larger(V a, V b) {
+    return maximum(a, b);
+}
+template <class V>
+[[gnu::always_inline]] inline V smaller(V a, V b) {
+    return minimum(a, b);
+}
+
 }  // namespace coalign::COALIGN_SET

@@ -79,6 +79,16 @@ template <class M>
     return _mm256_sqrt_pd(v);
 }
 
+// NaN where b is NaN.
+template <class V>
+[[gnu::always_inline]] inline V larger(V a, V b) {
+    return maximum(a, b);
+}
+template <class V>
+[[gnu::always_inline]] inline V smaller(V a, V b) {
+    return minimum(a, b);
+}
+
 // The values from `at` on of as many lines as there are lanes, turned: square[c] is the value c of every line.
 // Quarters that belong together are joined while they are loaded, so that no shuffle leaves its half of a vector.
 [[gnu::always_inline]] inline void load_turned(const float* const (&lines)[8], std::int64_t at,

@@ -105,4 +105,30 @@ template <class M>
     return _mm512_sqrt_pd(v);
 }
 
+// NaN where b is NaN.
+template <class V>
+[[gnu::always_inline]] inline V larger(V a, V b) {
+    return maximum(a, b);
+}
+template <class V>
+[[gnu::always_inline]] inline V smaller(V a, V b) {
+    return minimum(a, b);
+}
+
+// x = mantissa * 2^exponent, with mantissas from 3/4 to 3/2. A zero has the exponent -inf and the mantissa 1 (or -1),
+// inf has inf and 1, and below zero the mantissa is NaN: a logarithm of the parts is right for all of them.
+inline constexpr bool kSplitsAll = true;
+[[gnu::always_inline]] inline Float32Lanes split(Float32Lanes x, Float32Lanes& exponent) {
+    const Float32Lanes mantissa = _mm512_getmant_ps(x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+    const Float32Lanes whole = _mm512_getexp_ps(x);
+    exponent = _mm512_mask_add_ps(whole, _mm512_cmp_ps_mask(mantissa, splat(1.0f), _CMP_LT_OQ), whole, splat(1.0f));
+    return mantissa;
+}
+[[gnu::always_inline]] inline Float64Lanes split(Float64Lanes x, Float64Lanes& exponent) {
+    const Float64Lanes mantissa = _mm512_getmant_pd(x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+    const Float64Lanes whole = _mm512_getexp_pd(x);
+    exponent = _mm512_mask_add_pd(whole, _mm512_cmp_pd_mask(mantissa, splat(1.0), _CMP_LT_OQ), whole, splat(1.0));
+    return mantissa;
+}
+
 }  // namespace coalign::COALIGN_SET
