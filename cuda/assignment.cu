@@ -30,7 +30,7 @@ constexpr int kBlockColumns = sizeof(T) == 4 ? 6 : 4;
 template <class T>
 constexpr std::int64_t kBytesPerColumn = ColumnMemory<T>::bytes(1, true);
 static_assert(kBytesPerColumn<float> % 8 == 0 && kBytesPerColumn<double> % 8 == 0);
-// What any GPU gives a block without being asked.
+// The shared memory that any GPU gives a block by default.
 constexpr std::int64_t kSharedBytes = 48 * 1024;
 template <class T>
 constexpr bool kFitsInSharedMemory =
@@ -169,7 +169,7 @@ template <class T, class Team>
 __device__ void write_results(const Call<T>& call, const Given<T>& from, std::int64_t p, const Team& team,
                               const Oriented<T>& problem, const RowMemory& rows, const ColumnMemory<T>& columns,
                               Status status) {
-    // Of a table the results lie side by side; else there is room for the longest.
+    // The results of a table lie side by side; otherwise there is room for the longest problem.
     const Side<T> row_side{call.col_of_row + from.row_at, call.row_dual + from.row_at, from.rows,
                            call.row_at != nullptr ? from.rows : call.rows};
     const Side<T> column_side{call.row_of_col + from.column_at, call.col_dual + from.column_at, from.columns,
@@ -189,7 +189,7 @@ __device__ void write_results(const Call<T>& call, const Given<T>& from, std::in
             // Rounding may lift it over the limit, where it would prove nothing.
             return as_given(problem.has_limit ? lesser(problem.limit, dual) : dual);
         };
-        // Not by reference, which would take them to local memory.
+        // Not by reference, which would move them to local memory.
         const Side<T> solved = chosen(from.flips, column_side, row_side),
                       other = chosen(from.flips, row_side, column_side);
         write_side<T>(team, solved, [&](int i) { return rows.col_of_row[i]; }, row_dual);
@@ -204,7 +204,7 @@ __device__ void write_results(const Call<T>& call, const Given<T>& from, std::in
     }
 }
 
-// A problem a block.
+// Each block solves one problem.
 template <class T, class Team, class Columns>
 __device__ void solve_one(const Call<T>& call) {
     const std::int64_t at = call.first + static_cast<std::int64_t>(blockIdx.x);
@@ -379,7 +379,7 @@ AssignmentPlan plan_assignment(const AssignmentCall& call, AssignmentTeam team) 
     }
     plan.copies_all = call.items == nullptr && call.column_stride != 1 && call.columns > 1;
     plan.copies = plan.copies_all;
-    // Lengths that only the device knows may make any problem tall.
+    // Any problem may be tall if only the device knows the lengths.
     if (!call.has_limit) {
         if (call.host_rows == nullptr) plan.copies |= call.rows > call.columns || call.row_lengths != nullptr;
         for (std::int64_t p = 0; call.host_rows != nullptr && p < call.count; ++p)
@@ -424,7 +424,7 @@ void run_assignment(const AssignmentCall& host, const AssignmentPlan& plan, cons
     Arena arena(workspace);
     take_room(arena, host, plan, call);
     if (plan.copies) {
-        // A block for each 32 rows of a problem, but of many long problems not so many.
+        // One block for each 32 rows of a problem, but fewer if there are many long problems.
         const std::int64_t strips = (host.rows + kTile - 1) / kTile;
         const std::int64_t each =
             std::clamp<std::int64_t>((std::int64_t{1} << 24) / host.count, 1, std::max<std::int64_t>(strips, 1));

@@ -20,7 +20,7 @@ __device__ inline int column_of(unsigned rank) {
     return static_cast<int>(rank & ~kTaken);
 }
 
-// What is wrong with a cost.
+// What may be wrong with a cost.
 inline constexpr unsigned kHoldsNaN = 1, kHoldsInfinity = 2;
 
 template <class T>
@@ -50,7 +50,7 @@ struct Bid {
     unsigned rank;
 };
 
-// Of reduced costs, those that forbid nothing.
+// Reduced costs that are finite.
 template <class T>
 struct Range {
     T least, most;
@@ -107,7 +107,7 @@ class RegisterColumns {
         }
     }
 
-    // Every column's least cost of the rows that come by, and the first row that has it.
+    // Every column's least cost over the rows that are read, and its first row.
     __device__ void begin_least() {
 #pragma unroll
         for (int k = 0; k < kCount; ++k) {
@@ -198,7 +198,7 @@ class RegisterColumns {
         return {least, first_of(equal & ~scanned_)};
     }
     __device__ void scan(int j) { scanned_ |= bit_of(j); }
-    // What a path of that length makes of the prices it went by.
+    // Lowers the prices along a path of that length.
     __device__ void lower_scanned(T distance) {
 #pragma unroll
         for (int k = 0; k < kCount; ++k) {
@@ -387,7 +387,7 @@ class MemoryColumns {
     __device__ unsigned rank_of(int j) const {
         return memory_.row_of_col[j] >= 0 ? static_cast<unsigned>(j) | kTaken : static_cast<unsigned>(j);
     }
-    // A few costs at a time are on their way.
+    // A few loads at a time are in flight.
     template <class Visit>
     __device__ void for_each(const T* row, Visit&& visit) const {
         constexpr int kAhead = 4;

@@ -30,12 +30,12 @@ class Solver {
         const int none = p_.columns == 0 ? kRejected : square ? p_.columns : kFree;
         for (int i = team_.rank(); i < p_.rows; i += team_.size()) rows_.col_of_row[i] = none;
         team_.sync();
-        // Where there is nothing to read.
+        // If there is nothing to read.
         if (p_.columns == 0) return Status::ok;
         const unsigned flaws = square ? reduce_columns() : take_tight_columns();
         if (flaws != 0) return (flaws & kHoldsNaN) != 0 ? Status::nan : Status::invalid;
         for (int pass = 0; pass < 2; ++pass) reduce_rows();
-        // Where that leaves many rows, the paths would be long: mutual preferences need prices first.
+        // If that leaves many rows free, the paths would be long: rows that want the same columns need prices first.
         if (square && p_.rows >= kFewRows && free_rows() * kHardShare > p_.rows && scale_prices()) {
             take_tight_columns();
             for (int pass = 0; pass < 2; ++pass) reduce_rows();
@@ -105,14 +105,14 @@ class Solver {
         return true;
     }
 
-    // Where as many rows as columns have to be matched, columns may have a price of either sign.
+    // If as many rows as columns have to be matched, a price may have either sign.
     __device__ unsigned reduce_columns() {
         columns_.begin_least();
         for (int i = team_.rank(); i < p_.rows; i += team_.size()) rows_.claims[i] = 0;
         team_.sync();
         unsigned flaws = 0;
         for (int i = 0; i < p_.rows; ++i) flaws |= columns_.take_least(i);
-        // The least column that has the row as its least gets it.
+        // Of the columns whose least cost is in this row, the first gets the row.
         columns_.end_least([&](int i, int j) {
             atomicMin(rows_.col_of_row + i, j);
             atomicAdd(rows_.claims + i, 1);
@@ -161,7 +161,7 @@ class Solver {
                 if (reject_if_dear(i, found.least) || !(found.least < kInfinity<T>)) break;
                 const int j = column_of(found.rank), former = memory_.row_of_col[j];
                 const T price = memory_.price[j], slack = found.second - found.least;
-                // Lower only if it shows in floating point, and never by an infinity.
+                // The price falls only if floating point shows the difference, and never by an infinity.
                 const bool lowers = slack < kInfinity<T> && price - slack < price;
                 if (!lowers && former >= 0) break;
                 match(i, j, former);
@@ -191,7 +191,7 @@ class Solver {
         team_.sync();
     }
 
-    // Prices by auctions with a falling increment (Bertsekas); each auction's assignment is dropped.
+    // Finds prices by auctions with a falling increment (Bertsekas); the assignment of each auction is dropped.
     __device__ bool scale_prices() {
         constexpr int samples = 32;
         const int step = p_.rows > samples ? p_.rows / samples : 1;
@@ -216,7 +216,7 @@ class Solver {
 
     __device__ void auction(T increment) {
         clear();
-        // Where no assignment exists prices would fall for ever; the paths will say so.
+        // If there is no assignment, prices would fall for ever; the paths will find that out.
         std::int64_t budget = std::int64_t{64} * p_.rows;
         for (int next = 0; next < p_.rows; ++next) {
             for (int i = next; i >= 0 && budget > 0; --budget) {
@@ -286,7 +286,7 @@ class Solver {
         }
     }
 
-    // A pair at the limit itself gains nothing, and is none.
+    // A pair that costs exactly the limit gains nothing, and is not made.
     __device__ void drop_pairs_at_limit() {
         if (!p_.has_limit) return;
         for (int i = team_.rank(); i < p_.rows; i += team_.size()) {

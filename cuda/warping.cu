@@ -65,7 +65,8 @@ struct Pair {
 };
 
 __device__ inline float minimum(float a, float b, float c) {
-    // None is negative: they order as their bits do, and sm_90 has the least of three integers in one instruction.
+    // No cost is negative, so costs order as their bits do, and sm_90 has the least of three integers in one
+    // instruction.
     return __int_as_float(__vimin3_s32(__float_as_int(a), __float_as_int(b), __float_as_int(c)));
 }
 __device__ inline double minimum(double a, double b, double c) {
@@ -91,7 +92,7 @@ __device__ inline double square_root(double a) {
 __device__ inline Pair triangle_cell(std::int64_t p, std::int64_t n) {
     const double side = 2.0 * static_cast<double>(n) + 1.0;
     auto i = static_cast<std::int64_t>((side - sqrt(side * side - 8.0 * static_cast<double>(p))) / 2.0);
-    // The root is off by one at most.
+    // The root is wrong by one at most.
     while (i > 0 && i * (2 * n - i + 1) / 2 > p) --i;
     while ((i + 1) * (2 * n - i) / 2 <= p) ++i;
     return {i, i + p - i * (2 * n - i + 1) / 2, 0, 0};
@@ -116,14 +117,14 @@ __device__ const T* frames_of(const Side<T>& side, std::int64_t item) {
     return side.items != nullptr ? side.items[item] : side.data + item * side.item_stride;
 }
 
-// Frames of an item, or 0 where the length is none.
+// The frames of an item, or 0 if its length is out of range.
 template <class T>
 __device__ int length_of(const Side<T>& side, std::int64_t item) {
     const std::int64_t length = side.lengths != nullptr ? side.lengths[item] : side.frames;
     return length >= 1 && length <= side.frames ? static_cast<int>(length) : 0;
 }
 
-// Why a pair has no cost: a value of x or y that is none. `frames_of` is by dimension, `bad` by frame.
+// Why a pair has no cost: a value of x or y that is not finite. `frames_of` is by dimension, `bad` by frame.
 template <class T>
 __device__ Status refusal(const Side<T>& side, std::int64_t item, int length, int dim) {
     if (length == 0) return Status::invalid;
@@ -260,7 +261,7 @@ __device__ inline unsigned window_bits(Columns row, int first, int columns) {
     return (stop >= 32 ? ~0u : (1u << stop) - 1) & ~((1u << start) - 1);
 }
 
-// The least value of a group's lanes' predicates: whether it holds for all of them.
+// Whether a predicate holds for all lanes of a group.
 __device__ inline bool holds_for_group(bool value, int lanes) {
     const unsigned all = __ballot_sync(kWholeWarp, value);
     const unsigned lane = threadIdx.x % kWarp;
@@ -367,7 +368,8 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
     for (int step = 0; step < steps; ++step) {
         const int tile = step - shift;
         T left[kRows];
-        // What the left neighbour did of these rows the step before. Before its block and after it there is nothing.
+        // What the left neighbour computed for these rows one step earlier. There is nothing before and after its
+        // block.
         const bool meets = tile >= left_top && tile < left_bottom;
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
@@ -379,7 +381,7 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
             // The path begins at the first cell, as if it came from a corner before it.
             if (block == 0 && tile == 0) corner = 0;
             std::uint64_t codes = 0;
-            // Without a branch between them, the rows of a whole tile run beside each other.
+            // Without a branch between them, the rows of a whole tile run in parallel.
             const auto advance = [&](auto whole) {
                 unsigned inside[kRows];
 #pragma unroll
@@ -442,7 +444,7 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
         }
     }
 
-    // The lane of the last block has the cost; where there was nothing to do, the first lane says so.
+    // The lane of the last block has the cost; if there was nothing to do, the first lane says so.
     if (!exists || lane != (works ? (blocks - 1) % lanes : 0)) return;
     if (!works) {
         result = kNaN<T>;
@@ -518,7 +520,7 @@ __global__ void __launch_bounds__(kCheckThreads)
     if (item >= side.count) return;
     const std::int64_t length = side.lengths != nullptr ? side.lengths[item] : side.frames;
     T* const out = packed != nullptr ? packed + item * dim * pitch + frame : nullptr;
-    // Of an item whose length is none, nothing is read.
+    // Nothing is read of an item whose length is out of range.
     if (frame >= length || length > side.frames) {
         for (int d = 0; out != nullptr && d < dim; ++d) out[d * pitch] = 0;
         return;
@@ -540,7 +542,7 @@ __global__ void __launch_bounds__(kCheckThreads)
     }
     if (out == nullptr) return;
     T norm = 1;
-    // A bad frame is kept as it is, for its value to be told.
+    // A bad frame is kept as it is, so that its value can be reported.
     unit = unit && bad == dim;
     if (unit) {
         T sum = 0;
@@ -572,7 +574,8 @@ bool is_read_in_place(const WarpingCall& call, const SeriesArray& side) {
 template <class T>
 void take_room(Arena& arena, const WarpingCall& call, const WarpingPlan& plan, std::int64_t pairs, Call<T>& out) {
     const std::int64_t blocks = (call.y.frames + plan.columns - 1) / plan.columns;
-    // Where one round of the lanes covers the columns, nothing goes through memory; else whole tiles are read from it.
+    // If one round of the lanes covers the columns, nothing goes through memory; otherwise whole tiles are read from
+    // it.
     out.edge_column_size = blocks > plan.lanes ? rounded_up(call.x.frames, kMultivariateRows) : 0;
     out.edge_column = arena.take<T>(pairs * out.edge_column_size);
     if (call.x_index == nullptr) return;
@@ -674,7 +677,7 @@ std::int64_t WarpingCall::pairs() const {
 template <class T>
 WarpingPlan plan_warping(const WarpingCall& call, const WarpingLimits& limits) {
     const std::int64_t pairs = call.pairs();
-    // Of a pair with other lengths than the longest, all that is known is that no window takes as many steps as none.
+    // All that is known of pairs with other lengths is that a full lattice takes the most steps.
     const bool known = call.window == Window::Kind::rows || (call.x.lengths == nullptr && call.y.lengths == nullptr);
     const auto n = static_cast<int>(call.x.frames), m = static_cast<int>(call.y.frames);
     const bool univariate = is_univariate(call);

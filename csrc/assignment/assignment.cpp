@@ -13,16 +13,17 @@
 namespace coalign::assignment {
 namespace {
 
-// The costs of any strides as rows side by side.
+// Copies costs of any strides as rows side by side.
 template <class T>
 bool copy_by_rows(const Kernels<T>& kernels, const MatrixView<T>& costs, T* out, Pacer& pacer) {
     if (costs.row_stride == 1) {
-        // Their columns lie side by side: a transposition, by bands of what is written, whose pages may all be new.
+        // Their columns lie side by side, so this is a transposition. It goes by bands of the output, whose pages may
+        // be new.
         constexpr std::int64_t band = 64;
         for (std::int64_t i = 0; i < costs.rows; i += band) {
             kernels.transpose(costs.data + i, costs.columns, std::min(band, costs.rows - i), costs.column_stride,
                               out + i * costs.columns);
-            // Lines that lie whole rows apart miss the cache.
+            // Cache lines that lie whole rows apart miss the cache.
             if (!pacer.proceed(band * costs.columns)) return false;
         }
         return true;
@@ -52,13 +53,13 @@ class Worker {
           total_(total),
           pacer_(pulse),
           solver_(kernels) {}
-    // By the calling thread.
+    // The calling thread destroys the workers, one after the other.
     ~Worker() {
         total_.bids += scans_.bids;
         total_.paths += scans_.paths;
     }
 
-    // Solves problem p, or that and some of its shape together; how many, and 0 when the call is to stop.
+    // Solves problem p, or p and the next ones of its shape together. Returns how many, and 0 when the call is to stop.
     std::int64_t solve(std::int64_t p, std::int64_t count) {
         const std::int64_t size = group_size(p, count);
         if (size > 0) return solve_group(p, size) ? size : 0;
@@ -82,7 +83,7 @@ class Worker {
         return {result.col_of_row, result.row_of_col, result.row_dual, result.col_dual};
     }
 
-    // How many problems follow of one shape and its strides, if that and they are for a group.
+    // How many problems from p on have one shape and its strides, if they suit a group; else 0.
     std::int64_t group_size(std::int64_t p, std::int64_t count) const {
         if (kernels_.group == 0 || count < kernels_.group || options_.has_limit || options_.warm) return 0;
         const MatrixView<T> first = costs_.at<T>(p);
@@ -138,7 +139,7 @@ class Worker {
         return true;
     }
 
-    // Of costs of other strides a copy whose columns lie side by side.
+    // Replaces costs of other strides by a copy whose columns lie side by side.
     bool take_rows(MatrixView<T>& costs, Buffer<T>& room) {
         if (has_rows(costs)) return true;
         T* const copy = room.reserve(costs.rows * costs.columns);
@@ -147,7 +148,7 @@ class Worker {
         return true;
     }
 
-    // As many pairs as there can be.
+    // Makes as many pairs as possible.
     bool solve_largest(const MatrixView<T>& given, Result<T>& result) {
         MatrixView<T> costs = given;
         if (!take_rows(costs, copy_)) return false;
@@ -183,7 +184,7 @@ class Worker {
         return {};
     }
 
-    // Rows and columns of costs, which are turned already where the part is.
+    // Takes some rows and columns of the costs, which are transposed already if the part is.
     bool take_part(MatrixView<T>& costs, const Part& part) {
         const Lines &rows = part.flips ? part.columns : part.rows, &columns = part.flips ? part.rows : part.columns;
         const auto n = static_cast<std::int64_t>(rows.size()), m = static_cast<std::int64_t>(columns.size());
@@ -213,7 +214,7 @@ class Worker {
         return outcome;
     }
 
-    // What the results are of the problem as it was given, and their total.
+    // Brings the results back to the problem as it was given, and sums their total.
     void finish(const MatrixView<T>& given, Result<T>& result) const {
         if (flips(given)) std::swap(result.outcome.row, result.outcome.column);
         *result.total = 0;
@@ -222,7 +223,7 @@ class Worker {
             negate(result.row_dual, given.rows);
             negate(result.col_dual, given.columns);
         }
-        // Along the side that is matched whole, where no branch is ever missed.
+        // Along the side that is matched whole, where every branch is predicted.
         const MatrixView<T> costs = oriented(given);
         const std::int64_t* const column = solution(given, result).col_of_row;
         double total = 0;
@@ -249,7 +250,7 @@ class Worker {
     Pacer pacer_;
     Proved<T> solver_;
     Buffer<T> copy_;
-    // Of a largest matching; few calls ask for one.
+    // For a largest matching, which few calls ask for.
     std::unique_ptr<Largest<T>> largest_;
     Buffer<T> part_, duals_;
     Buffer<std::int64_t> rows_;

@@ -1,4 +1,5 @@
-// A largest matching of sparse rows and columns, whatever the pairs cost, and what of them it leaves no choice.
+// A largest matching of sparse rows and columns, whatever the pairs cost, and the parts that every such matching
+// shares.
 #pragma once
 
 #include <algorithm>
@@ -10,9 +11,9 @@
 
 namespace coalign::assignment {
 
-// Hopcroft and Karp's method: each phase turns alternating paths of the least length until there is none. The last one
-// leaves the rows that alternating paths from free rows lead to (Dulmage and Mendelsohn): of their entries' columns,
-// each has a partner in every largest matching, and it is one of these rows. 200,000 rows of 3 entries: 40 phases.
+// Hopcroft and Karp's method: each phase flips shortest alternating paths until none is left. The last phase finds the
+// rows that alternating paths from free rows reach (Dulmage and Mendelsohn): in every largest matching, each column in
+// which such a row has an entry has one of these rows as its partner. 200,000 rows of 3 entries take 40 phases.
 class Cover {
     static constexpr std::int32_t kFree = -1, kFar = -1;
 
@@ -41,12 +42,12 @@ class Cover {
 
     // Whether a largest matching may leave the row free.
     bool is_scarce_row(std::int32_t i) const { return at(level_, i) != kFar; }
-    // Whether such rows compete for the column.
+    // Whether rows that may be left free compete for the column.
     bool is_scarce_column(std::int32_t j) const { return at(row_of_, j) != kFree && is_scarce_row(at(row_of_, j)); }
 
    private:
-    // How many pairs are on the way from a free row to each row; `ends` tells if any way ends at a free column. Rows
-    // beyond the nearest such column are left out.
+    // Counts the pairs on the way from a free row to each row; `ends` tells whether any way ends at a free column. Rows
+    // beyond the nearest free column are left out.
     template <class Rows>
     bool measure(const Rows& rows, Pacer& pacer, bool& ends) {
         level_.assign(column_of_.size(), kFar);
@@ -96,7 +97,7 @@ class Cover {
         return true;
     }
 
-    // Every row of the path takes the column of the one after it, and the last a free one.
+    // Every row of the path takes the column of the row after it, and the last row takes a free one.
     void turn(std::int32_t j) {
         for (std::size_t k = path_.size(); k-- > 0;) {
             const std::int32_t i = path_[k], former = at(column_of_, i);

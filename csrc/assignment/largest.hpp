@@ -1,7 +1,6 @@
-// As many pairs as there can be, at the least cost. No limit stands for infinity: beside one that no exchange of pairs
-// is worth, small costs would be lost. Scarce rows have pairs with scarce columns only, and no largest matching pairs
-// these with other rows, so that each part is a problem of its own: in the one all columns are matched, in the other
-// all rows.
+// As many pairs as possible, at the least cost. A large limit cannot stand for infinity, since small costs would be
+// lost beside it. Scarce rows have pairs with scarce columns only, and no largest matching pairs these columns with
+// other rows. So each part is a problem of its own: in one all columns are matched, in the other all rows.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +19,8 @@ namespace coalign::assignment {
 template <class T>
 class Largest {
    public:
-    // Of a part whose rows are all matched: the column of each and what the pair costs, and the columns' prices.
+    // The solution of a part whose rows are all matched: the column of each, the cost of the pair, and the columns'
+    // prices.
     struct Solved {
         std::vector<std::int64_t> column;
         std::vector<T> cost, price;
@@ -32,7 +32,7 @@ class Largest {
         bool is_whole, flips;
     };
 
-    // The pairs that the problem allows; nobody reads them of a full one, which forbids none.
+    // The pairs that the problem allows; they are not read if it forbids none.
     Rows<T>& rows() { return rows_; }
 
     // solve(part, solved) solves a part of the problem. False when the call is to stop.
@@ -81,7 +81,7 @@ class Largest {
         std::fill_n(result.row_of_col, columns, -1);
     }
 
-    // The prices of the side that is not matched whole end up at 0 or less.
+    // Shifts the prices of the side that is not matched whole to 0 or less.
     template <class Solve>
     bool solve_part(bool scarce, Result<T>& result, Solve&& solve) {
         const Lines &rows = scarce ? scarce_rows_ : other_rows_, &columns = scarce ? scarce_columns_ : other_columns_;
@@ -92,9 +92,9 @@ class Largest {
         solved_.cost.resize(lines.size());
         solved_.price.resize(others.size());
         const Outcome outcome = solve(Part{rows, columns, is_whole, scarce}, solved_);
-        // A part that could not be proved makes the whole one that could not be.
+        // If one part could not be proved, neither could the whole.
         if (outcome.stopped || outcome.status != Status::ok) result.outcome = outcome;
-        // There is a matching, but costs near the largest number have differences that are infinite.
+        // There is a matching, but differences of costs near the largest number are infinite.
         if (outcome.stopped || !is_answered(outcome.status)) return false;
         std::vector<T>&u = scarce ? v_ : u_, &v = scarce ? u_ : v_;
         T shift = 0;
@@ -111,8 +111,8 @@ class Largest {
         return true;
     }
 
-    // The duals of the scarce part bear a limit, which has to be as large as any row's and to keep the pairs of other
-    // rows with scarce columns dear enough.
+    // The duals of the scarce part carry a limit. It has to be as large as any row's dual, and must make the pairs of
+    // other rows with scarce columns expensive enough.
     void write(Result<T>& result) {
         T limit = 0;
         for (const std::int32_t j : scarce_columns_) limit = std::max(limit, at(v_, j));

@@ -20,11 +20,12 @@ class Proved {
     Outcome solve(const Problem<T>& problem, const Solution<T>& solution, Start start, Pacer& pacer, Scans& scans) {
         T* const workspace = workspace_.reserve(kernels_.workspace(problem.rows, problem.columns));
         Outcome outcome = kernels_.solve(problem, solution, workspace, pacer, scans, start);
-        // Problems for groups are alike alone: so few sums of so few roundings stay within the tolerance.
+        // A problem that suits a group has the same bits alone and in a group, so neither is checked: the sums are
+        // short.
         const bool is_small = !problem.has_limit && kernels_.groups(problem.rows, problem.columns);
         if (outcome.stopped || outcome.status != Status::ok || is_small) return outcome;
         const Proof proof = kernels_.prove(problem, solution, kTolerance, prices(problem.columns), pacer);
-        // In float64 no other way knows more digits of costs that a limit dwarfs.
+        // In float64 no other way finds more digits of costs that a limit dwarfs.
         if (settles(proof, outcome) || (kIsWide && proof == Proof::holds_beside_limit)) return outcome;
         return solve_again(problem, solution, pacer, scans);
     }
@@ -35,13 +36,13 @@ class Proved {
 
     double* prices(std::int64_t columns) { return prices_.reserve(columns + kRoom); }
 
-    // Whether the check of a certificate ends the work.
+    // Whether the result of a check ends the work.
     static bool settles(Proof proof, Outcome& outcome) {
         outcome.stopped = proof == Proof::stopped;
         return proof == Proof::holds || proof == Proof::stopped;
     }
 
-    // In double precision, for what float32 lost; then with prices that shortest paths alone make.
+    // Solves in double precision, if the costs are float32; then with prices that only shortest paths have made.
     Outcome solve_again(const Problem<T>& problem, const Solution<T>& solution, Pacer& pacer, Scans& scans) {
         const Kernels<double>& kernels = kernels_for<double>(kernels_.isa);
         Problem<double> wide;
@@ -64,7 +65,7 @@ class Proved {
         double* const workspace = wide_workspace_.reserve(kernels.workspace(wide.rows, wide.columns));
         Outcome outcome;
         for (const Start start : {Start::cold, Start::careful}) {
-            // Costs of float64 have been solved so already.
+            // float64 costs have been solved that way already.
             if (start == Start::cold && kIsWide) continue;
             outcome = kernels.solve(wide, duals, workspace, pacer, scans, start);
             if (outcome.stopped || outcome.status != Status::ok) break;

@@ -28,7 +28,8 @@ struct Set {
     std::vector<std::int32_t> forbidden;
 };
 
-// All in float64, whatever the costs are: totals that differ in float32 only by rounding would come in any order.
+// Everything is float64, whatever the costs are: in float32, totals that differ only by rounding would come in any
+// order.
 template <class T>
 class Ranker {
    public:
@@ -137,7 +138,7 @@ class Ranker {
         owner_.assign(static_cast<std::size_t>(columns_), kNobody);
         for (std::int64_t i = 0; i < rows_; ++i) at(owner_, at(parent.col_of_row, i)) = static_cast<std::int32_t>(i);
         for (std::int64_t i = parent.kept; i < rows_; ++i) {
-            // What is not among the cheapest still wanted need not be known.
+            // A matching that cannot be among the cheapest still wanted need not be known.
             const bool full = queue.size() >= wanted;
             const double bound = full ? std::prev(queue.end())->first - parent_total : kInfinity;
             Set child;
@@ -170,7 +171,8 @@ class Ranker {
         reached_.clear();
         for (std::int64_t i = 0; i < child.kept; ++i) at(distance_, at(parent.col_of_row, i)) = kClosed;
         const std::int64_t first = child.kept, sink = at(parent.col_of_row, first);
-        // Its own dual was that of the pair given up; distances are taken against it, to be what the total grows by.
+        // The dual of the pair that was given up; distances are measured from it, so that they say how much the total
+        // grows.
         relax(row(first), parent, 0, row(first)[sink] - at(parent.v, sink), first);
         for (const std::int32_t j : child.forbidden) at(distance_, j) = kInfinity;
         std::int64_t taken = -1;  // the first free column on the way
@@ -185,7 +187,7 @@ class Ranker {
             reached_.push_back({distance, j});
             const std::int32_t i = at(owner_, j);
             const bool is_free = i == kNobody;
-            // All free columns have one dual: those after the first lead nowhere nearer.
+            // All free columns have the same dual, so the ones after the first lead nowhere nearer.
             const double* const costs = !is_free ? row(i) : taken < 0 ? free_.data() : forbidden_.data();
             if (is_free && taken < 0) {
                 taken = j;
@@ -202,7 +204,7 @@ class Ranker {
         child.col_of_row = parent.col_of_row;
         for (std::int64_t j = sink;;) {
             const std::int64_t i = at(before_, j);
-            // Its owner is given column j: what matters is who takes the one it had.
+            // Its owner takes column j: what matters is who takes the column that it had.
             const std::int64_t had = i == kNobody ? taken : at(child.col_of_row, i);
             if (i != kNobody) at(child.col_of_row, i) = static_cast<std::int32_t>(j);
             if (i == first) return true;

@@ -22,8 +22,9 @@ struct Entry {
 
 using Lines = std::vector<std::int32_t>;
 
-// The entries of every row of the problem that is solved: each pair once, none forbidden, negated when maximising.
-// A copy, as every search goes through it: cost and column lie side by side, and 32 bits hold a column.
+// The entries of every row of the problem that is solved: each pair once, without forbidden ones, negated when
+// maximising. They are copied because every search goes through them: cost and column lie side by side, and 32 bits
+// hold a column.
 template <class T>
 class Rows {
    public:
@@ -41,7 +42,7 @@ class Rows {
         return outcome;
     }
 
-    // Of a dense problem whose columns lie side by side and whose costs are all sound.
+    // Takes a dense problem whose columns lie side by side, and whose costs have been checked.
     bool take_dense(const MatrixView<T>& given, bool negate, Pacer& pacer) {
         rows_ = given.rows;
         columns_ = given.columns;
@@ -54,7 +55,7 @@ class Rows {
             for (std::int64_t j = 0; j < columns_; ++j) {
                 const T cost = given.data[i * given.row_stride + j];
                 entries_[static_cast<std::size_t>(e)] = {negate ? -cost : cost, static_cast<std::int32_t>(j)};
-                // Without a branch, which nothing could foresee. There is room for the entry that is not kept.
+                // There is no branch, as none could be predicted; there is room for an entry that is not kept.
                 e += std::abs(cost) < kInfinity;
             }
             end_[static_cast<std::size_t>(i)] = e;
@@ -63,7 +64,7 @@ class Rows {
         return true;
     }
 
-    // Those of some rows and columns, ascending, as a problem of their own, turned if asked.
+    // Takes some rows and columns of another problem, ascending, as a problem of their own; transposed if asked.
     void take_part(const Rows& whole, const Lines& rows, const Lines& columns, bool flips) {
         const Lines &lines = flips ? columns : rows, &others = flips ? rows : columns;
         rows_ = static_cast<std::int64_t>(lines.size());
@@ -125,7 +126,7 @@ class Rows {
     Outcome add(std::int64_t i, std::int64_t j, T cost, bool as_stored) {
         std::int64_t& end = end_[static_cast<std::size_t>(i)];
         const std::int64_t begin = begin_[static_cast<std::size_t>(i)];
-        // Transposed, the entries of one pair come one after the other.
+        // After transposing, the entries of one pair come one after the other.
         std::int64_t same = as_stored ? latest_[static_cast<std::size_t>(j)] : end - 1;
         if (same < begin || entries_[static_cast<std::size_t>(same)].column != j) {
             same = end++;

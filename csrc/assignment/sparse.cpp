@@ -75,7 +75,7 @@ class Worker {
         T *const row_dual = flips ? result.col_dual : result.row_dual, *const col_dual =
                                                                            flips ? result.row_dual : result.col_dual;
         const auto limit = sign * static_cast<T>(options_.limit);
-        // + 0: a free column's dual is plain zero, not -0.
+        // + 0, since a free column's dual is plain zero, not -0.
         for (std::int64_t j = 0; j < rows_.columns(); ++j) col_dual[j] = sign * solver_.price(j) + T(0);
         for (std::int64_t i = 0; i < rows_.rows(); ++i) {
             const std::int64_t e = solver_.pair(i);

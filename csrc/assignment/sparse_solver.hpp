@@ -15,7 +15,7 @@
 
 namespace coalign::assignment {
 
-// Nearest first; a column whose distance falls comes again, and its older place is passed over.
+// The nearest comes first. A column whose distance falls is added again, and its older entry is skipped.
 template <class T>
 class Heap {
    public:
@@ -97,14 +97,14 @@ class SparseSolver {
    private:
     static constexpr T kInfinity = std::numeric_limits<T>::infinity();
     static constexpr std::int64_t kBidsPerRow = 4;
-    // Auctions take 20 to 30 bids a row in all. Where no assignment exists prices would fall for ever.
+    // All auctions together take 20 to 30 bids a row. Without an assignment, prices would fall for ever.
     static constexpr std::int64_t kAuctionBidsPerRow = 64;
     static constexpr std::int64_t kFewRows = 32;
-    // Of the mean spread of reduced costs. 20 uniform entries in each of 20,000 rows: 55 ms, and 315 without prices;
-    // first increments of a quarter to a 64th and ratios of 3 to 10 gave 54 to 112.
+    // Shares of the mean spread of reduced costs. With 20 uniform entries in each of 20,000 rows: 55 ms, and 315
+    // without prices; first increments of a quarter to a 64th and ratios of 3 to 10 gave 54 to 112.
     static constexpr T kFirstIncrement = 16, kIncrementRatio = 6;
 
-    // Of one column, together: a search jumps from one to another.
+    // What a search needs of one column lies together, since a search jumps between columns.
     struct Column {
         T v = 0, d = kInfinity;
         std::int64_t entry = 0;  // by which the search came, and its row
@@ -140,12 +140,12 @@ class SparseSolver {
                 found.second = x;
             }
         }
-        // The row's own way out, at the limit.
+        // A row may also stay alone, at the limit.
         if (has_limit_ && limit_ < found.second) found.second = limit_;
         return found;
     }
 
-    // An entry of the row for a free column, as good as `value`, or -1.
+    // An entry of the row with a free column and a reduced cost of `value`, or -1.
     std::int64_t free_at(std::int64_t i, T value) {
         for (std::int64_t e = rows().begin(i); e < rows().end(i); ++e) {
             const Column& c = column(rows()[e].column);
@@ -169,7 +169,7 @@ class SparseSolver {
             }
             if (!paced(i)) return false;
         }
-        // A column that no row may take has no price.
+        // A column that is forbidden to every row gets no price.
         for (Column& c : columns_)
             if (!(c.v < kInfinity)) c.v = 0;
         return true;
@@ -223,7 +223,7 @@ class SparseSolver {
         return true;
     }
 
-    // Paths that together go through more rows than there are prove long: prices make them short.
+    // If the paths so far have gone through more rows than there are, they are long: prices make them short.
     Outcome augment_all(bool square) {
         bool may_scale = square && rows().rows() >= kFewRows;
         const std::int64_t before = scans_;
@@ -239,7 +239,7 @@ class SparseSolver {
         return {};
     }
 
-    // Prices by auctions with a falling increment (Bertsekas); each auction's assignment is dropped.
+    // Finds prices by auctions with a falling increment (Bertsekas); the assignment of each auction is dropped.
     bool scale_prices() {
         constexpr std::int64_t samples = 1024;
         const std::int64_t step = std::max<std::int64_t>(rows().rows() / samples, 1);
@@ -292,8 +292,8 @@ class SparseSolver {
         return true;
     }
 
-    // Dijkstra from a free row to the nearest free column, or to the nearest row that may be let go; the row stays free
-    // where there is neither. False when the call is to stop.
+    // Runs Dijkstra's algorithm from a free row to the nearest free column, or to the nearest row that may stay alone;
+    // if there is neither, the row stays free. False when the call is to stop.
     bool augment(std::int64_t first) {
         heap_.clear();
         ready_.clear();
@@ -320,7 +320,7 @@ class SparseSolver {
             }
             scanned_.push_back(j);
             const std::int64_t i = column(j).row;
-            // The row's dual, against which distances are taken from here on.
+            // The row's dual; distances beyond this row are measured from it.
             const T offset = rows()[pair(i)].cost - column(j).v - distance;
             if (has_limit_ && limit_ - offset < way_out_) {
                 way_out_ = std::max(limit_ - offset, distance);
@@ -337,7 +337,7 @@ class SparseSolver {
         return going;
     }
 
-    // Columns at or past the nearest way to end the search are left out: no path through them is shorter.
+    // Columns that are no nearer than the nearest end are left out: no path through them is shorter.
     bool relax(std::int64_t i, T offset, T reached) {
         ++scans_;
         for (std::int64_t e = rows().begin(i); e < rows().end(i); ++e) {

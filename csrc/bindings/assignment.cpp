@@ -46,7 +46,7 @@ constexpr Schema kRanked{
       {"total", Per::option, Element::float64, "Sums of the costs of the pairs, best first."},
       {"maximize", Per::option, Element::int32, "Whether the greatest totals were asked for."}}}};
 
-// Calls of less stay under the GIL: 64 x 64 costs take some 20 us.
+// Calls with fewer costs keep the GIL: 64 x 64 costs take some 20 us.
 constexpr double kSmallWork = 4096;
 
 constexpr Readable kCosts{Readable::Items::matrices, 0, kMostColumns};
@@ -84,7 +84,7 @@ class SparseBatch {
     }
 
    private:
-    // Starts that never fall and stay within the entries, and indices within the lines.
+    // Checks that starts never fall and stay within the entries, and that indices stay within the lines.
     template <class I>
     static bool is_sound(const SparseCosts& costs, std::int64_t lines, std::int64_t count, std::int64_t room) {
         const auto* at = static_cast<const I*>(costs.starts);
@@ -160,7 +160,7 @@ class Answer {
         }
     }
 
-    // The first value that is no cost: problem, row, column; or None.
+    // The first value that is not a cost: problem, row, column; or None.
     py::object bad() const {
         for (std::size_t p = 0; p < results.size(); ++p) {
             const Outcome& outcome = results[p].outcome;
@@ -227,9 +227,9 @@ void solve(const SparseBatch& costs, Options options, const Forced& forced, cons
     forced.note("scalar", run.workers);
 }
 
-// assign(cost, maximize, max_cost, row_lengths, col_lengths, warm_start, threads, device): the result. Of prepared
-// arguments, which may be sparse or begin with an earlier solution, also the first value that is no cost, and how many
-// rows of dense costs were gone through for bids and for paths.
+// assign(cost, maximize, max_cost, row_lengths, col_lengths, warm_start, threads, device) returns the result. Prepared
+// arguments may be sparse or begin with an earlier solution; for them it also returns the first value that is not a
+// cost, and how many passes over rows of dense costs were made for bids and for paths.
 struct AssignArguments {
     static constexpr const char *kName = "assign", *kGeneral = kModule;
     static constexpr Py_ssize_t kCount = 8;
@@ -244,7 +244,7 @@ struct AssignArguments {
         options.warm = start != Py_None;
         options.has_limit = limit.has_value();
         options.limit = limit.value_or(0);
-        // As many pairs as there can be: not by float32, which would lose the costs beside the duals.
+        // As many pairs as possible: not in float32, which would lose the costs beside the duals.
         const bool makes_most = std::isinf(options.limit);
         return (prepared || !options.warm) &&
                (!makes_most || ((options.limit < 0) == options.maximize && !is_float32()));
@@ -308,8 +308,8 @@ struct PairsArguments {
     Options options;
 };
 
-// assign_top_k(cost, k, maximize, row_lengths, col_lengths, threads): the columns of the rows of each problem in each
-// of its k matchings, the totals, and the first value that is no cost.
+// assign_top_k(cost, k, maximize, row_lengths, col_lengths, threads) returns the columns of the rows of each problem in
+// each of its k matchings, the totals, and the first value that is not a cost.
 struct RankingArguments {
     static constexpr const char* kName = "assign_top_k";
     static constexpr Py_ssize_t kCount = 6;

@@ -11,7 +11,7 @@
 
 namespace coalign::bindings {
 
-// Which items an operation reads where they lie.
+// The items that an operation can read in place.
 struct Readable {
     // Series are (T, D) with frames one after the other, all of one D, or (T,); matrices are (N, M).
     enum class Items { series, matrices, matrices_by_rows } items;
@@ -50,7 +50,7 @@ class PlainBatch {
                take_lengths(column_lengths, batch_.columns, batch_.column_lengths);
     }
 
-    // Valid as long as this and the arguments are.
+    // Valid as long as this object and the arguments live.
     const Ragged& batch() const { return batch_; }
     Form form() const { return form_; }
     bool is_batch() const { return form_ != Form::one; }
@@ -59,7 +59,7 @@ class PlainBatch {
    private:
     bool read_list(PyObject* given) {
         form_ = Form::list;
-        // A tuple of our own: another thread may change the list while the GIL is released.
+        // We keep a tuple: another thread may change the list while the GIL is released.
         items_ = py::reinterpret_steal<py::tuple>(PySequence_Tuple(given));
         if (!items_) throw py::error_already_set();
         const auto count = static_cast<std::int64_t>(items_.size());
@@ -80,13 +80,13 @@ class PlainBatch {
 
     bool is_series() const { return readable_.items == Readable::Items::series; }
 
-    // An item from an axis on, of the dtype of the first.
+    // Reads an item from an axis on; its dtype must be that of the first item.
     bool take(const PlainArray& array, int axis, MatrixView<void>& item) const {
         const int axes = array.axes() - axis;
         if (array.is_int64() || array.is_float32() != is_float32_ || axes > 2 || axes < 1) return false;
         if (axes == 1 && (axis > 0 || !is_series())) return false;
         item = {array.data<void>(), array.length(axis), axes > 1 ? array.length(axis + 1) : 1, array.stride(axis), 1};
-        // One column has no stride of its own: it is read as a row's only element.
+        // A single column has no stride: it is read as the only element of each row.
         if (item.columns > 1) item.column_stride = array.stride(axis + 1);
         if (item.rows < readable_.least || item.rows > readable_.most || item.columns < readable_.least) return false;
         if (is_series()) {

@@ -1,4 +1,4 @@
-// What the bindings of every operation share: how a call runs, is watched, and says what it read.
+// What the bindings of all operations share: how a call runs, how it is watched, and how it reports bad values.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -19,12 +19,12 @@ namespace py = pybind11;
 void bind_assignment(py::module_& module);
 void bind_warping(py::module_& module);
 
-// Of what only a caller other than ours gets wrong.
+// Checks what our own Python code never gets wrong.
 inline void require(bool condition, const char* what) {
     if (!condition) throw std::invalid_argument(what);
 }
 
-// A value that must be finite and is not: of which argument (0 or 1), which item of it, which element of the item.
+// A value that must be finite and is not: the argument (0 or 1), its item, and the element of the item.
 struct NotFinite : std::exception {
     NotFinite(int argument_, std::int64_t item_, std::int64_t element_)
         : argument(argument_), item(item_), element(element_) {}
@@ -36,7 +36,7 @@ struct NotFinite : std::exception {
 // Raises it in Python, as _core.NotFiniteError.
 void set_error(const NotFinite& found);
 
-// Gives the GIL back for as long as it lives.
+// Releases the GIL as long as it lives.
 class WithoutGil {
    public:
     WithoutGil() : state_(PyEval_SaveThread()) {}

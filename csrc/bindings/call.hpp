@@ -15,7 +15,7 @@
 
 namespace coalign::bindings {
 
-// What `_execution.forced` asks of the calls inside it. Outside of it everything is the operation's own choice.
+// What `_execution.forced` asks of the calls inside it. Outside of it the operation decides everything.
 struct Forced {
     // Reads the context variable `override`.
     Forced();
@@ -45,7 +45,7 @@ class ThreadLimit {
     int given_ = 0;  // 0: the CPUs of the process
 };
 
-// Work of some microseconds stays under the GIL; signals wait for it.
+// Work of a few microseconds keeps the GIL; signals wait for it.
 template <class Work>
 auto run_call(bool is_small, Work&& work) {
     if (!is_small) return watch(py::none(), std::forward<Work>(work));

@@ -28,7 +28,7 @@ bool interpreter_exits() {
 #endif
 }
 
-// `work` takes the GIL. The interpreter may begin to exit between the question and that.
+// `work` takes the GIL. The interpreter may begin to exit after it was asked and before that.
 template <class Work>
 auto park_at_exit(Work&& work) {
     if (interpreter_exits()) park();
@@ -48,7 +48,8 @@ WithoutGil::~WithoutGil() {
 bool PythonMonitor::keep_going(std::int64_t done) {
     return park_at_exit([&] {
         const py::gil_scoped_acquire gil;
-        // Python code may let the GIL go and want it back: parked inside, so that nothing is unwound without it.
+        // Python code may release the GIL and take it again. It is parked inside, so that nothing is unwound without
+        // the GIL.
         return park_at_exit([&] {
             try {
                 if (PyErr_CheckSignals() != 0) throw py::error_already_set();

@@ -42,7 +42,7 @@ class PlainArray {
 
     int axes() const { return array_->nd; }
     std::int64_t length(int axis) const { return array_->dimensions[axis]; }
-    // In elements. Of an axis of one element it says nothing.
+    // In elements; 0 for an axis of one element.
     std::int64_t stride(int axis) const {
         return length(axis) > 1 ? static_cast<std::int64_t>(array_->strides[axis]) / element_size() : 0;
     }
@@ -52,7 +52,7 @@ class PlainArray {
     const T* data() const {
         return static_cast<const T*>(static_cast<const void*>(array_->data));
     }
-    // Of an array that may be written.
+    // For an array that may be written.
     template <class T>
     T* room() const {
         return static_cast<T*>(static_cast<void*>(array_->data));
@@ -85,7 +85,7 @@ inline bool read_flag(PyObject* object, bool& flag) {
     return flag || object == Py_False;
 }
 
-// A Python int that fits, nothing that merely stands for one.
+// A Python int that fits; other objects that act as one are not taken.
 inline bool read_integer(PyObject* object, std::int64_t& value) {
     if (!PyLong_CheckExact(object)) return false;
     int overflow = 0;
@@ -112,7 +112,7 @@ inline bool is_text(PyObject* object, const char* text) {
     return PyUnicode_CheckExact(object) && PyUnicode_CompareWithASCIIString(object, text) == 0;
 }
 
-// A device that is the CPU, said or not.
+// Whether the device is the CPU, by name or by default.
 inline bool read_cpu(PyObject* object) {
     return object == Py_None || is_text(object, "cpu");
 }

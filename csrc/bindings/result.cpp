@@ -15,7 +15,7 @@ using py::detail::npy_api;
 
 constexpr int kSides = 3;  // Per::row, Per::column, Per::path
 
-// Bytes that arrays look into. Arrays hold it, and results hold both: so there is no cycle to collect.
+// The memory behind arrays. Arrays hold it, and results hold both, so there is no cycle to collect.
 struct Memory {
     PyObject_VAR_HEAD alignas(16) char bytes[1];
 };
@@ -65,7 +65,7 @@ py::object descr_of(Element element) {
     return py::reinterpret_steal<py::object>(npy_api::get().PyArray_DescrFromType_(type));
 }
 
-// An array that looks into memory; of no axes, the number itself.
+// An array over the memory; without axes, the number itself.
 py::object view(Memory* memory, std::int64_t begin, Element element, std::initializer_list<std::int64_t> shape,
                 bool writeable) {
     auto& api = npy_api::get();
@@ -135,7 +135,7 @@ PyObject* get(PyObject* self, void* closure) {
     return Py_NewRef(value);
 }
 
-// The fields again as arrays that may be written: for a library that has no other kind.
+// The fields again as writable arrays, for a library that has no other kind.
 PyObject* writeable_fields(PyObject* self, PyObject*) {
     const Object& object = *object_of(self);
     try {
@@ -153,7 +153,7 @@ PyObject* writeable_fields(PyObject* self, PyObject*) {
     }
 }
 
-// An array that cannot be written, of one that may be; anything else as it is.
+// A read-only view of an array; anything else is returned as it is.
 py::object locked(py::handle value) {
     auto& api = npy_api::get();
     if (Py_TYPE(value.ptr()) != api.PyArray_Type_) return py::reinterpret_borrow<py::object>(value);

@@ -14,7 +14,7 @@ namespace coalign::bindings {
 
 namespace py = pybind11;
 
-// What a field holds one number of: each problem, each row or column or cell of a path; or it is no array at all.
+// What a field has one number for: each problem, each row, column or cell of a path. An option is no array.
 enum class Per { row, column, path, problem, option };
 enum class Element { float32, float64, int32, int64, computed };  // computed: of the dtype of the call
 
@@ -36,8 +36,8 @@ struct Schema {
     std::array<Field, kMostFields> fields;
 };
 
-// How the problems of a result lie. One problem has no batch axis; a padded batch has as much room for each problem;
-// those of a list follow each other.
+// How the problems of a result lie. One problem has no batch axis, a padded batch has the same room for each problem,
+// and the problems of a list follow each other.
 enum class Form { one, padded, list };
 
 struct Counts {
@@ -47,15 +47,15 @@ struct Counts {
     // One for each problem: of a list, and of paths, which are a list in every batch.
     const std::int64_t *each_rows = nullptr, *each_columns = nullptr, *each_path = nullptr;
 
-    // Those of matrices.
+    // The counts of matrices.
     static Counts of(Form form, const Ragged& batch) {
         if (form == Form::list) return {form, batch.count, 0, 0, batch.row_lengths, batch.column_lengths, nullptr};
         return {form, batch.count, batch.rows, batch.columns, nullptr, nullptr, nullptr};
     }
 };
 
-// The part of one problem after the other of a field of rows or columns. A padded batch has as much room for each; what
-// a problem leaves of it is filled.
+// Hands out the parts of a field of rows or columns, problem by problem. A padded batch has the same room for each;
+// what a problem leaves of it is filled.
 template <class T>
 class Parts {
    public:
@@ -79,13 +79,13 @@ void make_result_class(py::module_& module, const Schema& schema);
 
 // The public class of a schema, once Python has handed it over.
 PyTypeObject* public_class(const Schema& schema);
-// Adds the function that it is handed over by.
+// Adds the function by which Python hands it over.
 void bind_results(py::module_& module);
 
 // An object that is being filled. `data` is valid as long as it is.
 class Result {
    public:
-    // Of the public class. Fields of options are set by set().
+    // Makes an object of the public class. Fields of options are set by set().
     Result(const Schema& schema, const Counts& counts, Element computed);
     template <class T>
     T* data(int field) const {

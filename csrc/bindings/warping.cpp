@@ -33,7 +33,7 @@ constexpr Schema kWarping{
       {"y_length", Per::problem, Element::int64, "Frames of each series of y."},
       {"path_length", Per::option, Element::int64, "Lengths of paths on a GPU, or None.", true}}}};
 
-// Calls of fewer cells (times dimensions) stay under the GIL: these are some 10 us.
+// Calls with fewer cells (times dimensions) keep the GIL: so many take some 10 us.
 constexpr double kSmallWork = 1 << 14;
 
 constexpr Readable kSeries{Readable::Items::series, 1, kMostFrames};
@@ -96,8 +96,8 @@ bool check(Inputs<T>& inputs, const Options& options, double work_per_thread, Pu
     return !pulse.stopped();
 }
 
-// dtw(x, y, metric, window, step, x_lengths, y_lengths, max_cost, path, threads, device): the result. Prepared costs
-// may be local ones, which are in x alone.
+// dtw(x, y, metric, window, step, x_lengths, y_lengths, max_cost, path, threads, device) returns the result. Prepared
+// arguments may be precomputed local costs, in x alone.
 struct WarpArguments {
     static constexpr const char *kName = "dtw", *kGeneral = kModule;
     static constexpr Py_ssize_t kCount = 11;
@@ -204,8 +204,8 @@ struct WarpArguments {
     ThreadLimit threads;
 };
 
-// dtw_all_pairs(X, Y, metric, window, x_lengths, y_lengths, max_cost, threads, out, progress): fills `out`. Without Y
-// it is X against itself.
+// dtw_all_pairs(X, Y, metric, window, x_lengths, y_lengths, max_cost, threads, out, progress) fills `out`. Without Y, X
+// is compared with itself.
 struct AllPairsArguments {
     static constexpr const char* kName = "dtw_all_pairs";
     static constexpr Py_ssize_t kCount = 10;
@@ -236,7 +236,7 @@ struct AllPairsArguments {
         const Ragged &rows = x.batch(), &columns = is_self ? x.batch() : y.batch();
         options.threads =
             threads.for_work(rows.elements() * columns.elements() / static_cast<double>(rows.columns), per_thread);
-        // Bounds row by row are not their own transpose, so nothing can be mirrored.
+        // Bounds given row by row need not be their own transpose, so nothing is mirrored.
         const bool symmetric = is_self && options.window.kind != Window::Kind::rows;
         Inputs<T> inputs(options.metric, x.batch(), y.batch());
         const Kernels<T>& kernels = kernels_for<T>(forced.isa);

@@ -31,8 +31,8 @@
 
 namespace coalign::COALIGN_SET {
 
-// A load that stays one load when its value is used several times: GCC else folds it into each use, and two columns
-// of fma then wait for the load ports.
+// A load that stays one load when its value is used several times. Otherwise GCC folds it into each use, and two
+// columns of fma wait for the load ports.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> load_once(const T* p) {
     Vec<T> value = load(p);

@@ -41,7 +41,8 @@ Range Strips<T>::range(std::int64_t row) const {
     return {cells.start + offset_, cells.stop + offset_};
 }
 
-// y by phase, so that the columns of the lanes of one step, kDelay apart, lie side by side; and an empty row above.
+// Stores y by phase, so that the columns of the lanes of one step, kDelay apart, lie side by side; adds an empty row
+// above.
 template <class T>
 bool Strips<T>::load() {
     const int width = kernels_.width;
@@ -57,7 +58,8 @@ bool Strips<T>::load() {
             std::fill_n(phase, width, T(0));
             std::fill(phase + (width - 1) + columns / kDelay, phase + stride_, T(0));
         }
-        // A few frames at a time, dimension by dimension: they stay in cache, and the writes run along each phase.
+        // It takes a few frames at a time, dimension by dimension: they stay in cache, and the writes run along each
+        // phase.
         constexpr std::int64_t frames = 16 * kDelay;
         for (std::int64_t from = 0; from < columns; from += frames) {
             const std::int64_t to = std::min(from + frames, columns);
@@ -90,7 +92,7 @@ auto Strips<T>::bound(std::int64_t first) const -> Strip {
         const std::int64_t top = first + lane * kBlockRows;
         const std::int64_t bottom = std::min(top + kBlockRows - 1, last);
         clear_begin = std::max(clear_begin, range(bottom).start + lane * kDelay);
-        // Past the last column nothing flows back, so no mask is needed there.
+        // Nothing flows back from past the last column, so no mask is needed there.
         if (range(top).stop < columns_end) clear_end = std::min(clear_end, range(top).stop + lane * kDelay);
     }
     strip.clear_begin = std::min(ceil_div(clear_begin, kDelay), strip.end);
@@ -116,7 +118,7 @@ std::int64_t Strips<T>::snapshot_size(const Strip& strip) const {
     return ceil_div(strip.end - strip.begin, kSnapshotBlocks) * state_size();
 }
 
-// How many strips make a group; all of them while their checkpoints are small enough.
+// How many strips make a group: all of them, if their checkpoints are small enough.
 template <class T>
 void Strips<T>::plan_checkpoints() {
     group_ = strips_.size();
@@ -171,8 +173,8 @@ bool Strips<T>::enter_group(std::size_t wanted, std::int64_t column) {
     return true;
 }
 
-// Columns [begin, end) of the row above a strip, from what was saved of it. Only those that the steps to come read:
-// the whole row for every strip would make the path of a narrow window quadratic.
+// Restores columns [begin, end) of the row above a strip. Only the columns that the next steps read are restored: the
+// whole row for every strip would make the path in a narrow window quadratic.
 template <class T>
 void Strips<T>::restore_row(std::size_t index, std::int64_t begin, std::int64_t end) {
     std::fill(row_at_zero_ + begin, row_at_zero_ + end, kInfinity<T>);
@@ -205,7 +207,7 @@ void Strips<T>::enter(const Strip& strip, const Strip* above) {
     T* diagonal_of_top = state_.data() + kBlockRows * kernels_.width + (kernels_.width - 1);
     const std::int64_t before = strip.begin * kDelay - 1;
     if (above == nullptr) {
-        // The one cell before the lattice. Its column is offset_ - 1, which is `before` or inside the first block.
+        // The single cell before the lattice. Its column is offset_ - 1, which is `before` or inside the first block.
         if (before == offset_ - 1) *diagonal_of_top = T(0);
         else row_at_zero_[offset_ - 1] = T(0);
     } else if (strip.begin > above->begin) {
@@ -263,7 +265,7 @@ StripPass<T> Strips<T>::pass_over(const Strip& strip) {
     return pass;
 }
 
-// Runs the strip from its first step to its last. keep: also the snapshots and the last row.
+// Runs the strip from its first step to its last; with `keep`, it keeps snapshots and the last row.
 template <class T>
 bool Strips<T>::advance(const Strip& strip, bool keep) {
     const auto kernel = static_cast<std::size_t>(local_);
@@ -288,7 +290,7 @@ bool Strips<T>::advance(const Strip& strip, bool keep) {
     return true;
 }
 
-// Whether every way on from the strip's last row already costs more than max_cost: costs never fall along a path.
+// Whether every path through the strip's last row already costs more than max_cost: costs never fall along a path.
 template <class T>
 bool Strips<T>::hopeless(const Strip& strip) const {
     if (!(options_.max_cost < std::numeric_limits<double>::infinity()) || local_ == Local::matrix) return false;
@@ -296,7 +298,7 @@ bool Strips<T>::hopeless(const Strip& strip) const {
     return static_cast<double>(least) > options_.max_cost;
 }
 
-// Whether a cell of the window is no cost: NaN or -inf. Nothing when the call was stopped.
+// Whether a cell of the window holds NaN or -inf. Nothing when the call was stopped.
 template <class T>
 std::optional<bool> Strips<T>::holds_no_cost() const {
     constexpr std::int64_t stretch = 1 << 14;
@@ -426,7 +428,7 @@ bool Strips<T>::trace(ReversePath& path) {
         const bool may_cross = j > over.start && j <= over.stop, may_rise = j >= over.start && j < over.stop;
         const T diagonal = may_cross ? above(j - 1) : kInfinity<T>, up = may_rise ? above(j) : kInfinity<T>;
         const T left = j > range(i).start ? recorded(step - 1, within) : kInfinity<T>;
-        // Asked for what is smaller, not equal: a NaN is neither.
+        // The question is which one is smaller, not which one is equal: a NaN is neither.
         if (may_cross && !(up < diagonal) && !(left < diagonal)) {
             --i;
             --j;

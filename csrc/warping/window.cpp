@@ -27,7 +27,7 @@ bool row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vecto
     constexpr std::int64_t stretch = 1 << 14;
     if (static_cast<std::int64_t>(out.size()) > n) out.resize(static_cast<std::size_t>(n));
     out.reserve(static_cast<std::size_t>(n));
-    // A wider radius than the lattice changes nothing; the clamp keeps the products below inside 64 bits.
+    // A radius wider than the lattice changes nothing; the clamp keeps the products below within 64 bits.
     const std::int64_t radius = std::min(window.radius, n + m);
     std::int64_t start = 0, stop = m;
     for (std::int64_t from = 0; from < n; from += stretch) {

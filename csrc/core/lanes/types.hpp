@@ -74,7 +74,7 @@ template <class T>
     return *reinterpret_cast<const typename LaneTypes<T>::LooseInt*>(p);
 }
 
-// To memory, for code that goes on lane by lane: the compiler else takes the vector to pieces in registers.
+// Writes to memory, for code that goes on lane by lane; otherwise the compiler takes the vector apart in registers.
 template <class T>
 [[gnu::always_inline]] inline void store_lanes(IntVec<T> v, typename LaneTypes<T>::Int* out) {
     *reinterpret_cast<typename LaneTypes<T>::LooseInt*>(out) = v;

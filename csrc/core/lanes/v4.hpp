@@ -68,7 +68,7 @@ template <class M>
 // written over.
 [[gnu::always_inline]] inline int expand(std::uint64_t set, std::int32_t first, std::int32_t* out) {
     const int count = __builtin_popcountll(set);
-    // Free of branches: where bits are few no branch is foreseen.
+    // There is no branch: with few bits set, none is predicted.
     const __m512i numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 #pragma GCC unroll 4
     for (int part = 0; part < 64; part += 16) {
