@@ -4,19 +4,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/ragged.hpp"
+
 struct CUstream_st;
 
 namespace coalign::cuda {
 
 // Every pointer below is to device memory but where it says host, every stride and offset in elements.
-struct AssignmentCall {
-    // Costs: a (count, rows, columns) array of any strides, or a table of contiguous (rows, columns) items.
-    const void* data = nullptr;
-    const void* const* items = nullptr;
-    std::int64_t count = 0, rows = 0, columns = 0;  // of items: at most
-    std::int64_t item_stride = 0, row_stride = 0, column_stride = 0;
-    // Of each problem; null: `rows` and `columns`. On the host too, where they are known there.
-    const std::int64_t *row_lengths = nullptr, *column_lengths = nullptr;
+// The batch of costs. The items of a table are contiguous.
+struct AssignmentCall : Ragged {
+    // The lengths on the host, where they are known there.
     const std::int64_t *host_rows = nullptr, *host_columns = nullptr;
     // Of items: where a problem's rows begin in the results, its columns, and its costs in a copy of them.
     const std::int64_t *row_at = nullptr, *column_at = nullptr, *cost_at = nullptr;

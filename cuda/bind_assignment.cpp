@@ -5,7 +5,6 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "assignment.hpp"
@@ -66,21 +65,11 @@ void bind_assignment(py::module_& module) {
     // Local, so that the emulated module can be loaded beside this one.
     py::class_<Assignment>(module, "Assignment", py::module_local(),
                            "A planned call: give it its order, a workspace and a stream.")
-        .def(py::init([](const std::string& dtype, Address data, Address items, std::int64_t count, std::int64_t rows,
-                         std::int64_t columns, const std::tuple<std::int64_t, std::int64_t, std::int64_t>& strides,
-                         Address row_lengths, Address column_lengths, const std::optional<Counts>& host_rows,
+        .def(py::init([](const std::string& dtype, const Ragged& costs, const std::optional<Counts>& host_rows,
                          const std::optional<Counts>& host_columns, Address row_at, Address column_at, Address cost_at,
                          bool maximize, const std::optional<double>& limit, Address col_of_row, Address row_of_col,
                          Address row_dual, Address col_dual, Address total, Address status, int device) {
-                 AssignmentCall call;
-                 call.data = pointer<const void>(data);
-                 call.items = pointer<const void* const>(items);
-                 call.count = count;
-                 call.rows = rows;
-                 call.columns = columns;
-                 std::tie(call.item_stride, call.row_stride, call.column_stride) = strides;
-                 call.row_lengths = pointer<const std::int64_t>(row_lengths);
-                 call.column_lengths = pointer<const std::int64_t>(column_lengths);
+                 AssignmentCall call{costs};
                  call.row_at = pointer<const std::int64_t>(row_at);
                  call.column_at = pointer<const std::int64_t>(column_at);
                  call.cost_at = pointer<const std::int64_t>(cost_at);
@@ -95,11 +84,10 @@ void bind_assignment(py::module_& module) {
                  call.status = pointer<std::int32_t>(status);
                  return Assignment(dtype, call, host_rows, host_columns, device);
              }),
-             py::kw_only(), py::arg("dtype"), py::arg("data"), py::arg("items"), py::arg("count"), py::arg("rows"),
-             py::arg("columns"), py::arg("strides"), py::arg("row_lengths"), py::arg("column_lengths"),
-             py::arg("host_rows"), py::arg("host_columns"), py::arg("row_at"), py::arg("column_at"), py::arg("cost_at"),
-             py::arg("maximize"), py::arg("limit"), py::arg("col_of_row"), py::arg("row_of_col"), py::arg("row_dual"),
-             py::arg("col_dual"), py::arg("total"), py::arg("status"), py::arg("device"))
+             py::kw_only(), py::arg("dtype"), py::arg("costs"), py::arg("host_rows"), py::arg("host_columns"),
+             py::arg("row_at"), py::arg("column_at"), py::arg("cost_at"), py::arg("maximize"), py::arg("limit"),
+             py::arg("col_of_row"), py::arg("row_of_col"), py::arg("row_dual"), py::arg("col_dual"), py::arg("total"),
+             py::arg("status"), py::arg("device"))
         .def_property_readonly("workspace_bytes", [](const Assignment& self) { return self.plan().workspace_bytes; })
         .def_property_readonly("order",
                                [](const Assignment& self) {

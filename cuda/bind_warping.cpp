@@ -43,7 +43,7 @@ class Warping {
         : call_(call), rows_(std::move(rows)), device_(device), single_(dtype == "float32") {
         if (!single_ && dtype != "float64") throw std::invalid_argument("dtype: " + dtype);
         if (rows_) {
-            if (rows_->ndim() != 2 || rows_->shape(0) < call_.x.frames || rows_->shape(1) != 2)
+            if (rows_->ndim() != 2 || rows_->shape(0) < call_.x.rows || rows_->shape(1) != 2)
                 throw std::invalid_argument("rows: one row per frame of x");
             call_.host_rows = rows_->data();
         }
@@ -72,24 +72,11 @@ class Warping {
 
 void bind_warping(py::module_& module) {
     // Local, so that the emulated module can be loaded beside this one.
-    py::class_<SeriesArray>(module, "SeriesArray", py::module_local(),
-                            "One side of a call, in device memory; strides in elements.")
-        .def(py::init([](Address data, Address items, std::int64_t count, std::int64_t frames,
-                         const std::tuple<std::int64_t, std::int64_t, std::int64_t>& strides, Address lengths,
-                         Address order, Address bad) {
-                 return SeriesArray{pointer<const void>(data),
-                                    pointer<const void* const>(items),
-                                    count,
-                                    frames,
-                                    std::get<0>(strides),
-                                    std::get<1>(strides),
-                                    std::get<2>(strides),
-                                    pointer<const std::int64_t>(lengths),
-                                    pointer<const std::int64_t>(order),
-                                    pointer<std::uint64_t>(bad)};
+    py::class_<SeriesArray>(module, "SeriesArray", py::module_local(), "One side of a call, in device memory.")
+        .def(py::init([](const Ragged& series, Address order, Address bad) {
+                 return SeriesArray{series, pointer<const std::int64_t>(order), pointer<std::uint64_t>(bad)};
              }),
-             py::kw_only(), py::arg("data"), py::arg("items"), py::arg("count"), py::arg("frames"), py::arg("strides"),
-             py::arg("lengths"), py::arg("order"), py::arg("bad"));
+             py::kw_only(), py::arg("series"), py::arg("order"), py::arg("bad"));
 
     py::class_<Warping>(module, "Warping", py::module_local(), "A planned call: give it a workspace and a stream.")
         .def(py::init([](const std::string& dtype, const std::string& metric, std::int64_t dim, const SeriesArray& x,

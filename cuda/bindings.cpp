@@ -1,6 +1,11 @@
 #include "bindings.hpp"
 
+#include <pybind11/stl.h>
+
+#include <tuple>
+
 #include "core/device.hpp"
+#include "core/ragged.hpp"
 
 namespace py = pybind11;
 
@@ -14,6 +19,24 @@ void bind(py::module_& module) {
             return py::make_tuple(devices.count, devices.problem);
         },
         "How many devices there are, and if none, why.");
+    // Local, so that the emulated module can be loaded beside this one.
+    py::class_<Ragged>(module, "Ragged", py::module_local(), "A batch in device memory; strides in elements.")
+        .def(py::init([](Address data, Address items, std::int64_t count, std::int64_t rows, std::int64_t columns,
+                         const std::tuple<std::int64_t, std::int64_t, std::int64_t>& strides, Address row_lengths,
+                         Address column_lengths) {
+                 Ragged out;
+                 out.data = pointer<const void>(data);
+                 out.items = pointer<const void* const>(items);
+                 out.count = count;
+                 out.rows = rows;
+                 out.columns = columns;
+                 std::tie(out.item_stride, out.row_stride, out.column_stride) = strides;
+                 out.row_lengths = pointer<const std::int64_t>(row_lengths);
+                 out.column_lengths = pointer<const std::int64_t>(column_lengths);
+                 return out;
+             }),
+             py::kw_only(), py::arg("data"), py::arg("items"), py::arg("count"), py::arg("rows"), py::arg("columns"),
+             py::arg("strides"), py::arg("row_lengths"), py::arg("column_lengths"));
     bind_assignment(module);
     bind_warping(module);
 }

@@ -518,20 +518,20 @@ __global__ void __launch_bounds__(kCheckThreads)
     const std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     const std::int64_t item = at / pitch, frame = at % pitch;
     if (item >= side.count) return;
-    const std::int64_t length = side.lengths != nullptr ? side.lengths[item] : side.frames;
+    const std::int64_t length = side.row_lengths != nullptr ? side.row_lengths[item] : side.rows;
     T* const out = packed != nullptr ? packed + item * dim * pitch + frame : nullptr;
     // Nothing is read of an item whose length is out of range.
-    if (frame >= length || length > side.frames) {
+    if (frame >= length || length > side.rows) {
         for (int d = 0; out != nullptr && d < dim; ++d) out[d * pitch] = 0;
         return;
     }
-    const T* from = side.items != nullptr ? static_cast<const T* const*>(static_cast<const void*>(side.items))[item]
+    const T* from = side.items != nullptr ? static_cast<const T*>(side.items[item])
                                           : static_cast<const T*>(side.data) + item * side.item_stride;
-    from += frame * side.frame_stride;
+    from += frame * side.row_stride;
     int bad = dim;
     T largest = 0;
     for (int d = dim - 1; d >= 0; --d) {
-        const T size = magnitude(from[d * side.dim_stride]);
+        const T size = magnitude(from[d * side.column_stride]);
         if (!(size < kInfinity<T>)) bad = d;
         largest = size > largest ? size : largest;
     }
@@ -547,7 +547,7 @@ __global__ void __launch_bounds__(kCheckThreads)
     if (unit) {
         T sum = 0;
         for (int d = 0; d < dim && largest > 0; ++d) {
-            const T part = from[d * side.dim_stride] / largest;
+            const T part = from[d * side.column_stride] / largest;
             sum = sum + part * part;
         }
         norm = largest > 0 ? square_root(sum) : T(1);
@@ -556,7 +556,7 @@ __global__ void __launch_bounds__(kCheckThreads)
         largest = 1;
     }
     for (int d = 0; d < dim; ++d) {
-        const T value = from[d * side.dim_stride];
+        const T value = from[d * side.column_stride];
         out[d * pitch] = unit ? value / largest / norm : value;
     }
 }
@@ -567,16 +567,16 @@ bool is_univariate(const WarpingCall& call) {
 
 // Whether the kernels read the side where it lies: one dimension, whose frames follow one another.
 bool is_read_in_place(const WarpingCall& call, const SeriesArray& side) {
-    return is_univariate(call) && (side.frame_stride == 1 || side.frames == 1);
+    return is_univariate(call) && (side.row_stride == 1 || side.rows == 1);
 }
 
 // What each pair of a launch needs besides its series.
 template <class T>
 void take_room(Arena& arena, const WarpingCall& call, const WarpingPlan& plan, std::int64_t pairs, Call<T>& out) {
-    const std::int64_t blocks = (call.y.frames + plan.columns - 1) / plan.columns;
+    const std::int64_t blocks = (call.y.rows + plan.columns - 1) / plan.columns;
     // If one round of the lanes covers the columns, nothing goes through memory; otherwise whole tiles are read from
     // it.
-    out.edge_column_size = blocks > plan.lanes ? rounded_up(call.x.frames, kMultivariateRows) : 0;
+    out.edge_column_size = blocks > plan.lanes ? rounded_up(call.x.rows, kMultivariateRows) : 0;
     out.edge_column = arena.take<T>(pairs * out.edge_column_size);
     if (call.x_index == nullptr) return;
     out.direction_steps = plan.steps;
@@ -590,14 +590,14 @@ Side<T> prepare_side(Arena& arena, const WarpingCall& call, const SeriesArray& s
     Side<T> out{static_cast<const T*>(side.data),
                 static_cast<const T* const*>(static_cast<const void*>(side.items)),
                 side.count,
-                side.frames,
+                side.rows,
                 side.item_stride,
                 0,
-                side.lengths,
+                side.row_lengths,
                 side.order,
                 side.bad};
     const bool packs = !is_read_in_place(call, side);
-    const std::int64_t pitch = rounded_up(side.frames, kPitch);
+    const std::int64_t pitch = rounded_up(side.rows, kPitch);
     T* packed = nullptr;
     if (packs) {
         // Beyond the last row's end a tile of columns may be read.
@@ -678,8 +678,9 @@ template <class T>
 WarpingPlan plan_warping(const WarpingCall& call, const WarpingLimits& limits) {
     const std::int64_t pairs = call.pairs();
     // All that is known of pairs with other lengths is that a full lattice takes the most steps.
-    const bool known = call.window == Window::Kind::rows || (call.x.lengths == nullptr && call.y.lengths == nullptr);
-    const auto n = static_cast<int>(call.x.frames), m = static_cast<int>(call.y.frames);
+    const bool known =
+        call.window == Window::Kind::rows || (call.x.row_lengths == nullptr && call.y.row_lengths == nullptr);
+    const auto n = static_cast<int>(call.x.rows), m = static_cast<int>(call.y.rows);
     const bool univariate = is_univariate(call);
     WarpingPlan best;
     double least = std::numeric_limits<double>::infinity();
@@ -756,7 +757,7 @@ void run_warping(const WarpingCall& host, const WarpingPlan& plan, void* workspa
     call.x_index = host.x_index;
     call.y_index = host.y_index;
     call.path_length = host.path_length;
-    call.path_room = host.x.frames + host.y.frames - 1;
+    call.path_room = host.x.rows + host.y.rows - 1;
     take_room(arena, host, plan, plan.pairs_per_launch, call);
     const std::int64_t pairs = host.pairs();
     for (std::int64_t first = 0; first < pairs; first += plan.pairs_per_launch) {

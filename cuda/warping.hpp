@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/ragged.hpp"
 #include "warping/problem.hpp"
 
 struct CUstream_st;
@@ -14,14 +15,9 @@ using warping::Window;
 
 // Every pointer below is to device memory but where it says host, every stride in elements.
 
-// One side: a (count, frames, dim) array of any strides, or a table of contiguous (length, dim) items.
-struct SeriesArray {
-    const void* data = nullptr;
-    const void* const* items = nullptr;
-    std::int64_t count = 0, frames = 0;
-    std::int64_t item_stride = 0, frame_stride = 0, dim_stride = 0;
-    const std::int64_t* lengths = nullptr;  // null: `frames` each
-    const std::int64_t* order = nullptr;    // all pairs: which item comes when; null: as they lie
+// One side: a batch of series, whose rows are frames. The items of a table are contiguous.
+struct SeriesArray : Ragged {
+    const std::int64_t* order = nullptr;  // all pairs: which item comes when; null: as they lie
     // Out: the first element (frame * dim + dimension) of each item that is not finite, or the largest integer.
     std::uint64_t* bad = nullptr;
 };
@@ -43,7 +39,7 @@ struct WarpingCall {
     void* cost = nullptr;
     std::int64_t cost_stride = 0;
     std::int32_t* status = nullptr;
-    // With a path: (pairs, x.frames + y.frames - 1), -1 past the length.
+    // With a path: (pairs, x.rows + y.rows - 1), -1 past the length.
     std::int64_t* x_index = nullptr;
     std::int64_t* y_index = nullptr;
     std::int64_t* path_length = nullptr;

@@ -273,7 +273,7 @@ def test_the_stub_has_the_signatures_of_the_native_module() -> None:
     assert checked >= 4
 
 
-@pytest.mark.parametrize("name", ["SeriesArray", "Warping"])
+@pytest.mark.parametrize("name", ["Assignment", "Ragged", "SeriesArray", "Warping"])
 def test_the_stub_has_the_classes_of_the_cuda_module(name: str) -> None:
     native = _device.native()
     if native is None:

@@ -121,14 +121,7 @@ class _Call(ResultCall[Assignment]):
             placed = place(costs, dtype, gpu, **begins)
             call = require_native().Assignment(
                 dtype=dtype.name,
-                data=placed.data,
-                items=placed.items,
-                count=placed.count,
-                rows=placed.room[0],
-                columns=placed.room[1],
-                strides=placed.strides or (0, 0, 1),
-                row_lengths=placed.lengths[0],
-                column_lengths=placed.lengths[1],
+                costs=placed.native,
                 host_rows=placed.host_lengths[0],
                 host_columns=placed.host_lengths[1],
                 **(placed.more or {"row_at": 0, "column_at": 0, "cost_at": 0}),

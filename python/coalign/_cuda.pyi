@@ -6,19 +6,22 @@ architectures: str
 
 def count_devices() -> tuple[int, str]: ...
 
-class SeriesArray:
+class Ragged:
     def __init__(
         self,
         *,
         data: int,
         items: int,
         count: int,
-        frames: int,
+        rows: int,
+        columns: int,
         strides: tuple[int, int, int],
-        lengths: int,
-        order: int,
-        bad: int,
+        row_lengths: int,
+        column_lengths: int,
     ) -> None: ...
+
+class SeriesArray:
+    def __init__(self, *, series: Ragged, order: int, bad: int) -> None: ...
 
 class Warping:
     workspace_bytes: int
@@ -60,14 +63,7 @@ class Assignment:
         self,
         *,
         dtype: str,
-        data: int,
-        items: int,
-        count: int,
-        rows: int,
-        columns: int,
-        strides: tuple[int, int, int],
-        row_lengths: int,
-        column_lengths: int,
+        costs: Ragged,
         host_rows: npt.NDArray[np.int64] | None,
         host_columns: npt.NDArray[np.int64] | None,
         row_at: int,

@@ -10,24 +10,18 @@ import numpy.typing as npt
 
 from . import _execution
 from ._batch import Batch, Lengths
-from ._device import DeviceArray, Gpu
+from ._device import DeviceArray, Gpu, require_native
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A batch on a GPU: one array of any strides, or a table of contiguous items.
+    """A batch on a GPU: `native` describes it, with one array of any strides or a table of items.
 
-    Addresses are 0 where there is nothing to say, as of `lengths` where all items fill the `room`.
-    `host_lengths` are those of `lengths` that the host knows, and `strides`, in elements, are empty
-    for a table. `held` has to outlive the call.
+    `host_lengths` are the lengths that native code is given and the host knows. `more` holds the
+    addresses of what else was asked for, and `held` has to outlive the call.
     """
 
-    data: int
-    items: int
-    count: int
-    room: tuple[int, ...]
-    strides: tuple[int, ...]
-    lengths: tuple[int, ...]
+    native: Any
     host_lengths: tuple[Lengths | None, ...]
     more: dict[str, int]
     held: tuple[DeviceArray, ...]
@@ -40,40 +34,36 @@ def place(batch: Batch, dtype: np.dtype[Any], gpu: Gpu, **more: Lengths) -> Plac
     """
     data, axes = batch.stacked, len(batch.lengths)
     columns = dict(more)
-    strides: tuple[int, ...] = ()
     pointer = 0
     if isinstance(data, list):
         columns["items"], held = _place_items(data, dtype, gpu)
-        room = tuple(int(counts.max()) for counts in batch.lengths)
+        shape = [int(counts.max()) for counts in batch.lengths]
+        shape += data[0].shape[axes:]
+        # Items are contiguous: where all have as many columns, these lie between their rows.
+        strides: tuple[int, ...] = (0, 0 if axes == 2 else shape[1], 1)
     else:
         array = on_device(data, dtype, gpu)
-        held, pointer, room = (array,), array.pointer, array.shape[1 : 1 + axes]
+        held, pointer, shape = (array,), array.pointer, [*array.shape[1:]]
         strides = tuple(stride // dtype.itemsize for stride in array.strides)
-    names = [f"lengths of axis {axis}" for axis in range(axes)]
-    at = dict.fromkeys(names, 0)
+    names = ("row_lengths", "column_lengths")[:axes]
+    at = {"items": 0, "row_lengths": 0, "column_lengths": 0}
     host_lengths: tuple[Lengths | None, ...] = (None,) * axes
     if any(there is not None for there in batch.device_lengths):
         for name, there, counts in zip(names, batch.device_lengths, batch.lengths, strict=True):
             lengths = gpu.upload(counts) if there is None else there
             at[name], held = lengths.pointer, (*held, lengths)
-    elif more or any((n != most).any() for n, most in zip(batch.lengths, room, strict=True)):
+    elif more or any((n != most).any() for n, most in zip(batch.lengths, shape, strict=False)):
         host_lengths = batch.lengths
         columns.update(zip(names, batch.lengths, strict=True))
     if columns:
         table = gpu.upload(np.stack(list(columns.values())).astype(np.int64))
         at.update({name: table.pointer + k * table.strides[0] for k, name in enumerate(columns)})
         held = (*held, table)
-    return Placed(
-        pointer,
-        at.get("items", 0),
-        len(batch),
-        room,
-        strides,
-        tuple(at[name] for name in names),
-        host_lengths,
-        {name: at[name] for name in more},
-        held,
+    addresses = {name: at.pop(name) for name in more}
+    native = require_native().Ragged(
+        data=pointer, count=len(batch), rows=shape[0], columns=shape[1], strides=strides, **at
     )
+    return Placed(native, host_lengths, addresses, held)
 
 
 def on_device(array: Any, dtype: np.dtype[Any], gpu: Gpu) -> DeviceArray:

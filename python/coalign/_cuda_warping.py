@@ -110,12 +110,7 @@ class _Side:
         self.dim = int(batch.arrays[0].shape[-1])
         self.bad = gpu.empty((len(batch),), np.int64)
         self.native = require_native().SeriesArray(
-            data=self.placed.data,
-            items=self.placed.items,
-            count=self.placed.count,
-            frames=self.placed.room[0],
-            strides=self.placed.strides or (0, self.dim, 1),
-            lengths=self.placed.lengths[0],
+            series=self.placed.native,
             order=self.placed.more.get("order", 0),
             bad=self.bad.pointer,
         )

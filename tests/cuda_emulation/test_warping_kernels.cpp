@@ -46,7 +46,7 @@ struct Batch {
         }
         const auto count = static_cast<std::int64_t>(items.size());
         bad = Noise<std::uint64_t>(count);
-        view = {values.data(), nullptr, count, longest, size, frame, gap, lengths.data(), nullptr, bad.get()};
+        view = {{values.data(), nullptr, count, longest, dim, size, frame, gap, lengths.data()}, nullptr, bad.get()};
     }
 };
 
@@ -69,7 +69,7 @@ struct Outcome {
 template <class T>
 Outcome<T> run(WarpingCall call, bool path, std::int64_t workspace, std::uint64_t seed, int columns = 0, int lanes = 0,
                std::int64_t most_pairs = WarpingLimits().most_pairs) {
-    const std::int64_t pairs = call.pairs(), room = call.x.frames + call.y.frames - 1;
+    const std::int64_t pairs = call.pairs(), room = call.x.rows + call.y.rows - 1;
     const std::int64_t cells = call.all_pairs ? call.x.count * call.y.count : pairs;
     const std::int64_t path_cells = path ? pairs * room : 0;
     const Noise<T> cost(cells);
@@ -144,7 +144,7 @@ void check_pair(const Outcome<T>& got, const Case<T>& c, const WarpingCall& call
     const bool possible = expected < kInfinity<T>;
     check(got.status[p] == static_cast<std::int32_t>(possible ? Status::ok : Status::infeasible), what + "status");
     if (got.path_length.empty()) return;
-    const std::int64_t room = call.x.frames + call.y.frames - 1, length = got.path_length[p];
+    const std::int64_t room = call.x.rows + call.y.rows - 1, length = got.path_length[p];
     const Path path = possible && !exceeds ? lattice.path() : Path{};
     check(length == static_cast<std::int64_t>(path.size()), what + "path length");
     if (length != static_cast<std::int64_t>(path.size())) return;
@@ -179,7 +179,7 @@ void test_pairs(Draw& draw, int trial, Metric metric, Window::Kind kind, bool pa
     call.dim = dim;
     call.x = x.view;
     call.y = y.view;
-    if (uniform && draw.chance(0.7)) call.x.lengths = call.y.lengths = nullptr;
+    if (uniform && draw.chance(0.7)) call.x.row_lengths = call.y.row_lengths = nullptr;
     call.max_cost = draw.chance(0.2) ? 0.5 * static_cast<double>(longest) : kNoLimit;
     Window window{kind, draw.integer(0, 12)};
     const std::vector<std::int64_t> bounds = draw.rows(n, m);
@@ -271,8 +271,8 @@ void test_refusals() {
         if (by_table) {
             call.x.data = nullptr;
             call.x.items = table.data();
-            call.x.frame_stride = dim;
-            call.x.dim_stride = 1;
+            call.x.row_stride = dim;
+            call.x.column_stride = 1;
         }
         const Outcome<T> got = run<T>(call, true, kRoomy, 9);
         const Status wanted[] = {Status::ok,      Status::nan,     Status::invalid,
