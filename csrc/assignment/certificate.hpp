@@ -7,7 +7,7 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
+#include <limits>
 
 #include "assignment/kernels.hpp"
 #include "assignment/scans.hpp"
@@ -27,36 +27,51 @@ class Certificate {
 
     // Whether the total is proved to be within `tolerance`, relative to the sum of |c| over the pairs.
     assignment::Proof prove(double tolerance) {
-        // First with plain differences, whose roundings may hide what is to be proved; then exactly.
-        for (const bool exactly : {false, true}) {
-            double slack = 0, rounding = 0, size = 0, limits = 0;
-            for (std::int64_t i = 0; i < p_.rows; ++i) {
-                const std::int64_t j = out_.col_of_row[i];
-                const double limit = p_.has_limit ? static_cast<double>(p_.limit) : kInfinity<double>;
-                Difference dual = exactly ? least<true>(row(i)) : least<false>(row(i));
-                if (!(dual.value < limit)) dual = {limit, 0};
-                Difference own{limit, 0};
-                if (j >= 0) {
-                    own = difference(wide(row(i)[j]), prices_[j]);
-                    size += own.cost < 0 ? -own.cost : own.cost;
-                    if (p_.has_limit) limits += limit < 0 ? -limit : limit;
-                }
-                slack += (own.value - dual.value) + (exactly ? own.rest - dual.rest : 0);
-                rounding += (own.value < 0 ? -own.value : own.value) + (dual.value < 0 ? -dual.value : dual.value);
-                if (!pacer_.proceed(p_.columns / kWidth<double>)) return assignment::Proof::stopped;
-            }
-            // Each difference is rounded by at most half an ulp; twice that covers the sums as well.
-            const double unsure = exactly ? 0 : rounding * 0x1p-52;
-            // Costs near the largest number may overflow, which proves nothing.
-            if (size < kInfinity<double> && slack + unsure <= tolerance * size) return assignment::Proof::holds;
-            size += limits;
-            if (exactly && size < kInfinity<double> && slack <= tolerance * size)
-                return assignment::Proof::holds_beside_limit;
+        // float32 differences are quick, plain ones have roundings that may hide what is to be proved, exact ones have
+        // none.
+        if constexpr (sizeof(T) < sizeof(double)) {
+            const assignment::Proof proof = prove_by<Differences::own>(tolerance);
+            if (proof != assignment::Proof::fails) return proof;
         }
-        return assignment::Proof::fails;
+        const assignment::Proof proof = prove_by<Differences::wide>(tolerance);
+        return proof != assignment::Proof::fails ? proof : prove_by<Differences::exact>(tolerance);
     }
 
    private:
+    // In the dtype of the costs, in double precision, or there as sums of two numbers.
+    enum class Differences { own, wide, exact };
+
+    template <Differences kBy>
+    assignment::Proof prove_by(double tolerance) {
+        constexpr bool exactly = kBy == Differences::exact;
+        double slack = 0, rounding = 0, size = 0, limits = 0;
+        for (std::int64_t i = 0; i < p_.rows; ++i) {
+            const std::int64_t j = out_.col_of_row[i];
+            const double limit = p_.has_limit ? static_cast<double>(p_.limit) : kInfinity<double>;
+            Difference dual = least<kBy>(row(i));
+            if (!(dual.value < limit)) dual = {limit, 0};
+            Difference own{limit, 0};
+            if (j >= 0) {
+                own = difference(wide(row(i)[j]), prices_[j]);
+                size += own.cost < 0 ? -own.cost : own.cost;
+                if (p_.has_limit) limits += limit < 0 ? -limit : limit;
+            }
+            slack += (own.value - dual.value) + (exactly ? own.rest - dual.rest : 0);
+            rounding += (own.value < 0 ? -own.value : own.value) + (dual.value < 0 ? -dual.value : dual.value);
+            if (!pacer_.proceed(p_.columns / kWidth<double>)) return assignment::Proof::stopped;
+        }
+        // Each difference is rounded by at most half an ulp; twice that covers the sums as well.
+        constexpr double ulp = kBy == Differences::own ? std::numeric_limits<T>::epsilon() : 0x1p-52;
+        const double unsure = exactly ? 0 : rounding * ulp;
+        // Costs near the largest number may overflow, which proves nothing. What float32 rounds down is not taken off.
+        if (size < kInfinity<double> && (slack > 0 ? slack : 0) + unsure <= tolerance * size)
+            return assignment::Proof::holds;
+        size += limits;
+        if (exactly && size < kInfinity<double> && slack <= tolerance * size)
+            return assignment::Proof::holds_beside_limit;
+        return assignment::Proof::fails;
+    }
+
     // c - v as a rounded value and what its rounding took away.
     struct Difference {
         double value, rest, cost = 0;
@@ -85,8 +100,26 @@ class Certificate {
     }
 
     // The least c - v of a row; exactly: with the least rest among equal values.
-    template <bool kExactly>
+    template <Differences kBy>
     Difference least(const T* row) const {
+        if constexpr (kBy == Differences::own) {
+            Vec<T> value = infinity<T>();
+            const T* const v = out_.col_dual;
+            std::int64_t k = 0;
+            for (; k + kWidth<T> <= p_.columns; k += kWidth<T>)
+                value = minimum(value, costs_at<T, kNegate>(row, k, p_.columns) - load(v + k));
+            if (k < p_.columns) {
+                const int left = static_cast<int>(p_.columns - k);
+                value = minimum(value, costs_at<T, kNegate>(row, k, p_.columns) - load_first(v + k, left, T(0)));
+            }
+            return {static_cast<double>(least_lane<T>(value)[0]), 0};
+        } else {
+            return least_in_double < kBy == Differences::exact > (row);
+        }
+    }
+
+    template <bool kExactly>
+    Difference least_in_double(const T* row) const {
         Vec<double> value = infinity<double>(), rest{};
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<double>) {
             const Vec<double> c = costs(row, k), v = load(prices_ + k), x = c - v;

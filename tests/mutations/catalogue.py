@@ -1071,8 +1071,8 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a certificate is trusted",
         "csrc/assignment/certificate.hpp",
-        "slack + unsure <= tolerance * size",
-        "slack + unsure <= tolerance * size + 1e300",
+        "(slack > 0 ? slack : 0) + unsure <= tolerance * size",
+        "(slack > 0 ? slack : 0) + unsure <= tolerance * size + 1e300",
         ("native:test_assignment",),
     ),
     Mutation(
