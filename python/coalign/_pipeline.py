@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -42,14 +43,14 @@ class Call:
         return True
 
 
-class ResultCall(Call, Generic[AnyResult]):
+class ResultCall(Call, ABC, Generic[AnyResult]):
     """A call whose result is an object."""
 
     __slots__ = ()
 
+    @abstractmethod
     def on_host(self) -> AnyResult:
         """Compute on the CPU; raise for a value that cannot be taken."""
-        raise NotImplementedError
 
     def on_gpu(self, gpu: Gpu) -> AnyResult:
         """Queue on a GPU, whose memory holds the result."""
@@ -61,16 +62,16 @@ class ResultCall(Call, Generic[AnyResult]):
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayCall(Call):
+class ArrayCall(Call, ABC):
     """A call whose result is one array, which may be the caller's; `total` counts its work."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     total: int
 
+    @abstractmethod
     def fill(self, out: Array, report: Callable[[int], None] | None) -> None:
         """Compute on the CPU; raise for a value that cannot be taken."""
-        raise NotImplementedError
 
     def fill_on_gpu(self, out: DeviceArray, gpu: Gpu) -> None:
         """Queue on a GPU."""
