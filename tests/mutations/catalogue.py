@@ -1090,13 +1090,6 @@ ASSIGNMENT_NATIVE = [
         (f"{SENTINELS}::test_a_sentinel_costs_few_scans",),
     ),
     Mutation(
-        "a limit is forgotten in a certificate",
-        "csrc/assignment/certificate.hpp",
-        "if (!(dual.value < limit)) dual = {limit, 0};",
-        "",
-        ("native:test_assignment",),
-    ),
-    Mutation(
         "a warm start's prices are not bounded",
         "csrc/assignment/dense.hpp",
         "if (!bound_prices()) return stopped();",
