@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cases_scaling import LIMIT, SUITE
@@ -17,7 +18,8 @@ def test_scaling(case: Case, contender: Contender, benchmark: Any) -> None:
     runner = (case.name.partition(", n = ")[0], contender.name)
     if runner in left:
         pytest.skip("would take too long")
-    SUITE.compete(case, contender, benchmark)
+    answer, expected, tolerance = SUITE.compete(case, contender, benchmark)
+    np.testing.assert_allclose(answer, expected, rtol=tolerance, atol=0)
     # Time grows at least as the number of costs does, and sizes double.
     if 4 * benchmark.stats.stats.median > LIMIT:
         left.add(runner)

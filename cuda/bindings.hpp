@@ -6,8 +6,8 @@
 
 namespace coalign::cuda {
 
-// What Python calls. Private: pointers and strides are taken at their word, so `_cuda_<operation>.py` are the only
-// callers.
+// What Python calls. Private: pointers and strides are taken at their word, so only the general way of the operations
+// calls it.
 void bind(pybind11::module_& module);
 void bind_assignment(pybind11::module_& module);
 void bind_warping(pybind11::module_& module);
