@@ -22,14 +22,16 @@ class Candidates {
           v_(v),
           costs_(space.values(places(p_.rows, p_.columns))),
           bound_(space.values(p_.rows)),
-          listed_(space.indices(places(p_.rows, p_.columns))) {
-        for (std::int64_t i = 0; pay() && i < p_.rows; ++i) bound_[i] = -kInfinity<T>;
+          listed_(space.indices(places(p_.rows, p_.columns))),
+          pay_(pay(p_.rows, p_.columns)) {
+        for (std::int64_t i = 0; pay_ && i < p_.rows; ++i) bound_[i] = -kInfinity<T>;
     }
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) { return 2 * places(rows, columns) + rows; }
 
     // Whether lists cost less than the passes that they save.
-    bool pay() const { return pay(p_.rows, p_.columns); }
+    bool pay() const { return pay_; }
+    void give_up() { pay_ = false; }
 
     bool is_known(std::int64_t i) const { return bound_[i] > -kInfinity<T>; }
 
@@ -52,7 +54,7 @@ class Candidates {
         Vec<T> best = least;
         two_least_lanes<T>(best, second);
         const IntVec<T> lanes = least == best;
-        return {best[0], second[0], first_column<T>(bits(lanes), at), false};
+        return {best[0], second[0], first_column<T>(bits(lanes), at)};
     }
 
     // Calls body(column, x) for every listed column for which x = c_j - v_j - offset is below `limit`.
@@ -228,6 +230,7 @@ class Candidates {
     // For each row: kRoom costs and columns, in the order of the columns, and the bound.
     T *costs_, *bound_;
     Index<T>* listed_;
+    bool pay_;
 };
 
 }  // namespace coalign::COALIGN_SET

@@ -15,6 +15,8 @@
 #include "assignment/kernels.hpp"
 #include "assignment/scans.hpp"
 #include "assignment/search.hpp"
+#include "assignment/short_search.hpp"
+#include "assignment/tight.hpp"
 
 namespace coalign::COALIGN_SET {
 
@@ -35,33 +37,39 @@ class Dense {
           scans_(scans),
           space_(workspace),
           v_(space_.values(padded<T>(p_.columns))),
+          taken_(space_.values(padded<T>(p_.columns))),
+          least_(space_.values(padded<T>(p_.columns))),
           least_row_(space_.indices(padded<T>(p_.columns))),
           queue_(space_.indices(p_.rows)),
           lists_(p_, v_, space_),
-          search_(p_, out_, v_, lists_, space_, pacer, scans_) {}
+          search_(p_, out_, v_, taken_, lists_, space_, pacer, scans_),
+          short_search_(p_, out_, v_, taken_, space_, pacer, scans_),
+          tight_(p_, out_, v_, taken_, space_, pacer, scans_) {}
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
-        return 2 * padded<T>(columns) + rows + Lists::workspace(rows, columns) +
-               Search<T, kNegate>::workspace(rows, columns);
+        return 4 * padded<T>(columns) + rows + Lists::workspace(rows, columns) +
+               Search<T, kNegate>::workspace(rows, columns) + ShortSearch<T, kNegate>::workspace(columns) +
+               Tight<T, kNegate>::workspace(rows, columns);
     }
 
     Outcome solve(Start start) {
         const bool square = p_.rows == p_.columns && !p_.has_limit;
+        const bool flat = start != Start::warm && rows_turn_to_one_cost();
         // The first of these reads every cost, and stops at NaN or -inf.
-        const Outcome first = !square                ? start_at_zero()
-                              : start == Start::warm ? start_from_before()
-                                                     : reduce_columns(start == Start::cold);
+        const Outcome first = square && start == Start::warm ? start_from_before()
+                              : square && !flat              ? look_first<true>(false, start == Start::cold)
+                                                             : look_first<false>(flat, false);
         if (first.status != Status::ok || first.stopped) return first;
         if (start == Start::careful) {
             // Bids go as far as the second best, which may be far beyond what any path needs.
-            if (square && take_tight_columns<false>().stopped) return stopped();
+            if (square && !take_tight_columns()) return stopped();
         } else if (!price_rows(square)) {
             return stopped();
         }
-        search_.prepare();
+        const bool is_short = p_.columns <= kShort;
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             if (out_.col_of_row[i] != kFree) continue;
-            const Outcome found = search_.augment(i);
+            const Outcome found = is_short ? short_search_.augment(i) : search_.augment(i);
             if (found.status != Status::ok || found.stopped) return found;
         }
         finish();
@@ -70,11 +78,13 @@ class Dense {
 
    private:
     bool price_rows(bool square) {
+        if (ties_decide_ && !tight_.match_rows()) return false;
         if (!reduce_rows()) return false;
         // If a few passes leave many rows free, the paths would be long: rows that want the same columns need prices
-        // first.
-        if (!square || free_rows() * kHardShare <= p_.rows || p_.rows < kFewRows) return true;
-        return scale_prices() && !take_tight_columns<false>().stopped && reduce_rows();
+        // first. But where ties decide, rows outbid each other by increments, for ever so long.
+        const std::int64_t left = free_rows();
+        if (!square || left * kHardShare <= p_.rows || left < kFewRows || tied_ * kTiedShare >= bids_) return true;
+        return scale_prices() && take_tight_columns() && reduce_rows();
     }
 
     using Lists = Candidates<T, kNegate>;
@@ -82,7 +92,12 @@ class Dense {
     // A tenth of the rows: uniform costs leave 3 to 4 %, points in the plane 15 %, products of factors 70 %.
     static constexpr std::int64_t kHardShare = 10;
     static constexpr std::int64_t kFewRows = 32;
+    // A quarter of the bids: of uniform costs, points and products of factors up to 3 % are tied, of distances on a line
+    // 40 to 60 %, of duplicates all.
+    static constexpr std::int64_t kTiedShare = 4;
     static constexpr std::int64_t kBidsPerRow = 4;
+    // Up to 200 columns in float64 one pass for everything is quicker, by a quarter at 150.
+    static constexpr std::int64_t kShort = 1600 / sizeof(T);
 
     const T* row(std::int64_t i) const { return p_.cost + i * p_.stride; }
     T at(std::int64_t i, std::int64_t j) const { return kNegate ? -row(i)[j] : row(i)[j]; }
@@ -92,6 +107,10 @@ class Dense {
     void clear() {
         for (std::int64_t i = 0; i < p_.rows; ++i) out_.col_of_row[i] = kFree;
         for (std::int64_t j = 0; j < p_.columns; ++j) out_.row_of_col[j] = kFree;
+        mark_free();
+    }
+    void mark_free() {
+        for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) taken_[j] = j < p_.columns ? T(0) : kInfinity<T>;
     }
     std::int64_t free_rows() const {
         std::int64_t count = 0;
@@ -101,6 +120,7 @@ class Dense {
     void match(std::int64_t i, std::int64_t j) {
         out_.col_of_row[i] = j;
         out_.row_of_col[j] = i;
+        taken_[j] = kInfinity<T>;
     }
 
     // Prices far beyond the costs would cost these their digits. Any prices will do to start from, so a few rows tell
@@ -153,12 +173,6 @@ class Dense {
         return found;
     }
 
-    Outcome start_at_zero() {
-        for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) v_[j] = 0;
-        clear();
-        return take_tight_columns<true>();
-    }
-
     // Starts from the prices and pairs of an earlier solution. A pair stays if its reduced cost is still the least, up
     // to the rounding of its cost: otherwise rows would outbid each other over an ulp. An ulp of prices far above the
     // costs is not forgiven.
@@ -167,6 +181,7 @@ class Dense {
         for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) v_[j] = j < p_.columns ? out_.col_dual[j] : T(0);
         if (!bound_prices()) return stopped();
         for (std::int64_t j = 0; j < p_.columns; ++j) out_.row_of_col[j] = kFree;
+        mark_free();
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             const std::int64_t j = out_.col_of_row[i];
             out_.col_of_row[i] = kFree;
@@ -179,79 +194,138 @@ class Dense {
             }
             if (!pacer_.proceed(vectors())) return stopped();
         }
-        return take_tight_columns<false>();
+        if (!take_tight_columns()) return stopped();
+        return {};
     }
 
-    // Jonker and Volgenant's column reduction and (with `transfers`) reduction transfer, row by row: walking down
-    // columns would miss the cache at every step.
-    Outcome reduce_columns(bool transfers) {
+    // Goes through all costs once. At prices of 0 every row takes a column of its least cost, if one is free. If that
+    // leaves many rows of a square problem, Jonker and Volgenant's column reduction begins anew: it has seen all costs
+    // by then, row by row, since walking down columns would miss the cache at every step. Where rows are flat, prices
+    // of columns would hide that they can all turn to one cost.
+    template <bool kSquare>
+    Outcome look_first(bool flat, bool transfers) {
         clear();
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
-            store(v_ + k, infinity<T>());
+            store(least_ + k, infinity<T>());
+            store(v_ + k, Vec<T>{});
             std::memset(least_row_ + k, 0, kVectorBytes);
         }
+        std::int64_t left = 0, tied = 0, common = 0;
         for (std::int64_t i = 0; i < p_.rows; ++i) {
+            Minima<T> minima;
             IntVec<T> bad{};
             for_each_vector<T, kNegate>(row(i), p_.columns,
                                         [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
-                                            const Vec<T> least = load(v_ + k);
                                             bad |= ~(c > -infinity<T>());
-                                            const auto less = c < least;
-                                            if (!any(less)) return;
-                                            store(v_ + k, minimum(least, c));
-                                            IntVec<T> rows = load_int<T>(least_row_ + k);
-                                            rows = less ? IntVec<T>{} + static_cast<Index<T>>(i) : rows;
-                                            std::memcpy(least_row_ + k, &rows, sizeof rows);
+                                            minima.take(c);
+                                            if constexpr (kSquare) {
+                                                const Vec<T> least = load(least_ + k);
+                                                const IntVec<T> less = c < least;
+                                                if (!any(less)) return;
+                                                store(least_ + k, minimum(least, c));
+                                                IntVec<T> rows = load_int<T>(least_row_ + k);
+                                                rows = less ? IntVec<T>{} + static_cast<Index<T>>(i) : rows;
+                                                std::memcpy(least_row_ + k, &rows, sizeof rows);
+                                            }
                                         });
             if (any(bad)) [[unlikely]]
                 return refuse(i);
+            const TwoMinima<T> found = minima.found(false);
+            tied += found.least == found.second;
+            common += found.is_common;
+            if (!take_tight_column(i, found)) ++left;
             if (!pacer_.proceed(vectors())) return stopped();
         }
+        // A list would hold a few of the many columns at one cost.
+        if (flat || 2 * common >= p_.rows) lists_.give_up();
+        ties_decide_ = 2 * tied >= p_.rows;
+        if (!kSquare || 8 * left <= p_.rows || 4 * tied >= 3 * p_.rows) return {};
+        ties_decide_ = false;
+        return reduce_columns(transfers);
+    }
+
+    // Whether most rows hold one cost many times, and not far beyond their two least.
+    bool rows_turn_to_one_cost() const {
+        constexpr std::int64_t width = 4, fewest = 4, most = 32;
+        constexpr T far = 64;
+        const std::int64_t middle = p_.columns / 2;
+        if (middle + width * kWidth<T> > p_.columns || p_.rows < fewest) return false;
+        std::int64_t samples = p_.rows / 16, flat = 0;
+        samples = samples < fewest ? fewest : samples > most ? most : samples;
+        for (std::int64_t s = 0; s < samples; ++s) {
+            const std::int64_t i = s * p_.rows / samples;
+            const T value = row(i)[middle];
+            int same = 0;
+            for (std::int64_t n = 0; n < width; ++n) {
+                const IntVec<T> equal = load(row(i) + middle + n * kWidth<T>) == splat(value);
+                same += std::popcount(bits(equal));
+            }
+            if (4 * same <= width * kWidth<T>) continue;
+            Minima<T> minima;
+            for_each_vector<T, kNegate>(row(i), p_.columns, [&](std::int64_t, Vec<T> c) { minima.take(c); });
+            const TwoMinima<T> found = minima.found(false);
+            const T above = (kNegate ? -value : value) - found.least;
+            flat += above < kInfinity<T> &&
+                    (found.least == found.second || above <= far * (found.second - found.least));
+        }
+        return 2 * flat >= samples;
+    }
+
+    // Column reduction, and reduction transfer.
+    Outcome reduce_columns(bool transfers) {
+        clear();
         // A column that is forbidden to every row gets no price.
-        for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j)
-            if (!(v_[j] < kInfinity<T>) || j >= p_.columns) v_[j] = 0;
+        for (std::int64_t j = 0; j < p_.columns; ++j) v_[j] = least_[j] < kInfinity<T> ? least_[j] : T(0);
         for (std::int64_t i = 0; i < p_.rows; ++i) queue_[i] = 0;
-        // Rows go in order, so that a constant matrix gives the identity.
+        std::int64_t left = p_.rows;
         for (std::int64_t j = 0; j < p_.columns; ++j) {
             const std::int64_t i = least_row_[j];
-            if (at(i, j) != v_[j]) continue;
-            if (queue_[i]++ == 0) match(i, j);
+            if (at(i, j) != v_[j] || queue_[i]++ != 0) continue;
+            match(i, j);
+            --left;
         }
-        for (std::int64_t i = 0; transfers && i < p_.rows; ++i) {
+        // Transfers help the rows that are left, and none where the best of a row is no better than its second best.
+        std::int64_t vain = 0;
+        for (std::int64_t i = 0; transfers && i < p_.rows && kFewTransfers * left > p_.rows && vain < 16; ++i) {
             if (queue_[i] != 1) continue;
             const std::int64_t j = out_.col_of_row[i];
             const TwoMinima<T> found = bid(i);
             const T slack = found.second - found.least;
+            vain += slack > 0 ? -vain : 1;
             if (found.column == j && slack > 0 && slack < kInfinity<T>) v_[j] -= slack;
             if (!pacer_.proceed(vectors())) return stopped();
         }
         return {};
     }
+    static constexpr std::int64_t kFewTransfers = 16;
 
-    // Every row takes the column of its least reduced cost if that column is free.
-    template <bool kCheck>
-    Outcome take_tight_columns() {
+    // Every free row takes a column of its least reduced cost, if one is free. False if the call is to stop.
+    bool take_tight_columns() {
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             if (out_.col_of_row[i] != kFree) continue;
-            const TwoMinima<T> found = bid<kCheck>(i);
-            if (kCheck && found.bad) [[unlikely]]
-                return refuse(i);
-            if (reject_if_dear(i, found.least)) continue;
-            std::int64_t j = found.column;
-            if (out_.row_of_col[j] >= 0 && found.least == found.second) j = free_at(i, found.least);
-            if (j >= 0 && found.least < kInfinity<T> && out_.row_of_col[j] < 0) match(i, j);
-            if (!pacer_.proceed(vectors())) return stopped();
+            take_tight_column(i, bid(i));
+            if (!pacer_.proceed(vectors())) return false;
         }
-        return {};
+        return true;
+    }
+
+    // False if the row stays free.
+    bool take_tight_column(std::int64_t i, const TwoMinima<T>& found) {
+        if (reject_if_dear(i, found.least)) return true;
+        if (!(found.least < kInfinity<T>)) return false;
+        std::int64_t j = found.column;
+        if (out_.row_of_col[j] >= 0) j = found.least == found.second ? free_at(i, found.least) : -1;
+        if (j >= 0) match(i, j);
+        return j >= 0;
     }
 
     std::int64_t free_at(std::int64_t i, T value) {
-        if (lists_.pay()) {
+        if (lists_.pay() && lists_.is_known(i)) {
             const std::int64_t j = lists_.free_at(i, value, out_.row_of_col);
             if (j >= 0 || value < lists_.bound(i)) return j;
         }
         ++scans_.bids;
-        return free_column_at<T, kNegate>(row(i), v_, p_.columns, value, out_.row_of_col);
+        return free_column_at<T, kNegate>(row(i), v_, p_.columns, value, taken_);
     }
 
     // A pair that costs exactly the limit would gain nothing, so it is not made. Prices are never above 0, so a cost is
@@ -280,6 +354,9 @@ class Dense {
                 }
                 std::int64_t j = found.column;
                 const T slack = slack_of(found);
+                ++bids_;
+                // Beyond rounding.
+                tied_ += !(slack > kNoise * (std::abs(at(i, j)) + std::abs(v_[j])));
                 // The price falls only if floating point shows the difference, and never by an infinity.
                 const bool lowers = slack < kInfinity<T> && v_[j] - slack < v_[j];
                 std::int64_t former = out_.row_of_col[j];
@@ -416,13 +493,18 @@ class Dense {
     Pacer& pacer_;
     Scans& scans_;
     Space<T> space_;
-    T* v_;
+    T *v_, *taken_, *least_;
     Index<T>*least_row_, *queue_;
     // A bid lowers no price by more: prices have to outbid the costs that matter, not those that mean "never".
     T most_ = kInfinity<T>;
     static constexpr T kMostSpreads = 64;
     Lists lists_;
     Search<T, kNegate> search_;
+    ShortSearch<T, kNegate> short_search_;
+    Tight<T, kNegate> tight_;
+    bool ties_decide_ = false;
+    // Of the rows that free rows have bid for columns, and those whose two best were the same.
+    std::int64_t bids_ = 0, tied_ = 0;
 };
 
 }  // namespace coalign::COALIGN_SET

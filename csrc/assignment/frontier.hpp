@@ -43,23 +43,33 @@ class Frontier {
         least = distance < least ? distance : least;
     }
 
-    // The same for all columns; distance(k) gives a vector of distances from column k on.
-    template <class Distance>
-    [[gnu::always_inline]] void reach_all(std::int64_t columns, std::int64_t i, Distance&& distance) {
+    // The same for all columns that are nearer than `end`; distance(k) gives a vector of distances from column k on, and
+    // found(k, distances, nearer) takes those that are nearer than before. Late in a search there are few, so whole
+    // blocks are passed over.
+    template <class Distance, class Found>
+    [[gnu::always_inline]] void reach_all(std::int64_t columns, std::int64_t i, const T& end, Distance&& distance,
+                                          Found&& found) {
         const IntVec<T> from = IntVec<T>{} + static_cast<Index<T>>(i);
-        for (std::int64_t b = 0; b < blocks_; ++b) {
-            const std::int64_t end = (b + 1) * kBlock < columns ? (b + 1) * kBlock : columns;
-            Vec<T> least = infinity<T>();
-            for (std::int64_t k = b * kBlock; k < end; k += kWidth<T>) {
-                const Vec<T> old = load(distance_ + k), now = distance(k);
-                const IntVec<T> rows = load_int<T>(before_ + k);
-                const IntVec<T> before = now < old ? from : rows;
-                std::memcpy(before_ + k, &before, sizeof before);
-                const Vec<T> nearer = minimum(old, now);
-                store(distance_ + k, nearer);
-                least = minimum(least, nearer);
+        const std::int64_t whole = columns / kBlock * kBlock;
+        for (std::int64_t first = 0; first < whole; first += kBlock) {
+            Vec<T> now[kVectors], old[kVectors];
+            IntVec<T> nearer[kVectors], any_nearer{};
+            const Vec<T> until = splat(end);
+#pragma GCC unroll 8
+            for (int n = 0; n < kVectors; ++n) {
+                now[n] = distance(first + n * kWidth<T>);
+                old[n] = load(distance_ + first + n * kWidth<T>);
+                nearer[n] = now[n] < minimum(old[n], until);
+                any_nearer |= nearer[n];
             }
-            least_[b] = least_lane<T>(least)[0];
+            if (!any(any_nearer)) continue;
+            for (int n = 0; n < kVectors; ++n)
+                if (any(nearer[n])) take(first + n * kWidth<T>, from, now[n], old[n], nearer[n], found);
+        }
+        for (std::int64_t k = whole; k < columns; k += kWidth<T>) {
+            const Vec<T> now = distance(k), old = load(distance_ + k);
+            const IntVec<T> nearer = now < minimum(old, splat(end));
+            if (any(nearer)) take(k, from, now, old, nearer, found);
         }
     }
 
@@ -83,7 +93,20 @@ class Frontier {
     }
 
    private:
-    static constexpr std::int64_t kBlock = 8 * kWidth<T>;
+    static constexpr int kVectors = 4;
+    static constexpr std::int64_t kBlock = kVectors * kWidth<T>;
+
+    template <class Found>
+    [[gnu::always_inline]] void take(std::int64_t k, IntVec<T> from, Vec<T> now, Vec<T> old, IntVec<T> nearer,
+                                     Found&& found) {
+        store(distance_ + k, select(nearer, now, old));
+        const IntVec<T> rows = load_int<T>(before_ + k), before = nearer ? from : rows;
+        std::memcpy(before_ + k, &before, sizeof before);
+        T& least = least_[k / kBlock];
+        const T nearest = least_lane<T>(select(nearer, now, infinity<T>()))[0];
+        least = nearest < least ? nearest : least;
+        found(k, now, nearer);
+    }
 
     std::int64_t blocks_;
     T *distance_, *least_;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "assignment/kernels.hpp"
 #include "core/lanes.hpp"
@@ -34,6 +35,9 @@ class Space {
         return taken;
     }
     Index<T>* indices(std::int64_t count) { return reinterpret_cast<Index<T>*>(values(count)); }
+    std::make_unsigned_t<Index<T>>* bits(std::int64_t count) {
+        return reinterpret_cast<std::make_unsigned_t<Index<T>>*>(values(count));
+    }
 
    private:
     T* next_;
@@ -93,28 +97,43 @@ template <class T>
 struct TwoMinima {
     T least, second;
     std::int64_t column;
-    bool bad;
+    bool bad = false, is_common = false;  // is_common: so many columns have the least that every lane does
+};
+
+// The two least of the values of a row, and the first column of the least, taken in vector by vector from column 0 on.
+template <class T>
+class Minima {
+   public:
+    [[gnu::always_inline]] void take(Vec<T> x) {
+        second_ = minimum(second_, maximum(least_, x));
+        at_ = x < least_ ? column_ : at_;
+        least_ = minimum(least_, x);
+        column_ += static_cast<Index<T>>(kWidth<T>);
+    }
+    [[gnu::always_inline]] TwoMinima<T> found(bool bad) const {
+        Vec<T> best = least_, second = second_;
+        two_least_lanes<T>(best, second);
+        // If a cost is NaN, perhaps no lane has the least.
+        const IntVec<T> lanes = least_ == best;
+        const unsigned set = bits(lanes);
+        return {best[0], second[0], set != 0 ? first_column<T>(set, at_) : 0, bad, std::popcount(set) == kWidth<T>};
+    }
+
+   private:
+    Vec<T> least_ = infinity<T>(), second_ = infinity<T>();
+    IntVec<T> at_{}, column_ = first_indices<T>();
 };
 
 // The two least of c_j - v_j, and the first column of the least. With kCheck also whether a cost is NaN, or -inf.
 template <class T, bool kNegate, bool kCheck = false>
 inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
-    Vec<T> least = infinity<T>(), second = infinity<T>();
-    IntVec<T> at{}, j = first_indices<T>(), bad{};
+    Minima<T> minima;
+    IntVec<T> bad{};
     for_each_vector<T, kNegate>(row, columns, [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
         if constexpr (kCheck) bad |= ~(c > -infinity<T>());
-        const Vec<T> x = c - load(v + k);
-        second = minimum(second, maximum(least, x));
-        at = x < least ? j : at;
-        least = minimum(least, x);
-        j += static_cast<Index<T>>(kWidth<T>);
+        minima.take(c - load(v + k));
     });
-    Vec<T> best = least;
-    two_least_lanes<T>(best, second);
-    // If a cost is NaN, perhaps no lane has the least.
-    const IntVec<T> lanes = least == best;
-    const unsigned set = bits(lanes);
-    return {best[0], second[0], set != 0 ? first_column<T>(set, at) : 0, kCheck && any(bad)};
+    return minima.found(kCheck && any(bad));
 }
 
 template <class T>
@@ -138,15 +157,12 @@ inline Least<T> least_of(const T* values, std::int64_t count) {
     return {best[0], first_column<T>(bits(lanes), at)};
 }
 
-// A free column whose c_j - v_j is `value`, or -1.
+// The first column whose c_j - v_j is `value` and whose mark is 0, not infinite; or -1.
 template <class T, bool kNegate>
-inline std::int64_t free_column_at(const T* row, const T* v, std::int64_t columns, T value,
-                                   const std::int64_t* row_of_col) {
+inline std::int64_t free_column_at(const T* row, const T* v, std::int64_t columns, T value, const T* taken) {
     for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
-        const auto equal = costs_at<T, kNegate>(row, k, columns) - load(v + k) == splat(value);
-        if (!any(equal)) continue;
-        for (std::int64_t j = k; j < columns && j < k + kWidth<T>; ++j)
-            if (equal[j - k] && row_of_col[j] < 0) return j;
+        const IntVec<T> equal = costs_at<T, kNegate>(row, k, columns) - load(v + k) + load(taken + k) == splat(value);
+        if (any(equal)) return k + std::countr_zero(bits(equal));
     }
     return -1;
 }

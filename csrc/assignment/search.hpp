@@ -14,17 +14,18 @@ namespace coalign::COALIGN_SET {
 template <class T, bool kNegate>
 class Search {
    public:
-    Search(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, T* v,
+    // A column's mark in `taken` is 0 while it is free, and infinite then.
+    Search(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, T* v, T* taken,
            Candidates<T, kNegate>& lists, Space<T>& space, Pacer& pacer, assignment::Scans& scans)
         : p_(problem),
           out_(solution),
           v_(v),
+          taken_(taken),
           lists_(lists),
           pacer_(pacer),
           scans_(scans),
           frontier_(p_.columns, space),
           w_(space.values(padded<T>(p_.columns))),
-          taken_(space.values(padded<T>(p_.columns))),
           reached_(space.values(p_.columns)),
           offset_(space.values(p_.rows)),
           horizon_(space.values(p_.rows)),
@@ -32,12 +33,7 @@ class Search {
           rows_(space.indices(p_.rows)) {}
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
-        return Frontier<T>::workspace(columns) + 2 * padded<T>(columns) + 2 * columns + 3 * rows;
-    }
-
-    // Call this before the first search, and whenever columns were matched outside a search.
-    void prepare() {
-        for (std::int64_t j = 0; j < p_.columns; ++j) taken_[j] = out_.row_of_col[j] < 0 ? T(0) : kInfinity<T>;
+        return Frontier<T>::workspace(columns) + padded<T>(columns) + 2 * columns + 3 * rows;
     }
 
     // Finds the path to the nearest free column, or to the nearest row that may stay alone.
@@ -74,6 +70,8 @@ class Search {
         lower_prices();
         if (sink_ >= 0) taken_[sink_] = kInfinity<T>;
         flip(first);
+        // Where a list seldom reaches far enough, it costs more than it saves.
+        if (wide_ > kWide && 2 * wide_ > looks_) lists_.give_up();
         return {};
     }
 
@@ -82,6 +80,8 @@ class Search {
    private:
     // How many new lists may fall short in one search.
     static constexpr int kRenewals = 8;
+    // How many rows have to be gone through whole before lists may be given up.
+    static constexpr std::int64_t kWide = 32;
     // What a look at a list costs, in vector steps.
     static constexpr std::int64_t kLook = 64;
 
@@ -104,8 +104,9 @@ class Search {
 
     // Takes in the columns of a row's list; all others lie beyond the row's horizon. Without a list it takes in all.
     void look_at(std::int64_t i, T offset) {
-        if (!lists_.pay()) {
+        if (!lists_.pay() || renewals_ <= 0) {
             ++scans_.paths;
+            ++wide_;
             reach_all(i, offset);
             return;
         }
@@ -113,6 +114,7 @@ class Search {
             ++scans_.paths;
             lists_.template refresh<false>(i);
         }
+        ++looks_;
         reach_listed(i, offset);
         rows_[seen_] = static_cast<Index<T>>(i);
         offset_[seen_] = offset;
@@ -146,6 +148,7 @@ class Search {
         }
         if (horizon_[s] < until) {
             ++scans_.paths;
+            ++wide_;
             reach_all(i, offset);
             horizon_[s] = kInfinity<T>;
         }
@@ -154,11 +157,14 @@ class Search {
 
     void reach_all(std::int64_t i, T offset) {
         const T* const row = p_.cost + i * p_.stride;
-        frontier_.reach_all(p_.columns, i, [&](std::int64_t k) __attribute__((always_inline)) {
-            const Vec<T> c = costs_at<T, kNegate>(row, k, p_.columns);
-            const Vec<T> x = maximum(c - load(w_ + k) - splat(offset), splat(now_));
-            const IntVec<T> ends = x + load(taken_ + k) < splat(end_);
-            if (any(ends)) [[unlikely]] {
+        frontier_.reach_all(
+            p_.columns, i, end_,
+            [&](std::int64_t k) __attribute__((always_inline)) {
+                const Vec<T> c = costs_at<T, kNegate>(row, k, p_.columns);
+                return maximum(c - load(w_ + k) - splat(offset), splat(now_));
+            },
+            [&](std::int64_t k, Vec<T> x, IntVec<T> nearer) __attribute__((always_inline)) {
+                const IntVec<T> ends = nearer & (x + load(taken_ + k) < splat(end_));
                 for (unsigned set = bits(ends); set != 0; set &= set - 1) {
                     const int lane = std::countr_zero(set);
                     if (x[lane] < end_) {
@@ -166,9 +172,7 @@ class Search {
                         sink_ = k + lane;
                     }
                 }
-            }
-            return x;
-        });
+            });
     }
 
     void lower_prices() {
@@ -194,20 +198,22 @@ class Search {
 
     const assignment::Problem<T>& p_;
     const assignment::Solution<T>& out_;
-    T* v_;
+    T *v_, *taken_;
     Candidates<T, kNegate>& lists_;
     Pacer& pacer_;
     assignment::Scans& scans_;
     Frontier<T> frontier_;
-    // Per column: its price, or -inf once it is settled; 0 if it is free, else infinity. Then one entry for each
-    // settled column, and for each row that was looked at.
-    T *w_, *taken_, *reached_, *offset_, *horizon_;
+    // Per column: its price, or -inf once it is settled. Then one entry for each settled column, and for each row that
+    // was looked at.
+    T *w_, *reached_, *offset_, *horizon_;
     Index<T>*settled_, *rows_;
     // How far the search has come, and the nearest end that it knows: a free column, or a row that stays alone.
     T now_ = 0, end_ = 0;
     Least<T> least_horizon_{};
     std::int64_t sink_ = -1, dropped_ = -1, count_ = 0, seen_ = 0;
     int renewals_ = 0;
+    // In all searches: rows whose lists were looked at, and rows that were gone through whole.
+    std::int64_t looks_ = 0, wide_ = 0;
 };
 
 }  // namespace coalign::COALIGN_SET

@@ -1057,7 +1057,7 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "prices are never scaled",
         "csrc/assignment/dense.hpp",
-        "free_rows() * kHardShare <= p_.rows || p_.rows < kFewRows",
+        "left * kHardShare <= p_.rows || left < kFewRows",
         "true",
         (f"{ASSIGNMENT}::test_no_family_makes_the_solver_go_through_rows_for_long",),
     ),
@@ -1078,8 +1078,8 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a careful start transfers reductions",
         "csrc/assignment/dense.hpp",
-        "reduce_columns(start == Start::cold)",
-        "reduce_columns(true)",
+        "look_first<true>(false, start == Start::cold)",
+        "look_first<true>(false, true)",
         (f"{SENTINELS}::test_totals_that_only_a_second_solution_proves",),
     ),
     Mutation(
@@ -1141,8 +1141,8 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "every column of a row is reached but those of the last block",
         "csrc/assignment/frontier.hpp",
-        "least_[b] = least_lane<T>(least)[0];",
-        "least_[b] = b + 1 < blocks_ ? least_lane<T>(least)[0] : kInfinity<T>;",
+        "for (std::int64_t k = whole; k < columns; k += kWidth<T>)",
+        "for (std::int64_t k = whole; k + kBlock < columns; k += kWidth<T>)",
         (f"{ASSIGNMENT}::test_every_shape_around_the_vectors",),
     ),
     Mutation(
@@ -1167,10 +1167,38 @@ ASSIGNMENT_NATIVE = [
         (f"{ASSIGNMENT}::test_every_family",),
     ),
     Mutation(
+        "a pair at exactly the limit is made where rows are short",
+        "csrc/assignment/short_search.hpp",
+        "const bool is_pair = ends.free < alone;",
+        "const bool is_pair = ends.free <= alone;",
+        (f"{ASSIGNMENT}::test_a_limit",),
+    ),
+    Mutation(
+        "a settled column is reached again where rows are short",
+        "csrc/assignment/short_search.hpp",
+        "            w_[j] = -kInfinity<T>;\n",
+        "",
+        (f"{ASSIGNMENT}::test_every_family",),
+    ),
+    Mutation(
+        "tight columns are taken though another row keeps them",
+        "csrc/assignment/tight.hpp",
+        "free_[j / kBits] &= ~(Bits{1} << (j % kBits));",
+        "",
+        (f"{ASSIGNMENT}::test_every_family",),
+    ),
+    Mutation(
+        "a tight column is one of the least cost, without its price",
+        "csrc/assignment/tight.hpp",
+        "at(i, own) - v_[own]",
+        "at(i, own)",
+        (f"{ASSIGNMENT}::test_every_family",),
+    ),
+    Mutation(
         "the second least is that of one lane",
         "csrc/assignment/scans.hpp",
-        "second = minimum(second, maximum(least, x));",
-        "second = minimum(second, x);",
+        "second_ = minimum(second_, maximum(least_, x));",
+        "second_ = minimum(second_, x);",
         (f"{ASSIGNMENT}::test_every_family", f"{ASSIGNMENT}::test_three_by_three"),
     ),
     Mutation(
