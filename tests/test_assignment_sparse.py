@@ -360,10 +360,37 @@ def test_a_bad_value_is_named_by_row_and_column(rng, make, shape, value, maximiz
         assign([make(np.ones((2, 2))), make(dense)], maximize=maximize)
 
 
-@pytest.mark.parametrize("format", ["coo", "lil", "dok", "bsr", "dia"])
+@pytest.mark.parametrize("format", ["lil", "dok", "bsr", "dia"])
 def test_other_formats_are_told_the_remedy(format):
     cost = sparse.csr_array(np.eye(3)).asformat(format)
-    with pytest.raises(TypeError, match=r"cost: expected .* CSR or CSC .*; pass cost\.tocsr\(\)"):
+    words = r"expected a sparse matrix in CSR, CSC or COO format, got .*; pass "
+    with pytest.raises(TypeError, match=rf"\Acost: {words}cost\.tocsr\(\)"):
+        assign(cost)
+    with pytest.raises(TypeError, match=rf"\Acost\[1\]: {words}cost\[1\]\.tocsr\(\)"):
+        assign([sparse.csr_array(np.eye(3)), cost])
+
+
+@pytest.mark.parametrize("make", [sparse.coo_array, sparse.coo_matrix])
+@pytest.mark.parametrize("dtype", ["int8", "float32", "float64"])
+def test_coordinates_are_taken_and_add_up(make, dtype):
+    # Two entries of 100 for one pair are more than an int8 holds.
+    costs = np.array([100, 100, 7, 3, 0, 9], dtype)
+    cost = make((costs, ([0, 0, 1, 0, 1, 2], [1, 1, 1, 0, 0, 2])), shape=(3, 3))
+    found = assign(cost, maximize=True)
+    assert found.pairs().tolist() == [[0, 1], [1, 0], [2, 2]]
+    assert found.total == 209
+    assert found.gap(cost) == 0
+    assert found.row_dual.dtype == ("float32" if dtype == "float32" else "float64")
+    several = assign([cost, sparse.csr_array(np.eye(2)), cost])
+    assert several.total.tolist() == [19, 2, 19]
+    assert cost.nnz == 6
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_bad_coordinates_are_named_by_their_index(value):
+    cost = sparse.coo_array(([1.0, value, 2.0], ([0, 2, 1], [0, 1, 1])), shape=(3, 2))
+    words = "NaN" if np.isnan(value) else "-inf"
+    with pytest.raises(ValueError, match=re.escape(f"cost: {words} at index (2, 1); expected")):
         assign(cost)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coalign import Status, assign, dtw, dtw_cdist, slanted
+from coalign import DeviceError, Status, assign, dtw, dtw_cdist, slanted
 from oracles.compare import assert_same_bits
 
 if os.environ.get("COALIGN_REQUIRE_TORCH"):
@@ -142,6 +142,21 @@ def test_a_cost_that_overflows_warns() -> None:
     assert_tensor(warping.status, np.int32(Status.PRECISION_LIMIT))
     with pytest.raises(OverflowError, match=r"\Aproblem 0: "):
         warping.check()
+
+
+def test_an_empty_list_takes_the_kind_of_the_other_side() -> None:
+    series = tensor(X)
+    for found in (dtw([], series), dtw(series, [])):
+        assert_tensor(found.cost, np.empty(0))
+    assert_tensor(dtw_cdist([], [series]), np.empty((0, 1)))
+
+
+def test_lengths_without_memory_are_refused_without_a_remedy() -> None:
+    lengths = torch.ones(3, dtype=torch.int64, device="meta")
+    with pytest.raises(DeviceError, match=r"\Ax_lengths: lies on meta, .* compute\Z"):
+        dtw(tensor(BATCH), tensor(BATCH), x_lengths=lengths)
+    with pytest.raises(DeviceError, match=r"\Arow_lengths: lies on meta, .* compute\Z"):
+        assign(tensor(BATCH), row_lengths=lengths)
 
 
 # Assignment

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "assignment/ranking.hpp"
@@ -272,19 +273,30 @@ struct AssignArguments {
     PyObject* start = nullptr;
 };
 
-// linear_sum_assignment(cost_matrix, maximize): SciPy's pair of arrays.
+// linear_sum_assignment(cost_matrix, maximize): SciPy's pair of arrays. Prepared arguments may be whatever SciPy takes:
+// NumPy converts them by the rule that SciPy asks it for, and refuses the others in the same words.
 struct PairsArguments {
     static constexpr const char *kName = "linear_sum_assignment", *kGeneral = kModule;
     static constexpr Py_ssize_t kCount = 2;
 
-    bool read(PyObject* const* given, bool) {
-        return PyObject_TypeCheck(given[0], py::detail::npy_api::get().PyArray_Type_) && costs.read(given[0]) &&
-               costs.form() == Form::one && read_flag(given[1], options.maximize);
+    bool read(PyObject* const* given, bool prepared) {
+        const bool is_plain = PyObject_TypeCheck(given[0], py::detail::npy_api::get().PyArray_Type_) &&
+                              costs.read(given[0]) && costs.form() == Form::one;
+        if (!prepared) {
+            if (!is_plain || !read_flag(given[1], options.maximize)) return false;
+        } else {
+            const int flag = PyObject_IsTrue(given[1]);
+            if (flag < 0) throw py::error_already_set();
+            options.maximize = flag != 0;
+        }
+        if (!is_plain || costs.is_float32()) convert(given[0]);
+        return true;
     }
-    bool is_float32() const { return costs.is_float32(); }
+    // SciPy's total is that of float64, also for float32 costs.
+    static bool is_float32() { return false; }
 
     template <class T>
-    PyObject* run(const Forced& forced, bool) const {
+    PyObject* run(const Forced& forced, bool prepared) const {
         const std::int64_t n = costs.batch().rows, m = costs.batch().columns, size = std::min(n, m);
         Buffer<std::int64_t> indices;
         Buffer<T> duals;
@@ -293,7 +305,11 @@ struct PairsArguments {
         double total = 0;
         std::vector<assignment::Result<T>> results{{col_of_row, col_of_row + n, row_dual, row_dual + n, &total, {}}};
         solve<T>(costs.batch(), options, forced, ThreadLimit(), results);
-        if (results[0].outcome.status != Status::ok) return nullptr;
+        const Status status = results[0].outcome.status;
+        if (status != Status::ok) {
+            if (!prepared) return nullptr;
+            report(status);
+        }
         py::array_t<std::int64_t> rows(size), columns(size);
         std::int64_t *row = rows.mutable_data(), *column = columns.mutable_data();
         for (std::int64_t i = 0; i < n; ++i) {
@@ -306,6 +322,31 @@ struct PairsArguments {
 
     PlainBatch costs{kCosts};
     Options options;
+
+   private:
+    void convert(PyObject* given) {
+        const auto& api = py::detail::npy_api::get();
+        using Api = py::detail::npy_api;
+        constexpr int flags = Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | Api::NPY_ARRAY_ENSUREARRAY_;
+        PyObject* const taken =
+            api.PyArray_FromAny_(given, py::dtype::of<double>().release().ptr(), 0, 0, flags, nullptr);
+        if (taken == nullptr) throw py::error_already_set();
+        converted_ = py::reinterpret_steal<py::object>(taken);
+        costs = PlainBatch(kCosts);
+        if (const int axes = py::detail::array_proxy(taken)->nd; axes != 2)
+            throw py::value_error("expected a matrix (2-D array), got a " + std::to_string(axes) + " array");
+        require(costs.read(taken), "cost_matrix: a matrix that can be read");
+    }
+
+    static void report(Status status) {
+        if (status == Status::infeasible) throw py::value_error("cost matrix is infeasible");
+        if (status != Status::precision_limit) throw py::value_error("matrix contains invalid numeric entries");
+        // The caller is past the general way and the public function.
+        if (PyErr_WarnEx(PyExc_RuntimeWarning, "linear_sum_assignment: the total could not be proved", 3) < 0)
+            throw py::error_already_set();
+    }
+
+    py::object converted_;
 };
 
 // assign_top_k(cost, k, maximize, row_lengths, col_lengths, threads) returns the columns of the rows of each problem in

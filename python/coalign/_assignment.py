@@ -17,7 +17,7 @@ from ._batch import Batch, has_whole_strides
 from ._costs import take_costs
 from ._cuda_call import Fields, address, place, queue
 from ._device import Gpu, require_native
-from ._errors import DeviceError, InfeasibleError, Status
+from ._errors import DeviceError, Status
 from ._pipeline import ResultCall, carry_out, require_feasible
 from ._scalars import take_count, take_flag, take_max_cost
 from ._sparse import SparseBatch
@@ -187,16 +187,7 @@ def linear_sum_assignment(
     cost_matrix: Any, maximize: Any
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Solve what `coalign.linear_sum_assignment` takes, or say what is wrong in SciPy's words."""
-    matrix = np.asarray(cost_matrix)
-    if matrix.ndim != 2:
-        raise ValueError(f"expected a matrix (2-D array), got a {matrix.ndim} array")
-    try:
-        pairs = assign(matrix, bool(maximize), None, None, None, None, 1, None).pairs()
-    except InfeasibleError:
-        raise ValueError("cost matrix is infeasible") from None
-    except ValueError:
-        raise ValueError("matrix contains invalid numeric entries") from None
-    return pairs[:, 0], pairs[:, 1]
+    return _core.linear_sum_assignment(cost_matrix, maximize, True)
 
 
 def assign_top_k(

@@ -17,6 +17,8 @@ class Status(IntEnum):
     'OK'
     """
 
+    __module__ = "coalign"
+
     #: The problem is solved.
     OK = 0
     #: A value of the problem is NaN.
@@ -44,6 +46,8 @@ class InfeasibleError(ValueError):
     no path through the window or the finite cells, for 2 frames of x and 4 of y
     """
 
+    __module__ = "coalign"
+
 
 class DeviceError(RuntimeError):
     """The device that was asked for cannot be used; the message names what is missing.
@@ -57,3 +61,5 @@ class DeviceError(RuntimeError):
     ...     print(error)
     device: "cuda" takes series; precomputed costs run on the CPU
     """
+
+    __module__ = "coalign"

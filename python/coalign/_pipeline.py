@@ -30,7 +30,8 @@ class Call:
     @property
     def kind(self) -> Kind:
         """The kind of array that the result is made of."""
-        return self.inputs[0].kind
+        # An empty list has no kind of its own.
+        return next((given.kind for given in self.inputs if given.arrays), self.inputs[0].kind)
 
     @property
     def only_cpu(self) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,24 +80,30 @@ def take_sparse(obj: Any, name: str, *lengths: GivenLengths) -> SparseBatch:
     """Check a sparse matrix or a list of them; there are no padded batches to take lengths."""
     is_batch = not is_sparse(obj)
     require_no_lengths(lengths, name, "a list" if is_batch else "one matrix")
-    items: Sequence[Any] = obj if is_batch else [obj]
-    values = []
-    for i, item in enumerate(items):
+    taken, values = [], []
+    for i, item in enumerate(obj if is_batch else [obj]):
         item_name = f"{name}[{i}]" if is_batch else name
         if not is_sparse(item):
             raise TypeError(
                 f"{item_name}: expected a sparse matrix like the other items, "
                 f"got {type(item).__name__}"
             )
-        if item.format not in ("csr", "csc"):
+        if item.format not in ("csr", "csc", "coo"):
             raise TypeError(
-                f"{item_name}: expected a sparse matrix in CSR or CSC format, "
-                f"got {type(item).__name__}; pass {name}.tocsr()"
+                f"{item_name}: expected a sparse matrix in CSR, CSC or COO format, "
+                f"got {type(item).__name__}; pass {item_name}.tocsr()"
             )
         if item.ndim != 2:
             raise ValueError(f"{item_name}: expected a 2-D array, got shape {item.shape}")
         require_matrix(item.shape, item_name, 0)
-        values.append(to_numpy(item.data, item_name)[0])
-    rows, columns = (np.array([item.shape[axis] for item in items], np.int64) for axis in (0, 1))
-    ndims = [2] * len(items)
-    return SparseBatch(name, list(items), (rows, columns), NUMPY, is_batch, ndims, values=values)
+        costs = to_numpy(item.data, item_name)[0]
+        if item.format == "coo":
+            # As floats, so that integers which add up do not overflow.
+            item = type(item)((costs, (item.row, item.col)), shape=item.shape).tocsr()
+            costs = item.data
+        taken.append(item)
+        values.append(costs)
+    rows, columns = (np.array([item.shape[axis] for item in taken], np.int64) for axis in (0, 1))
+    return SparseBatch(
+        name, taken, (rows, columns), NUMPY, is_batch, [2] * len(taken), values=values
+    )

@@ -22,6 +22,7 @@ from ._arrays import (
 )
 from ._batch import Batch, Lengths
 from ._device import DeviceArray
+from ._errors import DeviceError
 from ._scalars import LONGEST
 
 #: Lengths as the user gave them, and the name of that argument.
@@ -244,6 +245,8 @@ def _take_device_lengths(lengths: Any, name: str, count: int, kind: Kind) -> Dev
 def take_integers(obj: Any, name: str, wanted: str) -> Array:
     """Take an option that is an array of integers, from any kind of array or a list."""
     if hasattr(obj, "detach"):
+        if getattr(obj, "is_meta", False):
+            raise DeviceError(f"{name}: lies on meta, where coalign does not compute")
         obj = obj.detach().cpu()
     elif lies_on_gpu(obj):
         obj = to_host(obj)

@@ -34,9 +34,9 @@ def assign(
     ----------
     cost : array of shape (N, M), (B, N, M), or list of (N, M) arrays
         Costs of one problem, a padded batch, or a ragged batch. N and M may be in any ratio;
-        nothing is padded. +inf forbids a pair (-inf when maximising). SciPy's CSR and CSC matrices
-        are taken as they are and never made dense: a pair that is not stored is forbidden, a
-        stored zero is a cost of zero, and duplicate entries add up.
+        nothing is padded. +inf forbids a pair (-inf when maximising). SciPy's CSR, CSC and COO
+        matrices are never made dense: a pair that is not stored is forbidden, a stored zero is a
+        cost of zero, and duplicate entries add up.
     maximize : bool
         Find the greatest total instead.
     max_cost : float, optional
@@ -187,7 +187,8 @@ def linear_sum_assignment(
     Parameters
     ----------
     cost_matrix : array of shape (N, M)
-        Costs; +inf forbids a pair (-inf when maximising).
+        Costs, in whatever form SciPy's takes; +inf forbids a pair (-inf when maximising). They are
+        converted to float64, as SciPy does.
     maximize : bool
         Find the greatest total instead.
 
@@ -204,6 +205,11 @@ def linear_sum_assignment(
         avoids the forbidden pairs.
     TypeError
         The matrix does not hold real numbers.
+
+    Warns
+    -----
+    RuntimeWarning
+        The total could not be proved to be within 1e-12 of the optimum.
 
     See Also
     --------

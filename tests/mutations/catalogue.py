@@ -1381,9 +1381,16 @@ ASSIGNMENT_SPARSE = [
     Mutation(
         "blocks pass for rows",
         "python/coalign/_sparse.py",
-        'if item.format not in ("csr", "csc"):',
-        'if item.format not in ("csr", "csc", "bsr"):',
+        'if item.format not in ("csr", "csc", "coo"):',
+        'if item.format not in ("csr", "csc", "coo", "bsr"):',
         (f"{SPARSE}::test_other_formats_are_told_the_remedy",),
+    ),
+    Mutation(
+        "coordinates add up as integers",
+        "python/coalign/_sparse.py",
+        "item = type(item)((costs, (",
+        "item = type(item)((item.data, (",
+        (f"{SPARSE}::test_coordinates_are_taken_and_add_up",),
     ),
 ]
 
@@ -1462,11 +1469,25 @@ ASSIGNMENT_PYTHON = [
         (f"{ASSIGNMENT_ERRORS}::test_a_warm_start_of_another_shape_is_refused",),
     ),
     Mutation(
-        "linear_sum_assignment never maximises",
-        "python/coalign/_assignment.py",
-        "assign(matrix, bool(maximize), None",
-        "assign(matrix, False, None",
-        (f"{ASSIGNMENT_ERRORS}::test_linear_sum_assignment_is_scipys",),
+        "linear_sum_assignment maximises only for True",
+        "csrc/bindings/assignment.cpp",
+        "options.maximize = flag != 0;",
+        "options.maximize = given[1] == Py_True;",
+        (f"{ASSIGNMENT_ERRORS}::test_maximize_is_taken_as_scipy_takes_it",),
+    ),
+    Mutation(
+        "linear_sum_assignment reads a matrix of any number of axes",
+        "csrc/bindings/assignment.cpp",
+        "axes != 2)",
+        "axes < 2)",
+        (f"{ASSIGNMENT_ERRORS}::test_linear_sum_assignment_takes_and_refuses_what_scipy_does",),
+    ),
+    Mutation(
+        "linear_sum_assignment is silent about a total without proof",
+        "csrc/bindings/assignment.cpp",
+        "if (PyErr_WarnEx(",
+        "if (false && PyErr_WarnEx(",
+        (f"{ASSIGNMENT_ERRORS}::test_a_total_without_proof_warns",),
     ),
     Mutation(
         "a batch of problems without a matching names the first problem",
