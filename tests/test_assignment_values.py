@@ -435,7 +435,8 @@ def test_the_gap_of_a_worse_matching_is_what_it_costs_more() -> None:
         assert more > 0.1
         assert math.isclose(worse.gap(cost), more, rel_tol=1e-12)
     limited = assign(cost, max_cost=0.5)
-    none = limited.__replace__(col_of_row=np.full(6, -1), row_of_col=np.full(6, -1))
+    no_pairs = {"col_of_row": np.full(6, -1), "row_of_col": np.full(6, -1), "total": np.float64(0)}
+    none = limited.__replace__(**no_pairs)
     gain = 0.5 * len(limited.pairs()) - limited.total
     assert gain > 0.1
     assert math.isclose(none.gap(cost), gain, rel_tol=1e-12)

@@ -173,7 +173,7 @@ def test_repr_shows_shapes_and_totals(door: str) -> None:
     assert repr(found) == (
         "Assignment(col_of_row=<int64 (2,)>, row_of_col=<int64 (2,)>, total=3.5, "
         "row_dual=<float64 (2,)>, col_dual=<float64 (2,)>, status=OK, maximize=False, "
-        "max_cost=None)"
+        "max_cost=None, row_lengths=None, col_lengths=None)"
     )
     warping = coalign.dtw([X.astype(np.float32)] * 2, X.astype(np.float32), path=True)
     assert repr(warping) == (

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "assignment/gap.hpp"
 #include "assignment/ranking.hpp"
 #include "assignment/sparse.hpp"
 #include "bindings/batch.hpp"
@@ -23,12 +24,23 @@ using namespace coalign::assignment;
 
 constexpr const char* kModule = "coalign._assignment";
 
-enum AssignmentField { kColOfRow, kRowOfCol, kTotal, kRowDual, kColDual, kStatus, kMaximize, kMaxCost };
+enum AssignmentField {
+    kColOfRow,
+    kRowOfCol,
+    kTotal,
+    kRowDual,
+    kColDual,
+    kStatus,
+    kMaximize,
+    kMaxCost,
+    kRowLengths,
+    kColLengths
+};
 
 constexpr Schema kAssignment{
     "AssignmentFields",
     "The fields of `coalign.Assignment`.",
-    8,
+    10,
     {{{"col_of_row", Per::row, Element::int64, "The column of each row, -1 for none."},
       {"row_of_col", Per::column, Element::int64, "The row of each column, -1 for none."},
       {"total", Per::problem, Element::float64, "Sum of the costs of the pairs."},
@@ -36,7 +48,9 @@ constexpr Schema kAssignment{
       {"col_dual", Per::column, Element::computed, "The duals v."},
       {"status", Per::problem, Element::int32, "A `Status` for each problem."},
       {"maximize", Per::option, Element::int32, "Whether the greatest total was asked for."},
-      {"max_cost", Per::option, Element::int32, "What a pair had to cost less than, or None."}}}};
+      {"max_cost", Per::option, Element::int32, "What a pair had to cost less than, or None."},
+      {"row_lengths", Per::option, Element::int64, "The rows of each problem of a padded batch, or None.", true},
+      {"col_lengths", Per::option, Element::int64, "The columns of each problem of a padded batch, or None.", true}}}};
 
 // Made by Python code alone.
 constexpr Schema kRanked{
@@ -176,17 +190,27 @@ class Answer {
                            [](const auto& result) { return result.outcome.status == Status::ok; });
     }
 
-    py::object finish(const Options& options) {
+    py::object finish(const Options& options, const Ragged& shapes, Form form) {
         auto* status = object_.template data<std::int32_t>(kStatus);
         for (const auto& result : results) *status++ = static_cast<std::int32_t>(result.outcome.status);
         object_.set(kMaximize, py::bool_(options.maximize));
         object_.set(kMaxCost, options.has_limit ? py::object(py::float_(options.limit)) : py::object(py::none()));
+        object_.set(kRowLengths, kept(shapes.row_lengths, shapes.rows, shapes.count, form));
+        object_.set(kColLengths, kept(shapes.column_lengths, shapes.columns, shapes.count, form));
         return object_.release();
     }
 
     std::vector<assignment::Result<T>> results;
 
    private:
+    // The lengths of a padded batch, unless every problem fills it.
+    static py::object kept(const std::int64_t* lengths, std::int64_t room, std::int64_t count, Form form) {
+        const auto fills = [&](std::int64_t length) { return length == room; };
+        if (form != Form::padded || lengths == nullptr || std::all_of(lengths, lengths + count, fills))
+            return py::none();
+        return py::array_t<std::int64_t>(count, lengths);
+    }
+
     void take_start(const py::tuple& start) {
         PlainArray prices, pairs;
         require(start.size() == 2 && prices.read(start[0].ptr()) && prices.holds<T>() && prices.axes() == 1 &&
@@ -254,15 +278,18 @@ struct AssignArguments {
 
     template <class T>
     PyObject* run(const Forced& forced, bool prepared) const {
-        Answer<T> answer(is_sparse ? sparse.shapes() : costs.batch(), is_sparse ? sparse.form() : costs.form(), start);
+        const Ragged& shapes = is_sparse ? sparse.shapes() : costs.batch();
+        const Form form = is_sparse ? sparse.form() : costs.form();
+        Answer<T> answer(shapes, form, start);
         Scans scans;
         if (is_sparse) solve<T>(sparse, options, forced, threads, answer.results);
         else scans = solve<T>(costs.batch(), options, forced, threads, answer.results);
         if (prepared)
-            return py::make_tuple(answer.finish(options), answer.bad(), py::make_tuple(scans.bids, scans.paths))
+            return py::make_tuple(answer.finish(options, shapes, form), answer.bad(),
+                                  py::make_tuple(scans.bids, scans.paths))
                 .release()
                 .ptr();
-        return answer.is_solved() ? answer.finish(options).release().ptr() : nullptr;
+        return answer.is_solved() ? answer.finish(options, shapes, form).release().ptr() : nullptr;
     }
 
     PlainBatch costs{kCosts};
@@ -396,6 +423,74 @@ struct RankingArguments {
     ThreadLimit threads;
 };
 
+// assignment_gap(cost, maximize, max_cost, row_lengths, col_lengths, col_of_row, row_dual, col_dual, total) returns an
+// upper bound of each problem's distance from its optimum, and the first thing that is wrong with the costs: (problem,
+// status, row, column). The parts of a result come as one array each, in float64.
+struct GapArguments {
+    static constexpr const char* kName = "assignment_gap";
+    static constexpr Py_ssize_t kCount = 9;
+
+    bool read(PyObject* const* given, bool) {
+        std::optional<double> limit;
+        is_sparse = sparse.read(given[0]);
+        if (!(is_sparse || costs.read(given[0], given[3], given[4])) || !read_flag(given[1], options.maximize) ||
+            !read_number(given[2], limit))
+            return false;
+        options.has_limit = limit.has_value();
+        options.limit = limit.value_or(0);
+        for (int part = 0; part < kParts; ++part)
+            if (!parts[part].read(given[5 + part]) || parts[part].axes() != 1 || !parts[part].is_contiguous() ||
+                !(part == 0 ? parts[part].is_int64() : parts[part].is_float64()))
+                return false;
+        return true;
+    }
+    bool is_float32() const { return is_sparse ? sparse.is_float32() : costs.is_float32(); }
+
+    template <class T>
+    PyObject* run(const Forced& forced, bool) const {
+        const Ragged& shapes = is_sparse ? sparse.shapes() : costs.batch();
+        const bool is_padded = !is_sparse && costs.form() == Form::padded;
+        const auto [col_of_row, row_dual, col_dual, total] = parts;
+        std::vector<Claim> claims;
+        claims.reserve(static_cast<std::size_t>(shapes.count));
+        std::int64_t rows = 0, columns = 0;
+        for (std::int64_t p = 0; p < shapes.count; ++p) {
+            const std::int64_t row = rows, column = columns;
+            rows += is_padded ? shapes.rows : shapes.rows_of(p);
+            columns += is_padded ? shapes.columns : shapes.columns_of(p);
+            require(rows <= col_of_row.length(0) && rows <= row_dual.length(0) && columns <= col_dual.length(0) &&
+                        p < total.length(0),
+                    "gap: parts of the costs' shape");
+            claims.push_back({col_of_row.data<std::int64_t>() + row, row_dual.data<double>() + row,
+                              col_dual.data<double>() + column, total.data<double>()[p]});
+        }
+        const double work = is_sparse ? sparse.work() : shapes.elements();
+        const double per_thread = forced.work_per_thread.value_or(kWorkPerThread);
+        Options used = options;
+        used.threads = ThreadLimit().for_work(work, per_thread);
+        py::array_t<double> gaps(shapes.count);
+        double* const out = gaps.mutable_data();
+        std::vector<Outcome> outcomes;
+        const Run run = run_call(work <= kSmallWork, [&](Pulse& pulse) {
+            return is_sparse ? find_gaps<T>(sparse.problems(), claims, used, per_thread, pulse, out, outcomes)
+                             : find_gaps<T>(shapes, claims, used, per_thread, pulse, out, outcomes);
+        });
+        forced.note("scalar", run.workers);
+        py::object bad = py::none();
+        for (std::size_t p = 0; p < outcomes.size() && bad.is_none(); ++p)
+            if (const Outcome& outcome = outcomes[p]; outcome.status != Status::ok)
+                bad = py::make_tuple(p, static_cast<int>(outcome.status), outcome.row, outcome.column);
+        return py::make_tuple(gaps, bad).release().ptr();
+    }
+
+    static constexpr int kParts = 4;
+    PlainBatch costs{kCosts};
+    SparseBatch sparse;
+    bool is_sparse = false;
+    Options options;
+    PlainArray parts[kParts];
+};
+
 }  // namespace
 
 void bind_assignment(py::module_& module) {
@@ -409,6 +504,7 @@ void bind_assignment(py::module_& module) {
                                              "The public function's arguments, in order.");
     add_function<inner_door<RankingArguments>>(module, RankingArguments::kName,
                                                "The public function's arguments, in order and prepared.");
+    add_function<inner_door<GapArguments>>(module, GapArguments::kName, "Upper bounds of a result's distance.");
 }
 
 }  // namespace coalign::bindings

@@ -343,8 +343,8 @@ std::int64_t Result::size(int field) const {
     return object.numbers[static_cast<int>(object.schema->fields[static_cast<std::size_t>(field)].per)];
 }
 
-void Result::set(int field, py::object value) {
-    object_of(object_.ptr())->values[field] = value.release().ptr();
+void Result::set(int field, const py::object& value) {
+    object_of(object_.ptr())->values[field] = locked(value).release().ptr();
 }
 
 }  // namespace coalign::bindings

@@ -26,7 +26,7 @@ struct Field {
     bool may_be_missing = false;  // by a call of the class: then it is None
 };
 
-inline constexpr int kMostFields = 8;
+inline constexpr int kMostFields = 10;
 
 // A result class is made once from its fields.
 struct Schema {
@@ -93,8 +93,8 @@ class Result {
     }
     // How many numbers a field of rows, columns or paths holds.
     std::int64_t size(int field) const;
-    // A field that is not an array of numbers.
-    void set(int field, py::object value);
+    // A field that is not an array of numbers; an array is locked.
+    void set(int field, const py::object& value);
     py::object release() { return std::move(object_); }
 
    private:

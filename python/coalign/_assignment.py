@@ -14,7 +14,7 @@ from . import _core, _execution, _validate
 from ._arrays import Array, to_host
 from ._assignment_result import Assignment, RankedAssignments
 from ._batch import Batch, has_whole_strides
-from ._costs import take_costs
+from ._costs import bad_cost, take_costs, wanted_costs
 from ._cuda_call import Fields, address, place, queue
 from ._device import Gpu, require_native
 from ._errors import DeviceError, Status
@@ -93,7 +93,7 @@ class _Call(ResultCall[Assignment]):
             True,
         )
         if bad is not None:
-            raise _bad_cost(self.costs, self.maximize, *bad)
+            raise bad_cost(self.costs, self.maximize, *bad)
         return found
 
     def _nothing(self) -> Assignment:
@@ -132,13 +132,19 @@ class _Call(ResultCall[Assignment]):
             )
             order = gpu.upload(call.order) if call.order.size else None
             queue(call, gpu, order=address(order))
-        return Assignment(**fields.values, maximize=self.maximize, max_cost=self.max_cost)
+        return Assignment(
+            **fields.values,
+            maximize=self.maximize,
+            max_cost=self.max_cost,
+            row_lengths=_kept_lengths(costs, 0, gpu),
+            col_lengths=_kept_lengths(costs, 1, gpu),
+        )
 
     def settle(self, found: Assignment, *, from_gpu: bool) -> Assignment:
         """Raise for the first cost that cannot be taken, or problem without a matching."""
         if from_gpu and np.isin(found.status, (Status.NAN, Status.INVALID)).any():
             forbidden = -np.inf if self.maximize else np.inf
-            wanted = _wanted(self.maximize)
+            wanted = wanted_costs(self.maximize)
             self.costs.require_all(lambda cost: np.isfinite(cost) | (cost == forbidden), wanted)
         pairs = np.minimum(*self.costs.lengths)
         require_feasible(
@@ -212,7 +218,7 @@ def assign_top_k(
         threads,
     )
     if bad is not None:
-        raise _bad_cost(costs, maximize, *bad)
+        raise bad_cost(costs, maximize, *bad)
     room = costs.room(0)
     if room is None:
         ends = np.cumsum(costs.lengths[0] * count)[:-1]
@@ -247,16 +253,19 @@ def _take_start(earlier: Any, costs: Batch, maximize: bool, limit: float | None)
     return prices, pairs
 
 
+def _kept_lengths(costs: Batch, axis: int, gpu: Gpu) -> Any:
+    """Return the lengths of a padded batch; None where every problem is known to fill it."""
+    there = costs.device_lengths[axis] if costs.device_lengths else None
+    if there is not None:
+        return there.owner
+    counts = costs.lengths[axis]
+    if not costs.is_padded or (counts == costs.room(axis)).all():
+        return None
+    return gpu.upload(counts).owner
+
+
 def _shapes_along(costs: Batch, axis: int) -> list[tuple[int, ...]]:
     """Return the shapes of a result's arrays that hold a value of every row, or every column."""
     if costs.is_padded:
         return [(len(costs), costs.data.shape[1 + axis])]
     return [(count,) for count in costs.lengths[axis].tolist()]
-
-
-def _wanted(maximize: bool) -> str:
-    return f"finite costs, or {'-inf' if maximize else '+inf'} to forbid a pair"
-
-
-def _bad_cost(costs: Batch, maximize: bool, problem: int, row: int, column: int) -> ValueError:
-    return costs.bad_value(problem, (row, column), _wanted(maximize))

@@ -38,6 +38,9 @@ class Assignment(AssignmentFields, Result):
         Whether the greatest total was asked for.
     max_cost : float or None
         The limit that every pair had to stay below (above, when maximising).
+    row_lengths, col_lengths : int64 array of shape (B,), or None
+        Numbers of rows and columns of each problem of a padded batch; None where every problem
+        fills it.
 
     Examples
     --------
@@ -81,33 +84,44 @@ class Assignment(AssignmentFields, Result):
         return _pairs(on_host(self.col_of_row))
 
     def gap(self, cost: Any) -> Any:
-        """Return an upper bound of the total's distance from the optimum.
+        """Return an upper bound of the total's distance from the optimum: a proof.
 
         The bound is computed anew from `cost` and the duals, which are made feasible first, so it
-        holds whatever they are. For an exact result it is 0 up to rounding.
+        holds whatever they are. It includes every rounding of its own evaluation, and that of
+        `total`: the distance is never more. It is never negative, and exactly 0 where no rounding
+        is left in doubt, as for integers. It is inf where nothing is proved: a dual or a total is
+        not finite, a difference of costs overflows, or the pairs are no matching of the whole
+        shorter side, as in a problem without an answer.
 
         Parameters
         ----------
         cost : array of shape (N, M), (B, N, M), list of (N, M) arrays, or sparse as in `assign`
-            The cost that was solved.
+            The cost that was solved, as the numbers that `assign` computes with: integers past
+            2**53 are those of float64, and duplicate entries of a sparse matrix are added up. What
+            lies past the lengths of a padded batch is not read.
 
         Returns
         -------
         float64 scalar, or array of shape (B,)
-            Total minus lower bound (upper bound minus total when maximising). With ``max_cost=L``
-            it refers to Σ (c_ij - L) over the pairs.
+            Total minus lower bound, rounded up (upper bound minus total when maximising). With
+            ``max_cost=L`` it refers to Σ (c_ij - L) over the pairs; if L is infinite, to the
+            matchings of as many pairs.
 
         Raises
         ------
         ValueError
-            The shape of `cost` is not the one that was solved.
+            The shape of `cost` is not the one that was solved, a pair is not stored in it, or a
+            value is NaN or -inf (+inf when maximising).
 
         Examples
         --------
         >>> import coalign
         >>> cost = [[4.0, 1.0, 3.0], [2.0, 0.0, 5.0]]
-        >>> float(coalign.assign(cost).gap(cost))
+        >>> found = coalign.assign(cost)
+        >>> float(found.gap(cost))
         0.0
+        >>> float(found.__replace__(col_dual=0 * found.col_dual).gap(cost))  # these prove less
+        2.0
         """
         # Imported at first use: plain calls do not need it.
         from ._certificate import gap

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ._arrays import NUMPY, Array, compute_dtype, to_numpy
 from ._batch import Batch
@@ -44,19 +43,6 @@ class SparseBatch(Batch):
             for item, values in zip(self.data, self.values, strict=True)
         ]
         return items if self.is_batch else items[0]
-
-    def entries(self, problem: int) -> tuple[Array, Array, npt.NDArray[np.float64]]:
-        """Return the row, the column and the cost of every pair that is stored."""
-        item = self.data[problem]
-        if not item.has_canonical_format:
-            item = item.copy()
-            item.sum_duplicates()
-        count = int(item.indptr[-1])
-        lines = np.repeat(np.arange(len(item.indptr) - 1), np.diff(item.indptr))
-        rows, columns = lines, item.indices[:count]
-        if item.format == "csc":
-            rows, columns = columns, rows
-        return rows, columns, item.data[:count].astype(np.float64)
 
 
 def _indices(item: Any) -> tuple[Array, Array]:

@@ -30,6 +30,7 @@ ASSIGNMENT = "tests/test_assignment_values.py"
 ASSIGNMENT_ERRORS = "tests/test_assignment_errors.py"
 ASSIGNMENT_INDEPENDENCE = "tests/test_assignment_independence.py"
 SENTINELS = "tests/test_assignment_sentinels.py"
+GAP = "tests/test_assignment_gap.py"
 RANKING = "tests/test_assignment_ranking.py"
 SPARSE = "tests/test_assignment_sparse.py"
 VALUES = "tests/test_warping_values.py"
@@ -575,8 +576,8 @@ SHARED_NATIVE = [
     Mutation(
         "an infinity that is no cost comes back as a result",
         "csrc/bindings/assignment.cpp",
-        "return answer.is_solved() ? answer.finish(options).release().ptr() : nullptr;",
-        "return answer.finish(options).release().ptr();",
+        "return answer.is_solved() ? answer",
+        "return true ? answer",
         (kept("values-assign-v2-front"),),
     ),
     Mutation(
@@ -1365,20 +1366,6 @@ ASSIGNMENT_SPARSE = [
         (f"{SPARSE}::test_no_matching_is_an_error_with_the_way_out",),
     ),
     Mutation(
-        "the entries of CSC are those of CSR",
-        "python/coalign/_sparse.py",
-        'if item.format == "csc":\n            rows, columns',
-        'if item.format == "none":\n            rows, columns',
-        (f"{SPARSE}::test_small_matrices_agree_with_dense_ones",),
-    ),
-    Mutation(
-        "the user's duplicates are summed in place",
-        "python/coalign/_sparse.py",
-        "            item = item.copy()\n",
-        "",
-        (f"{SPARSE}::test_duplicates_add_up_and_the_input_keeps_them",),
-    ),
-    Mutation(
         "blocks pass for rows",
         "python/coalign/_sparse.py",
         'if item.format not in ("csr", "csc", "coo"):',
@@ -1448,18 +1435,88 @@ ASSIGNMENT_RANKING = [
 
 ASSIGNMENT_PYTHON = [
     Mutation(
-        "the gap of a limit loses the costs beside it",
-        "python/coalign/_certificate.py",
-        "(values - others[rows]).sum() + (limit - free).sum()",
-        "(values - limit).sum() - (others - limit).sum()",
-        (f"{ASSIGNMENT}::test_a_limit",),
+        "the gap believes prices above zero",
+        "csrc/assignment/gap.cpp",
+        "if (may_be_free && price > 0) price = 0;",
+        "",
+        (f"{GAP}::test_no_gap_is_below_the_true_distance",),
     ),
     Mutation(
-        "the gap believes prices above zero",
+        "the gap takes a rounded difference for the true one",
+        "csrc/assignment/gap.cpp",
+        "if (!(lost >= rest)) rest = lost;",
+        "rest = 0;",
+        (f"{GAP}::test_no_gap_is_below_the_true_distance",),
+    ),
+    Mutation(
+        "the gap is rounded down",
+        "csrc/assignment/gap.cpp",
+        "return next(sum.value + next(sum.rest + 2 * lost_));",
+        "return sum.value;",
+        (f"{GAP}::test_what_a_double_cannot_hold_is_rounded_up",),
+    ),
+    Mutation(
+        "the gap is not rounded up at its end",
+        "csrc/assignment/gap.cpp",
+        "sum.rest > 0 ? next(sum.value) : sum.value",
+        "sum.value",
+        (f"{GAP}::test_what_a_double_cannot_hold_is_rounded_up",),
+    ),
+    Mutation(
+        "the gap trusts the total",
+        "csrc/assignment/gap.cpp",
+        "std::max(excess.above(), 0.0)",
+        "0.0",
+        (f"{GAP}::test_the_gap_covers_the_roundings_of_the_total",),
+    ),
+    Mutation(
+        "the gap lets two rows share a column",
+        "csrc/assignment/gap.cpp",
+        "if (own_[line] >= 0 || is_taken_[other]) return false;",
+        "if (own_[line] >= 0) return false;",
+        (f"{GAP}::test_what_is_no_matching_proves_nothing",),
+    ),
+    Mutation(
+        "the gap believes in infinite prices",
+        "csrc/assignment/gap.cpp",
+        "proves = false;",
+        "proves = true;",
+        (f"{GAP}::test_infinite_duals_prove_nothing",),
+    ),
+    Mutation(
+        "the gap lets a row pay more than the limit",
+        "csrc/assignment/gap.cpp",
+        "if (is_less(pair, least)) least = pair;",
+        "",
+        (f"{GAP}::test_no_gap_is_below_the_true_distance",),
+    ),
+    Mutation(
+        "the gap looks past NaN",
+        "csrc/assignment/gap.cpp",
+        "if (!(c > -kInfinity)) return false;",
+        "",
+        (f"{GAP}::test_values_that_are_no_costs_are_named",),
+    ),
+    Mutation(
+        "the gap ignores the lengths of a padded batch",
         "python/coalign/_certificate.py",
-        "prices = np.minimum(prices, 0)",
-        "prices = prices + 0",
-        (f"{ASSIGNMENT}::test_spoilt_duals_prove_no_more",),
+        "whole if each is None else",
+        "whole if True else",
+        (f"{GAP}::test_a_padded_batch_is_bounded_within_its_lengths",),
+    ),
+    Mutation(
+        "a result keeps lengths that its caller may write",
+        "csrc/bindings/result.cpp",
+        "= locked(value).release().ptr();",
+        "= py::object(value).release().ptr();",
+        (f"{GAP}::test_lengths_stay_with_the_result",),
+    ),
+    Mutation(
+        "a result keeps lengths that say nothing",
+        "csrc/bindings/assignment.cpp",
+        "lengths == nullptr || std::all_of(lengths, lengths + count, fills))",
+        "lengths == nullptr || (false && std::all_of(lengths, lengths + count, fills)))",
+        (f"{GAP}::test_there_are_no_lengths_where_every_problem_fills_its_place",),
     ),
     Mutation(
         "a warm start may have other rows",
@@ -1519,7 +1576,7 @@ ASSIGNMENT_PYTHON = [
     ),
     Mutation(
         "-inf is called the infinity that maximising refuses",
-        "python/coalign/_assignment.py",
+        "python/coalign/_costs.py",
         "{'-inf' if maximize else '+inf'} to forbid",
         "{'+inf' if maximize else '+inf'} to forbid",
         (f"{ASSIGNMENT_ERRORS}::test_a_value_that_is_no_cost_is_named_with_its_index",),
