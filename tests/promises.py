@@ -69,6 +69,9 @@ class Function:
     variants: tuple[Arguments, ...] = ({},)
     #: Fields of the result that say what was asked for.
     constants: tuple[str, ...] = ()
+    #: Axes of results of which a problem alone has no more than this, by its sizes, and a batch as
+    #: many as its largest problem.
+    most: Mapping[str, Callable[..., int]] = field(default_factory=dict)
     #: The arguments that hold the sizes of a padded batch's items, each with its axis.
     lengths: Mapping[str, str] = field(default_factory=dict)
     #: Values that no input may hold, and what is said of them.
@@ -207,18 +210,21 @@ class Subject:
         found: dict[str, Any] = {}
         for name, value in self.read(result).items():
             axes = self.function.fields[name].partition(" ")[2]
-            if value is None or isinstance(value, list):
-                found[name] = value if value is None else value[p]
+            if value is None:
+                found[name] = None
             elif self.function.is_collection:
                 found[name] = value[p, p]
             else:
-                own = [axis in self.function.sizes for axis in axes]
-                ends = [
-                    self.size(problem, axis) if mine else None
-                    for axis, mine in zip(axes, own, strict=True)
-                ]
-                found[name] = value[(p, *(slice(end) for end in ends))]
+                cut = tuple(slice(self.end(problem, axis)) for axis in axes)
+                found[name] = value[p][cut] if axes and axes != "*" else value[p]
         return found
+
+    def end(self, problem: Arguments, axis: str) -> int | None:
+        """How much of an axis of a result is one problem's."""
+        if axis in self.function.most:
+            sizes = {axis: self.size(problem, axis) for axis in self.function.sizes}
+            return self.function.most[axis](**sizes)
+        return self.size(problem, axis) if axis in self.function.sizes else None
 
     def alone(self, problem: Arguments, options: Arguments) -> dict[str, Any]:
         """The fields of one problem that is solved alone."""
@@ -319,7 +325,7 @@ def neighbours(s: Subject) -> None:
 @promise("One problem and many", "lengths", each_isa=True)
 def padding(s: Subject) -> None:
     """What lies past a length is never read, whatever it is; in results, indices are -1 there and
-    values 0."""
+    values 0, or infinite where a problem has fewer answers than its batch."""
     for dtype in DTYPES:
         problems = s.problems(7, 9, dtype)
         for options in s.function.variants:
@@ -335,7 +341,11 @@ def padding(s: Subject) -> None:
                     item = s.item(clean, p, problem)[name]
                     inside[(p, *(slice(size) for size in np.shape(item)))] = True
                 rest = value[~inside]
-                assert (rest == (-1 if value.dtype.kind == "i" else 0)).all(), name
+                if value.dtype.kind == "i":
+                    assert (rest == -1).all(), name
+                else:
+                    is_bounded = any(axis in s.function.most for axis in s.function.fields[name])
+                    assert (np.abs(rest) == (math.inf if is_bounded else 0)).all(), name
 
 
 @promise("One problem and many", "batches")

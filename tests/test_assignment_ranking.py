@@ -5,8 +5,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from coalign import assign, assign_top_k
+from coalign import InfeasibleError, Status, assign, assign_top_k
 
 #: Of a total, relative to the sum of the pairs' magnitudes: a sum of a few float64.
 TOTAL = 1e-12
@@ -31,11 +32,13 @@ def every_total(cost):
 def assert_ranking(found, cost, k):
     """Check against all matchings: as many, each once, each of its total, the totals the least."""
     sign = -1 if found.maximize else 1
-    wanted = np.full(k, np.inf)
+    wanted = np.full(min(k, math.perm(max(cost.shape), min(cost.shape))), np.inf)
     totals = every_total(sign * np.asarray(cost))[:k]
     wanted[: len(totals)] = totals
     np.testing.assert_allclose(sign * found.total, wanted, rtol=TOTAL, atol=TOTAL)
     assert (np.diff(sign * found.total[: len(totals)]) >= 0).all()
+    assert found.col_of_row.shape == (len(wanted), cost.shape[0])
+    assert found.status == (Status.OK if totals else Status.INFEASIBLE)
     matchings = found.col_of_row[: len(totals)]
     assert len({tuple(columns) for columns in matchings.tolist()}) == len(totals)
     assert (found.col_of_row[len(totals) :] == -1).all()
@@ -100,16 +103,95 @@ def test_the_first_of_many_are_those_of_few(rng):
 
 def test_no_matching_at_all_is_none_of_them():
     found = assign_top_k([[1.0, np.inf], [2.0, np.inf]], 3)
-    assert found.total.tolist() == [np.inf] * 3
+    assert found.total.tolist() == [np.inf] * 2
     assert (found.col_of_row == -1).all()
     assert assign_top_k([[-np.inf]], 1, maximize=True).total.tolist() == [-np.inf]
+
+
+def test_a_status_says_which_problem_has_no_matching():
+    batch = np.ones((3, 2, 2))
+    batch[1, :, 0] = np.inf
+    for given in (batch, list(batch)):
+        found = assign_top_k(given, 2)
+        assert found.status.dtype == np.int32
+        assert found.status.tolist() == [Status.OK, Status.INFEASIBLE, Status.OK]
+        assert found.total[:, 0].tolist() == [2, np.inf, 2]
+        with pytest.raises(InfeasibleError, match=r"\Aproblem 1: no matching\Z"):
+            found.check()
+    fine = assign_top_k(batch[0], 2)
+    assert fine.check() is fine
+
+
+def test_a_first_total_without_proof_warns():
+    cost = np.full((70, 70), 1.7e308)
+    cost[:, ::2] = -1.7e308
+    with pytest.warns(RuntimeWarning, match=r"\Aassign_top_k: 1 of 2 totals could not") as caught:
+        found = assign_top_k([cost, np.ones((2, 2))], 2)
+    assert caught[0].filename == __file__
+    assert found.status.tolist() == [Status.PRECISION_LIMIT, Status.OK]
+    with pytest.raises(ArithmeticError, match="problem 0: the total could not be proved"):
+        found.check()
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
 def test_an_empty_problem_has_one_matching(shape):
     found = assign_top_k(np.zeros(shape), 2)
-    assert found.total.tolist() == [0, np.inf]
-    assert found.col_of_row.shape == (2, shape[0])
+    assert found.total.tolist() == [0]
+    assert found.col_of_row.shape == (1, shape[0])
+
+
+def test_no_more_rows_come_than_there_are_matchings():
+    most = 10**9
+    found = assign_top_k(np.random.default_rng(4).random((3, 3)), most)
+    assert found.col_of_row.shape == (6, 3)
+    assert np.isfinite(found.total).all()
+    assert assign_top_k(np.ones((3, 5)), most).total.shape == (60,)
+    assert assign_top_k(np.ones((5, 2)), most).total.shape == (20,)
+    # Far more matchings than any number holds are not counted one by one.
+    assert assign_top_k(np.eye(300), 2).total.shape == (2,)
+    # The largest problem of a batch decides; the others are filled.
+    batch = np.ones((2, 3, 3))
+    padded = assign_top_k(batch, most, row_lengths=[2, 1], col_lengths=[2, 3])
+    assert padded.total.tolist() == [[2, 2, np.inf], [1, 1, 1]]
+    assert padded.col_of_row.shape == (2, 3, 3)
+    listed = assign_top_k([batch[0, :2, :2], batch[1, :1]], most)
+    assert listed.total.tolist() == padded.total.tolist()
+    assert [columns.shape for columns in listed.col_of_row] == [(3, 2), (3, 1)]
+    assert assign_top_k([], most).total.shape[0] == 0
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("make", [sparse.csr_array, sparse.csc_array, sparse.coo_matrix])
+def test_sparse_costs_are_ranked(rng, make, maximize):
+    # A quarter and three quarters of each entry: duplicates add up. A stored zero is a cost.
+    dense = rng.integers(0, 5, (5, 6)).astype(float)
+    rows, columns = np.nonzero(rng.random((5, 6)) < 0.7)
+    costs = dense[rows, columns]
+    at = (np.tile(rows, 2), np.tile(columns, 2))
+    stored = make((np.concatenate([costs * 0.25, costs * 0.75]), at), shape=dense.shape)
+    cost = np.full(dense.shape, -np.inf if maximize else np.inf)
+    cost[rows, columns] = costs
+    found, wanted = (assign_top_k(c, 9, maximize=maximize) for c in (stored, cost))
+    np.testing.assert_array_equal(found.total, wanted.total)
+    np.testing.assert_array_equal(found.col_of_row, wanted.col_of_row)
+    listed = assign_top_k([stored, stored.T.tocsr()], 9, maximize=maximize)
+    np.testing.assert_array_equal(listed.total, [wanted.total] * 2)
+
+
+def test_sparse_costs_that_cannot_be_ranked_are_refused():
+    cost = sparse.csr_array(np.eye(3))
+    with pytest.raises(
+        TypeError, match=r"\Acost: expected .* CSR, CSC or COO .*; pass cost\.tocsr"
+    ):
+        assign_top_k(cost.todia(), 2)
+    with pytest.raises(ValueError, match="row_lengths: only a padded batch takes lengths"):
+        assign_top_k(cost, 2, row_lengths=[3])
+    cost.data[1] = np.nan
+    with pytest.raises(ValueError, match=r"\Acost: NaN at index \(1, 1\); expected finite costs"):
+        assign_top_k(cost, 2)
+    cost.indices[0] = 7
+    with pytest.raises(ValueError, match="indices"):
+        assign_top_k(cost, 2)
 
 
 def test_wrong_arguments_are_named():

@@ -225,6 +225,38 @@ def test_a_result_proves_itself_where_it_lies(gpu: GpuUnderTest) -> None:
     np.testing.assert_allclose(assign(items).gap(items), 0, atol=1e-13)
 
 
+@pytest.mark.parametrize("are_on_gpu", [False, True])
+def test_a_result_remembers_its_lengths(gpu: GpuUnderTest, are_on_gpu: bool) -> None:
+    rng = np.random.default_rng(9)
+    rows, columns = np.array([5, 2, 0, 6]), np.array([4, 7, 3, 7])
+    batch = np.full((4, 6, 7), np.nan)
+    for item, n, m in zip(batch, rows, columns, strict=True):
+        item[:n, :m] = rng.normal(size=(n, m))
+    take = gpu.put if are_on_gpu else np.copy
+    for costs, options in ((gpu.put(batch), {}), (batch, {"device": "cuda"})):
+        if are_on_gpu and options:
+            continue
+        found = assign(costs, row_lengths=take(rows), col_lengths=take(columns), **options)
+        read = np.asarray if options else gpu.get
+        assert read(found.row_lengths).tolist() == rows.tolist()
+        assert read(found.col_lengths).tolist() == columns.tolist()
+        assert type(found.row_lengths) is type(found.total)
+        gaps = found.gap(costs)
+        assert (gaps >= 0).all()
+        assert (gaps <= 1e-13).all()
+    assert assign(gpu.put(batch[:, :2, :3]), row_lengths=[2] * 4).row_lengths is None
+
+
+def test_a_problem_without_an_answer_has_no_proof(gpu: GpuUnderTest) -> None:
+    cost = np.ones((4, 4, 4))
+    cost[3] = np.inf
+    lengths = np.array([3, -1, 9, 4])
+    found = assign(gpu.put(cost), row_lengths=gpu.put(lengths))
+    wrong = [Status.OK, Status.INVALID, Status.INVALID, Status.INFEASIBLE]
+    assert gpu.get(found.status).tolist() == wrong
+    assert found.gap(cost).tolist() == [0, np.inf, np.inf, np.inf]
+
+
 # -- Host arrays -----------------------------------------------------------------------------------
 
 

@@ -52,9 +52,8 @@ class Ranker {
         result.outcome = find_first(first);
         if (result.outcome.stopped) return false;
         if (flips) std::swap(result.outcome.row, result.outcome.column);
-        if (result.outcome.status == Status::infeasible) result.outcome = {};
-        else if (result.outcome.status == Status::ok) return rank(std::move(first), flips, result);
-        return true;
+        // The other matchings are measured from the first, whether it could be proved or not.
+        return !is_answered(result.outcome.status) || rank(std::move(first), flips, result);
     }
 
    private:
@@ -88,9 +87,7 @@ class Ranker {
         first.v.assign(static_cast<std::size_t>(stride_), 0);
         const Problem<double> problem{costs_.data(), rows_, columns_, stride_, false, false, 0};
         const Solution<double> solution{col_of_row.data(), row_of_col.data(), u.data(), first.v.data()};
-        Outcome outcome = solver_.solve(problem, solution, Start::cold, pacer_, scans_);
-        // The first matching's total is as good as float64 allows; the others are measured from it.
-        if (outcome.status == Status::precision_limit) outcome.status = Status::ok;
+        const Outcome outcome = solver_.solve(problem, solution, Start::cold, pacer_, scans_);
         first.col_of_row.assign(col_of_row.begin(), col_of_row.end());
         return outcome;
     }

@@ -8,7 +8,8 @@
 
 namespace coalign::assignment {
 
-// Where the matchings of one problem go: k rows of columns, -1 for none, and k totals.
+// Where the matchings of one problem go: k rows of columns, -1 for none, and k totals. The outcome says what became of
+// the first.
 struct Ranking {
     std::int64_t* col_of_row;
     std::int64_t room;  // from one of the k rows to the next

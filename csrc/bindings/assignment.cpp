@@ -56,9 +56,10 @@ constexpr Schema kAssignment{
 constexpr Schema kRanked{
     "RankedFields",
     "The fields of `coalign.RankedAssignments`.",
-    3,
+    4,
     {{{"col_of_row", Per::option, Element::int64, "The column of each row in each matching, -1 for none."},
       {"total", Per::option, Element::float64, "Sums of the costs of the pairs, best first."},
+      {"status", Per::option, Element::int32, "A `Status` for each problem."},
       {"maximize", Per::option, Element::int32, "Whether the greatest totals were asked for."}}}};
 
 // Calls with fewer costs keep the GIL: 64 x 64 costs take some 20 us.
@@ -153,6 +154,17 @@ class SparseBatch {
     Ragged shapes_;
 };
 
+// The first value that is not a cost: problem, row, column; or None.
+template <class Results>
+py::object first_bad(const Results& results) {
+    for (std::size_t p = 0; p < results.size(); ++p) {
+        const Outcome& outcome = results[p].outcome;
+        if (outcome.status == Status::nan || outcome.status == Status::invalid)
+            return py::make_tuple(p, outcome.row, outcome.column);
+    }
+    return py::none();
+}
+
 // A result that is being filled, and where each problem's part of it lies.
 template <class T>
 class Answer {
@@ -173,16 +185,6 @@ class Answer {
             results.push_back(
                 {col_of_row.take(n), row_of_col.take(m), row_dual.take(n), col_dual.take(m), total++, {}});
         }
-    }
-
-    // The first value that is not a cost: problem, row, column; or None.
-    py::object bad() const {
-        for (std::size_t p = 0; p < results.size(); ++p) {
-            const Outcome& outcome = results[p].outcome;
-            if (outcome.status == Status::nan || outcome.status == Status::invalid)
-                return py::make_tuple(p, outcome.row, outcome.column);
-        }
-        return py::none();
     }
 
     bool is_solved() const {
@@ -285,7 +287,7 @@ struct AssignArguments {
         if (is_sparse) solve<T>(sparse, options, forced, threads, answer.results);
         else scans = solve<T>(costs.batch(), options, forced, threads, answer.results);
         if (prepared)
-            return py::make_tuple(answer.finish(options, shapes, form), answer.bad(),
+            return py::make_tuple(answer.finish(options, shapes, form), first_bad(answer.results),
                                   py::make_tuple(scans.bids, scans.paths))
                 .release()
                 .ptr();
@@ -316,7 +318,7 @@ struct PairsArguments {
             if (flag < 0) throw py::error_already_set();
             options.maximize = flag != 0;
         }
-        if (!is_plain || costs.is_float32()) convert(given[0]);
+        if (!is_plain) convert(given[0]);
         return true;
     }
     // SciPy's total is that of float64, also for float32 costs.
@@ -325,13 +327,15 @@ struct PairsArguments {
     template <class T>
     PyObject* run(const Forced& forced, bool prepared) const {
         const std::int64_t n = costs.batch().rows, m = costs.batch().columns, size = std::min(n, m);
+        Buffer<double> wide;
+        const Ragged taken = costs.is_float32() ? widened(costs.batch(), wide) : costs.batch();
         Buffer<std::int64_t> indices;
         Buffer<T> duals;
         std::int64_t* const col_of_row = indices.reserve(n + m);
         T* const row_dual = duals.reserve(n + m);
         double total = 0;
         std::vector<assignment::Result<T>> results{{col_of_row, col_of_row + n, row_dual, row_dual + n, &total, {}}};
-        solve<T>(costs.batch(), options, forced, ThreadLimit(), results);
+        solve<T>(taken, options, forced, ThreadLimit(), results);
         const Status status = results[0].outcome.status;
         if (status != Status::ok) {
             if (!prepared) return nullptr;
@@ -351,6 +355,32 @@ struct PairsArguments {
     Options options;
 
    private:
+    // float32 costs in float64, in the order in which they lie. NumPy would not hear Ctrl-C meanwhile.
+    static Ragged widened(const Ragged& given, Buffer<double>& room) {
+        const MatrixView<float> costs = given.at<float>(0);
+        const bool by_columns = costs.row_stride == 1 && costs.column_stride != 1;
+        const std::int64_t lines = by_columns ? costs.columns : costs.rows;
+        const std::int64_t length = by_columns ? costs.rows : costs.columns;
+        const std::int64_t line_stride = by_columns ? costs.column_stride : costs.row_stride;
+        const std::int64_t stride = by_columns ? costs.row_stride : costs.column_stride;
+        double* const out = room.reserve(lines * length);
+        run_call(given.elements() <= kSmallWork, [&](Pulse& pulse) {
+            Pacer pacer(pulse);
+            for (std::int64_t line = 0; line < lines && pacer.proceed(length); ++line)
+                for (std::int64_t k = 0; k < length; ++k)
+                    out[line * length + k] = static_cast<double>(costs.data[line * line_stride + k * stride]);
+            return true;
+        });
+        Ragged wide;
+        wide.data = out;
+        wide.count = 1;
+        wide.rows = costs.rows;
+        wide.columns = costs.columns;
+        wide.row_stride = by_columns ? 1 : length;
+        wide.column_stride = by_columns ? length : 1;
+        return wide;
+    }
+
     void convert(PyObject* given) {
         const auto& api = py::detail::npy_api::get();
         using Api = py::detail::npy_api;
@@ -377,7 +407,7 @@ struct PairsArguments {
 };
 
 // assign_top_k(cost, k, maximize, row_lengths, col_lengths, threads) returns the columns of the rows of each problem in
-// each of its k matchings, the totals, and the first value that is not a cost.
+// each of its k matchings, the totals, the statuses, and the first value that is not a cost.
 struct RankingArguments {
     static constexpr const char* kName = "assign_top_k";
     static constexpr Py_ssize_t kCount = 6;
@@ -410,11 +440,10 @@ struct RankingArguments {
         const Run run = watch(
             py::none(), [&](Pulse& pulse) { return rank<T>(kernels, batch, k, options, per_thread, pulse, results); });
         forced.note(name(kernels.isa), run.workers);
-        py::object bad = py::none();
-        for (std::size_t p = 0; p < results.size() && bad.is_none(); ++p)
-            if (results[p].outcome.status != Status::ok)
-                bad = py::make_tuple(p, results[p].outcome.row, results[p].outcome.column);
-        return py::make_tuple(col_of_row, total, bad).release().ptr();
+        py::array_t<std::int32_t> status(batch.count);
+        for (std::size_t p = 0; p < results.size(); ++p)
+            status.mutable_data()[p] = static_cast<std::int32_t>(results[p].outcome.status);
+        return py::make_tuple(col_of_row, total, status, first_bad(results)).release().ptr();
     }
 
     PlainBatch costs{kCosts};

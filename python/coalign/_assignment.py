@@ -20,7 +20,7 @@ from ._device import Gpu, require_native
 from ._errors import DeviceError, Status
 from ._pipeline import ResultCall, carry_out, require_feasible
 from ._scalars import take_count, take_flag, take_max_cost
-from ._sparse import SparseBatch
+from ._sparse import SparseBatch, holds_sparse, take_sparse
 
 # A warm start begins with the prices of the columns, and with the columns of the rows.
 Start = tuple[Array, npt.NDArray[np.int64]]
@@ -155,14 +155,7 @@ class _Call(ResultCall[Assignment]):
                 "max_cost=inf makes as many pairs as possible"
             ),
         )
-        unproved = np.count_nonzero(np.atleast_1d(found.status) == Status.PRECISION_LIMIT)
-        if unproved:
-            warnings.warn(
-                f"assign: {unproved} of {np.size(found.status)} totals could not be proved; "
-                "their status is PRECISION_LIMIT",
-                RuntimeWarning,
-                stacklevel=5,
-            )
+        _warn_of_unproved(found.status, "assign", stacklevel=5)
         return found
 
 
@@ -203,13 +196,18 @@ def assign_top_k(
     maximize = take_flag(maximize, "maximize")
     threads = _execution.thread_count(threads)
     count = take_count(k, "k")
-    costs = _validate.take_matrices(
-        cost, "cost", (row_lengths, "row_lengths"), (col_lengths, "col_lengths"), empty=True
-    )
+    rows, columns = (row_lengths, "row_lengths"), (col_lengths, "col_lengths")
+    if holds_sparse(cost):
+        costs = take_sparse(cost, "cost", rows, columns).dense(-np.inf if maximize else np.inf)
+    else:
+        costs = _validate.take_matrices(cost, "cost", rows, columns, empty=True)
     wrap = costs.kind.wrap
+    shapes = set(zip(costs.lengths[0].tolist(), costs.lengths[1].tolist(), strict=True))
+    count = max((_count_matchings(n, m, count) for n, m in shapes), default=count)
     if len(costs) == 0 and not costs.is_padded:
-        return RankedAssignments([], wrap(np.empty((0, count))), maximize)
-    columns, totals, bad = _core.assign_top_k(
+        none = (np.empty((0, count)), np.empty(0, np.int32))
+        return RankedAssignments([], *map(wrap, none), maximize)
+    matchings, totals, status, bad = _core.assign_top_k(
         costs.native(costs.dtype, has_whole_strides),
         count,
         maximize,
@@ -219,15 +217,37 @@ def assign_top_k(
     )
     if bad is not None:
         raise bad_cost(costs, maximize, *bad)
+    _warn_of_unproved(status, "assign_top_k", stacklevel=3)
     room = costs.room(0)
     if room is None:
         ends = np.cumsum(costs.lengths[0] * count)[:-1]
-        parts = [wrap(part.reshape(count, -1).copy()) for part in np.split(columns, ends)]
-        return RankedAssignments(parts, wrap(totals), maximize)
-    columns = columns.reshape(len(costs), count, room)
-    if not costs.is_batch:
-        columns, totals = columns[0], totals[0]
-    return RankedAssignments(wrap(columns), wrap(totals), maximize)
+        parts = [wrap(part.reshape(count, -1).copy()) for part in np.split(matchings, ends)]
+        return RankedAssignments(parts, wrap(totals), wrap(status), maximize)
+    matchings = matchings.reshape(len(costs), count, room)
+    if costs.is_batch:
+        return RankedAssignments(wrap(matchings), wrap(totals), wrap(status), maximize)
+    return RankedAssignments(wrap(matchings[0]), wrap(totals[0]), wrap(status[0]), maximize)
+
+
+def _count_matchings(rows: int, columns: int, most: int) -> int:
+    """Count the matchings of the whole shorter side, up to `most`."""
+    count, longer = 1, max(rows, columns)
+    for factor in range(longer, longer - min(rows, columns), -1):
+        count *= factor
+        if count >= most:
+            return most
+    return count
+
+
+def _warn_of_unproved(status: Any, name: str, stacklevel: int) -> None:
+    unproved = np.count_nonzero(np.atleast_1d(status) == Status.PRECISION_LIMIT)
+    if unproved:
+        warnings.warn(
+            f"{name}: {unproved} of {np.size(status)} totals could not be proved; "
+            "their status is PRECISION_LIMIT",
+            RuntimeWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def _take_start(earlier: Any, costs: Batch, maximize: bool, limit: float | None) -> Start | None:

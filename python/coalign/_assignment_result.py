@@ -11,6 +11,17 @@ from ._core import AssignmentFields, RankedFields, connect_result
 from ._errors import InfeasibleError, Status
 from ._result import Result
 
+#: What `check` raises, and says.
+_WRONG = {
+    Status.INFEASIBLE: (InfeasibleError, "no matching"),
+    Status.PRECISION_LIMIT: (ArithmeticError, "the total could not be proved"),
+    Status.NAN: (ValueError, "NaN in the cost"),
+    Status.INVALID: (
+        ValueError,
+        "an infinite cost that forbids nothing, or a length out of range",
+    ),
+}
+
 
 class Assignment(AssignmentFields, Result):
     """Cheapest matchings of the rows and columns of one or more cost matrices, with their proofs.
@@ -55,15 +66,7 @@ class Assignment(AssignmentFields, Result):
     __slots__ = ()
     __module__ = "coalign"
 
-    _wrong: ClassVar = {
-        Status.INFEASIBLE: (InfeasibleError, "no matching"),
-        Status.PRECISION_LIMIT: (ArithmeticError, "the total could not be proved"),
-        Status.NAN: (ValueError, "NaN in the cost"),
-        Status.INVALID: (
-            ValueError,
-            "an infinite cost that forbids nothing, or a length out of range",
-        ),
-    }
+    _wrong: ClassVar = _WRONG
 
     def pairs(self) -> Any:
         """Return the matched (row, column) pairs, in the order of the rows, on the host.
@@ -140,6 +143,9 @@ def _pairs(col_of_row: Any) -> Any:
 class RankedAssignments(RankedFields, Result):
     """The k best matchings of the rows and columns of one or more cost matrices, best first.
 
+    There are fewer than k if no problem of the call has as many: N rows and M ≥ N columns have
+    M! / (M - N)! matchings. Forbidden pairs do not count here: what they rule out is filled.
+
     Attributes
     ----------
     col_of_row : int64 array of shape (k, N), (B, k, N), or list of (k, N) arrays
@@ -147,6 +153,9 @@ class RankedAssignments(RankedFields, Result):
     total : float64 array of shape (k,) or (B, k)
         Sums of the costs of the pairs, in ascending order (descending when maximising); inf (-inf)
         past the last matching that exists.
+    status : int32 scalar, or array of shape (B,)
+        A `Status` for each problem: INFEASIBLE if it has no matching at all, PRECISION_LIMIT if the
+        best could not be proved.
     maximize : bool
         Whether the greatest totals were asked for.
 
@@ -155,13 +164,17 @@ class RankedAssignments(RankedFields, Result):
     >>> import coalign
     >>> found = coalign.assign_top_k([[4.0, 1.0], [2.0, 0.0]], 3)
     >>> found.total.tolist()
-    [3.0, 4.0, inf]
+    [3.0, 4.0]
     >>> found.col_of_row.tolist()
-    [[1, 0], [0, 1], [-1, -1]]
+    [[1, 0], [0, 1]]
+    >>> coalign.assign_top_k([[4.0, 1.0], [2.0, float("inf")]], 3).total.tolist()
+    [3.0, inf]
     """
 
     __slots__ = ()
     __module__ = "coalign"
+
+    _wrong: ClassVar = _WRONG
 
 
 connect_result(Assignment)

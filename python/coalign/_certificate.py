@@ -57,6 +57,7 @@ def gap(solved: Assignment, cost: Any) -> Any:
                 "cost: expected the matrix that was solved, with an entry at each pair"
             )
         raise bad_cost(batch, solved.maximize, problem, row, column)
+    gaps[~np.isin(status, (Status.OK, Status.PRECISION_LIMIT)).reshape(-1)] = np.inf
     return gaps if batch.is_batch else gaps[0]
 
 
@@ -67,7 +68,11 @@ def _cut(batch: Batch, sides: list[Any], lengths: list[Any]) -> Batch:
     if shapes != [(rows,), (rows,), (columns,)]:
         raise _other_shape()
     given = zip(batch.lengths, lengths, strict=True)
-    counts = tuple(whole if each is None else np.asarray(each, np.int64) for whole, each in given)
+    # Lengths that lay on a GPU may be out of range; their problems have no answer.
+    counts = tuple(
+        whole if each is None else np.clip(np.asarray(each, np.int64), 0, whole)
+        for whole, each in given
+    )
     return replace(batch, lengths=counts)
 
 

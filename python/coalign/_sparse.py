@@ -44,6 +44,22 @@ class SparseBatch(Batch):
         ]
         return items if self.is_batch else items[0]
 
+    def dense(self, filler: float) -> Batch:
+        """Return the matrices as dense ones, with `filler` at the pairs that are not stored."""
+        matrices = []
+        for item, values in zip(self.data, self.values, strict=True):
+            item.check_format()
+            lines = np.repeat(np.arange(len(item.indptr) - 1), np.diff(item.indptr))
+            at = (lines, item.indices[: len(lines)])
+            at = at[::-1] if item.format == "csc" else at
+            matrix = np.zeros(item.shape, values.dtype)
+            np.add.at(matrix, at, values[: len(lines)])
+            is_stored = np.zeros(item.shape, bool)
+            is_stored[at] = True
+            matrix[~is_stored] = filler
+            matrices.append(matrix)
+        return Batch(self.name, matrices, self.lengths, self.kind, self.is_batch, self.ndims)
+
 
 def _indices(item: Any) -> tuple[Array, Array]:
     narrow = item.indptr.dtype == item.indices.dtype == np.int32

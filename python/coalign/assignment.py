@@ -127,7 +127,7 @@ def assign_top_k(
     ----------
     cost : array of shape (N, M), (B, N, M), or list of (N, M) arrays
         Costs of one problem, a padded batch, or a ragged batch. +inf forbids a pair (-inf when
-        maximising).
+        maximising). SciPy's CSR, CSC and COO matrices are taken as in `assign`, but are made dense.
     k : int
         How many matchings to find, at least 1.
     maximize : bool
@@ -141,9 +141,10 @@ def assign_top_k(
     Returns
     -------
     RankedAssignments
-        Matchings and totals, as arrays of the input's kind, computed in float64. If fewer than k
-        matchings exist, the rest of the rows are -1 and their totals are inf (-inf when
-        maximising).
+        Matchings and totals, as arrays of the input's kind, computed in float64. They have k rows,
+        or as many as the largest problem has matchings, if these are fewer: M! / (M - N)! for
+        N ≤ M. If forbidden pairs, or the lengths of a smaller problem, leave fewer than that, the
+        rest of the rows are -1 and their totals are inf (-inf when maximising).
 
     Raises
     ------
@@ -152,6 +153,12 @@ def assign_top_k(
         maximising).
     TypeError
         A dtype or kind of array is wrong, or a tensor requires grad.
+
+    Warns
+    -----
+    RuntimeWarning
+        A least total could not be proved to be within 1e-12 of the optimum, relative to the costs
+        of its pairs; its status is PRECISION_LIMIT.
 
     See Also
     --------
