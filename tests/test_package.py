@@ -9,6 +9,7 @@ import doctest
 import importlib
 import importlib.resources
 import inspect
+import pickle
 import pkgutil
 import re
 import subprocess
@@ -378,6 +379,13 @@ def test_what_a_function_raises_is_described(name: str) -> None:
         for error in errors:
             kind = getattr(coalign, error, None) or vars(builtins)[error]
             assert issubclass(kind, Exception)
+
+
+@pytest.mark.parametrize("name", ["DeviceError", "InfeasibleError", "Status"])
+def test_errors_are_shown_by_their_public_names(name: str) -> None:
+    kind = getattr(coalign, name)
+    assert f"{kind.__module__}.{kind.__qualname__}" == f"coalign.{name}"
+    assert pickle.loads(pickle.dumps(kind)) is kind
 
 
 @pytest.mark.parametrize("name", INSTANCES)

@@ -99,6 +99,10 @@ class DenseCosts {
     // As many lines as share a cache line are copied together, if their values do not lie side by side.
     static constexpr std::int64_t kCopied = 64 / sizeof(T);
 
+    // Two of them are what every instruction set compares at once.
+    typedef double Two __attribute__((vector_size(16)));
+    static constexpr std::int64_t kBlock = 8;
+
     const T* values(std::int64_t line) {
         const T* const from = given_.data + line * line_stride_;
         if (other_stride_ == 1) return from;
@@ -116,29 +120,36 @@ class DenseCosts {
     // False where a value is no cost.
     bool find_least(const T* values, const double* prices, Exact& least) const {
         // Rounded differences keep their order, so the least true one is among the least rounded ones.
-        double lanes[8];
-        std::fill_n(lanes, 8, kInfinity);
-        std::int64_t k = 0;
-        for (; k + 8 <= others_; k += 8)
-            for (int lane = 0; lane < 8; ++lane) {
-                const double x = sign_ * static_cast<double>(values[k + lane]) - prices[k + lane];
-                lanes[lane] = x < lanes[lane] ? x : lanes[lane];
+        const auto rounded = [&](std::int64_t k) { return sign_ * static_cast<double>(values[k]) - prices[k]; };
+        const auto two = [&](std::int64_t k) { return Two{rounded(k), rounded(k + 1)}; };
+        Two lanes[kBlock / 2];
+        std::fill_n(lanes, kBlock / 2, Two{kInfinity, kInfinity});
+        const std::int64_t whole = others_ / kBlock * kBlock;
+        for (std::int64_t k = 0; k < whole; k += kBlock)
+            for (std::int64_t at = 0; at < kBlock / 2; ++at) {
+                const Two x = two(k + 2 * at);
+                lanes[at] = x < lanes[at] ? x : lanes[at];
             }
-        for (; k < others_; ++k) {
-            const double x = sign_ * static_cast<double>(values[k]) - prices[k];
-            lanes[0] = x < lanes[0] ? x : lanes[0];
-        }
-        const double value = *std::min_element(lanes, lanes + 8);
+        double value = kInfinity;
+        for (const Two& lane : lanes) value = std::min({value, lane[0], lane[1]});
+        for (std::int64_t k = whole; k < others_; ++k) value = std::min(value, rounded(k));
+        // NaN is not above anything.
+        const auto is_above = [&](std::int64_t k) {
+            auto above = two(k) > Two{value, value};
+            for (std::int64_t at = 2; at < kBlock; at += 2) above &= two(k + at) > Two{value, value};
+            return above[0] != 0 && above[1] != 0;
+        };
         double rest = kInfinity;
-        for (k = 0; k < others_; ++k) {
-            const double c = sign_ * static_cast<double>(values[k]);
-            // NaN is not above anything either.
-            if (c - prices[k] > value) continue;
-            if (!(c > -kInfinity)) return false;
-            const double lost = difference(c, prices[k]).rest;
-            // NaN stays.
-            if (!(lost >= rest)) rest = lost;
-            if (std::isnan(lost)) break;
+        for (std::int64_t begin = 0; begin < others_; begin += kBlock) {
+            if (begin < whole && is_above(begin)) continue;
+            for (std::int64_t k = begin; k < std::min(begin + kBlock, others_); ++k) {
+                const double c = sign_ * static_cast<double>(values[k]);
+                if (c - prices[k] > value) continue;
+                if (!(c > -kInfinity)) return false;
+                const double lost = difference(c, prices[k]).rest;
+                // NaN stays.
+                if (!(lost >= rest) && !std::isnan(rest)) rest = lost;
+            }
         }
         least = {value, std::isinf(value) ? 0 : rest};
         return true;

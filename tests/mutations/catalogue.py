@@ -1444,7 +1444,7 @@ ASSIGNMENT_PYTHON = [
     Mutation(
         "the gap takes a rounded difference for the true one",
         "csrc/assignment/gap.cpp",
-        "if (!(lost >= rest)) rest = lost;",
+        "if (!(lost >= rest) && !std::isnan(rest)) rest = lost;",
         "rest = 0;",
         (f"{GAP}::test_no_gap_is_below_the_true_distance",),
     ),
