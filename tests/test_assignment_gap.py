@@ -130,6 +130,53 @@ def test_no_gap_is_below_the_true_distance(shape: tuple[int, int], dtype: str, n
                 assert Fraction(float(gap)) >= max(0, *distances(cost, result)), family
 
 
+def exact_bound(cost: Array, found: Any) -> Fraction:
+    """The gap by its definition, in Fractions."""
+    n, m = cost.shape
+    sign = -1 if found.maximize else 1
+    columns = found.col_of_row.tolist()
+    flips = found.max_cost is None and n > m
+    lines = [*zip(*exactly(cost), strict=True)] if flips else exactly(cost)
+    own = [columns.index(j) for j in range(m)] if flips else columns
+    prices = [sign * Fraction(float(v)) for v in (found.row_dual if flips else found.col_dual)]
+    if found.max_cost is not None or n != m:
+        prices = [min(price, Fraction(0)) for price in prices]
+    limit: Fraction | None = None
+    if found.max_cost is not None:
+        limit = sign * Fraction(found.max_cost)
+    bound, excess = Fraction(0), sign * Fraction(float(found.total))
+    for line, other in zip(lines, own, strict=True):
+        reduced = [sign * c - price for c, price in zip(line, prices, strict=True) if c is not None]
+        least = min(reduced if limit is None else [*reduced, limit])
+        if other < 0:
+            assert limit is not None
+            bound += limit - least
+        else:
+            c = line[other]
+            assert c is not None
+            bound += sign * c - prices[other] - least
+            excess -= sign * c
+    bound -= sum(price for other, price in enumerate(prices) if other not in own)
+    return bound + max(excess, Fraction(0))
+
+
+@pytest.mark.parametrize("name", ["plain", "maximised", "limit", "limit, maximised", "large limit"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shape", [(9, 9), (5, 20), (20, 5), (17, 33)])
+def test_a_gap_is_the_exact_bound_rounded_up(shape: tuple[int, int], dtype: str, name: str) -> None:
+    options = OPTIONS[name]
+    sign = -1 if options.get("maximize") else 1
+    rng = np.random.default_rng([*shape, len(name)])
+    for family, values in families(rng, shape):
+        if abs(values).max() > 1e37 or family == "subnormal":
+            continue
+        cost = (sign * values).astype(dtype)
+        found = assign(cost, **options)
+        for result in (found, *itertools.islice(spoilt(found, rng), 5)):
+            exact, gap = exact_bound(cost, result), Fraction(float(result.gap(cost)))
+            assert exact <= gap <= exact * (1 + Fraction(1, 2**50)), family
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("shape", [(4, 4), (2, 4), (4, 2), (40, 40), (90, 70)])
 def test_the_gap_of_an_optimum_is_no_more_than_rounding(shape: tuple[int, int], name: str) -> None:

@@ -1446,7 +1446,7 @@ ASSIGNMENT_PYTHON = [
         "csrc/assignment/gap.cpp",
         "if (!(lost >= rest) && !std::isnan(rest)) rest = lost;",
         "rest = 0;",
-        (f"{GAP}::test_no_gap_is_below_the_true_distance",),
+        (f"{GAP}::test_a_gap_is_the_exact_bound_rounded_up",),
     ),
     Mutation(
         "the gap is rounded down",
