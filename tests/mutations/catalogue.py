@@ -1445,7 +1445,7 @@ ASSIGNMENT_PYTHON = [
         "the gap takes a rounded difference for the true one",
         "csrc/assignment/gap.cpp",
         "if (!(lost >= rest) && !std::isnan(rest)) rest = lost;",
-        "rest = 0;",
+        "rest = 0 * lost;",
         (f"{GAP}::test_a_gap_is_the_exact_bound_rounded_up",),
     ),
     Mutation(
