@@ -16,8 +16,9 @@ import importlib
 import json
 import math
 import re
+import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,23 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of a run: its day, cpu, cpus, isa and python, versions, and its benchmarks."""
+    """What is kept of a run: its day, cpu, cpus, isa and python, versions, and its benchmarks.
+
+    `wrong` has the cases in which a peer did not find the optimum, by peer.
+    """
 
     suite: str
     date: str
     machine: dict[str, Any]
     packages: dict[str, str]
     benchmarks: tuple[Benchmark, ...]
+    wrong: dict[str, list[str]] = field(default_factory=dict)
 
     def text(self) -> str:
         """Write the record, a benchmark a line."""
         head = {"schema": SCHEMA, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        if not self.wrong:
+            del head["wrong"]
         entries = ",\n".join(json.dumps(asdict(b), ensure_ascii=False) for b in self.benchmarks)
         whole = json.dumps({**head, "benchmarks": []}, indent=1)
         return whole.replace('"benchmarks": []', f'"benchmarks": [\n{entries}\n ]') + "\n"
@@ -318,6 +325,93 @@ def chart(records: dict[str, Record]) -> str:
     return plot.bars("How many times as fast as the fastest other library (logarithmic)", rows)
 
 
+# --- the census ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A case of the census with what was measured: coalign and the fastest peer."""
+
+    case: Any
+    own: Benchmark
+    peer: Benchmark
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast as the peer coalign is."""
+        return self.peer.median / self.own.median
+
+    @property
+    def missed(self) -> bool:
+        """Whether that is below the floor of the case."""
+        (floor,) = self.case.floors[self.own.dtype]
+        return self.ratio < floor.minimum
+
+
+def counted(record: Record) -> list[Counted]:
+    """Give the cases of a census, from the worst."""
+    by_name = {case.name: case for case in cases(record.suite)}
+    peers = {b.case: b for b in record.benchmarks if b.peer}
+    found = [Counted(by_name[b.case], b, peers[b.case]) for b in record.own()]
+    return sorted(found, key=lambda one: one.ratio)
+
+
+def census(record: Record) -> str:
+    """Give the least ratio of each family at each size, and the medians with their floors."""
+    found = counted(record)
+    single, batches = ([one for one in found if one.case.batch == b] for b in (False, True))
+    sizes = sorted({one.case.size for one in single})
+
+    def least(among: list[Counted]) -> str:
+        if not among:
+            return ""
+        figure = number(among[0].ratio)
+        return f"**{figure}**" if any(one.missed for one in among) else figure
+
+    def middle(among: list[Counted]) -> str:
+        return number(statistics.median(one.ratio for one in among)) if among else ""
+
+    rows = []
+    for family in dict.fromkeys(case.family for case in cases(record.suite)):
+        calls, many = ([one for one in of if one.case.family == family] for of in (single, batches))
+        at = ([one for one in calls if one.case.size == size] for size in sizes)
+        rows.append((family, *map(least, at), middle(calls), least(many), middle(many)))
+    header = ("costs", *map(str, sizes), "median", "batches", "median")
+    missed = [one for one in found if one.missed]
+    floor_of_one, floor_of_batch = medians_of(record.suite)
+    wrong = "; ".join(f"{peer} in {len(where)}" for peer, where in sorted(record.wrong.items()))
+    summary = (
+        f"{len(single)} cases of one call: median {middle(single)} (floor {number(floor_of_one)}). "
+        f"{len(batches)} of a batch: median {middle(batches)} (floor {number(floor_of_batch)}). "
+        f"{len([one for one in found if one.ratio < 1])} are slower than the fastest peer, "
+        f"{len(missed)} are below the floor of their case. "
+        f"{f'Left out for a wrong answer: {wrong}. ' if wrong else ''}"
+    )
+    return f"{markdown(header, rows, 1)}\n{summary}Measured on {machine(record)}.\n"
+
+
+def medians_of(suite: str) -> tuple[float, float]:
+    """Give the floors of the medians: of one call, and of a batch."""
+    floors = importlib.import_module(f"cases_{suite}").MEDIANS
+    return floors[False], floors[True]
+
+
+def worst(record: Record, count: int = 5) -> str:
+    """Give the cases in which coalign does worst beside the fastest peer."""
+    rows = [
+        (
+            one.case.name,
+            name_of(one.peer),
+            duration(one.own.median),
+            duration(one.peer.median),
+            f"**{number(one.ratio)}**" if one.missed else number(one.ratio),
+        )
+        for one in counted(record)[:count]
+    ]
+    header = ("work", "fastest other library", "coalign", "the other", "times faster")
+    return markdown(header, rows, 2)
+
+
 # --- documents -----------------------------------------------------------------------------------
 
 
@@ -339,11 +433,14 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     text = full.read_text(encoding="utf-8")
     for suite, record in records.items():
         text = between(text, suite, table(record, record.own()))
-    scaling = load(results / "scaling.json")
+    scaling, count = (load(results / f"{suite}.json") for suite in ("scaling", "census"))
     title = f"n × n costs in float64, one thread; {machine(scaling)}"
+    first = between(readme.read_text(encoding="utf-8"), "readme", readme_table(records))
+    guide = root / "docs" / "assignment.md"
     return {
-        readme: between(readme.read_text(encoding="utf-8"), "readme", readme_table(records)),
+        readme: between(first, "census", worst(count)),
         full: text,
+        guide: between(guide.read_text(encoding="utf-8"), "census", census(count)),
         root / "docs" / "benchmarks.svg": chart(records),
         root / "docs" / "assignment-scaling.svg": plot.curves(
             title, plot.scaling(scaling.benchmarks)
@@ -364,6 +461,9 @@ def main(arguments: list[str] | None = None) -> None:
         record = load(options.run)
         if options.record is not None:
             options.record.write_text(record.text(), encoding="utf-8")
+        elif record.suite == "census":
+            slower = sum(one.missed or one.ratio < 1 for one in counted(record))
+            print(f"{census(record)}\n{worst(record, slower)}", end="")
         else:
             by_case = sorted(record.benchmarks, key=lambda b: b.peer)
             order = list(dict.fromkeys(b.case for b in record.benchmarks))

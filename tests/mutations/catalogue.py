@@ -49,6 +49,7 @@ CUDA = "tests/test_cuda_warping.py"
 CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
 DEMO = "tests/test_demo.py"
 REPORT = "tests/test_bench_report.py"
+CENSUS = "tests/test_bench_census.py"
 
 
 def kept(cell: str) -> str:
@@ -844,6 +845,34 @@ AROUND = [
         "avx2=0.7",
         "avx2=0.55",
         (f"{REPORT}::test_every_floor_of_a_case_is_held",),
+    ),
+    Mutation(
+        "the census keeps peers whose answers are wrong",
+        "bench/census.py",
+        "if known is not None and not agree(",
+        "if known is None and not agree(",
+        (f"{CENSUS}::test_the_fastest_peer_is_kept_and_the_wrong_ones_are_named",),
+    ),
+    Mutation(
+        "the census forgives a slow case",
+        "bench/report.py",
+        "self.ratio < floor.minimum",
+        "self.ratio < floor.minimum / 2",
+        (f"{CENSUS}::test_the_table_has_the_least_of_each_size_and_the_medians",),
+    ),
+    Mutation(
+        "the census shows the best of its cases",
+        "bench/report.py",
+        "sorted(found, key=lambda one: one.ratio)",
+        "sorted(found, key=lambda one: -one.ratio)",
+        (f"{CENSUS}::test_the_worst_come_first",),
+    ),
+    Mutation(
+        "the first contender of the census is always the same",
+        "bench/census.py",
+        "turn = at % len(runners)",
+        "turn = 0",
+        (f"{CENSUS}::test_contenders_take_turns",),
     ),
 ]
 

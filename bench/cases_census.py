@@ -1,0 +1,213 @@
+"""The census of assignment: every family of `families.py`, at the sizes and shapes of its users.
+
+One call is a matrix, 64 of a kind are a batch of that many. Every family is there at every size up
+to 1000 as one square matrix of float64; the other shapes, float32 and batches at some sizes, and
+3000 for families that ties decide. All contenders take the same array as it is, on one thread, and
+give the pairs of each problem; lapx's functions compute in the dtype of the array where they can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import coalign
+import families
+from cases_assignment import TOLERANCE, Assignment
+from contest import ONLY_SMALL, SELECTED, SHORT, Case, Contender, PeerFloor, Suite, calling
+
+BATCH = 64
+# At least so many times the speed of the fastest peer: in a case; in one of a call so small that
+# what surrounds the solver decides; in the median of the calls and in that of the batches.
+LEAST, LEAST_OF_SMALL, SMALL = 1.0, 1 / 1.5, 900
+MEDIANS = {False: 2.0, True: 3.0}
+
+SQUARE, WIDE, TALL = (1, 1), (1, 2), (2, 1)
+# Sizes of the shorter side, by batch, dtype and shape.
+SIZES: dict[tuple[bool, str, tuple[int, int]], tuple[int, ...]] = {
+    (False, "float64", SQUARE): (5, 20, 60, 150, 400, 1000),
+    (False, "float32", SQUARE): (20, 150, 1000),
+    (False, "float64", WIDE): (20, 400),
+    (False, "float64", TALL): (20, 400),
+    (False, "float32", WIDE): (5, 150),
+    (False, "float32", TALL): (60, 1000),
+    (True, "float64", SQUARE): (5, 60),
+    (True, "float32", SQUARE): (20, 150),
+    (True, "float64", WIDE): (20,),
+    (True, "float32", TALL): (20,),
+}
+# There SciPy alone needs seconds for the shapes that are not square.
+SQUARE_AT_1000 = ("low rank", "Machol–Wien")
+LARGEST = 3000
+AT_LARGEST = (
+    "integers 0..99",
+    "integers 0..9",
+    "integers, 1 % 2³¹−1",
+    "coin flips",
+    "1 zero a row",
+    "2 zeros a row",
+    "8 zeros a row",
+    "blocks 0/1e9",
+    "constant",
+    "1 − IoU, sparse",
+)
+DETR, DETR_SHAPE = "DETR 300x20", (300, 20)
+
+
+def together(found: Any) -> Any:
+    """Give the pairs of each problem of a batch, from its rows and its columns."""
+    return zip(*found, strict=True)
+
+
+def pairs_of_columns(columns: NDArray[np.int64]) -> tuple[Any, Any]:
+    """Give pairs, from the column of each row."""
+    rows = np.flatnonzero(columns >= 0)
+    return rows, columns[rows]
+
+
+def sums(cost: NDArray[Any], pairs: Any) -> NDArray[np.float64]:
+    """Sum over the pairs of each problem the costs and their sizes; refuse what is no matching."""
+    found = []
+    for problem, (rows, columns) in zip(cost, pairs, strict=True):
+        assert len(set(rows.tolist())) == len(set(columns.tolist())) == min(problem.shape)
+        values = problem[rows, columns].astype(np.float64)
+        found.append((values.sum(), np.abs(values).sum()))
+    return np.array(found)
+
+
+def contender(
+    name: str,
+    dtype: str,
+    load: Callable[[], Any],
+    pairs: Callable[[Any], Any],
+    isa: str | None = None,
+) -> Contender:
+    """Give a contender that takes an array; `pairs` gives those of each problem of its result."""
+
+    def costs(cost: NDArray[Any], found: Any) -> NDArray[np.float64]:
+        return sums(cost if cost.ndim == 3 else cost[None], pairs(found))
+
+    return Contender(name, dtype, load, costs, lambda data: data["cost"], isa)
+
+
+def one_call(dtype: str) -> tuple[Contender, ...]:
+    """Give who solves one matrix."""
+    give = partial(partial, return_cost=False, extend_cost=True)
+    single = {
+        "lapjv": (give, lambda found: [pairs_of_columns(found[0])]),
+        "lapjvr": (give, lambda found: [found]),
+        "lapjvh": (give, lambda found: [found]),
+        "lapjvs": (
+            partial(partial, return_cost=False, prefer_float32=dtype == "float32"),
+            lambda found: [found],
+        ),
+    }
+    return (
+        contender(
+            f"scipy-{SHORT[dtype]}",
+            dtype,
+            calling("scipy.optimize.linear_sum_assignment", lambda f: f),
+            lambda found: [found],
+        ),
+        *(
+            contender(f"{name}-{SHORT[dtype]}", dtype, calling(f"lap.{name}", use), pairs)
+            for name, (use, pairs) in single.items()
+        ),
+        contender(
+            "assign",
+            dtype,
+            lambda: lambda cost: coalign.assign(cost, threads=1).col_of_row,
+            lambda found: [pairs_of_columns(found)],
+            SELECTED,
+        ),
+    )
+
+
+def one_batch(dtype: str) -> tuple[Contender, ...]:
+    """Give who solves a batch."""
+    common = {"return_cost": False, "n_threads": 1}
+    extended = partial(partial, **common, extend_cost=True)
+    uses = dict.fromkeys(("lapjvx", "lapjvr", "lapjvh"), extended)
+    uses["lapjvs"] = partial(extended, prefer_float32=dtype == "float32")
+    return (
+        contender(
+            f"scipy-{SHORT[dtype]}",
+            dtype,
+            calling("scipy.optimize.linear_sum_assignment", lambda f: lambda cost: [*map(f, cost)]),
+            lambda found: found,
+        ),
+        *(
+            contender(
+                f"{name}_batch-{SHORT[dtype]}", dtype, calling(f"lap.{name}_batch", use), together
+            )
+            for name, use in uses.items()
+        ),
+        contender(
+            "assign",
+            dtype,
+            lambda: lambda cost: coalign.assign(cost, threads=1).col_of_row,
+            lambda found: map(pairs_of_columns, found),
+            SELECTED,
+        ),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Counted(Case):
+    """A case of the census, with where it stands in the tables."""
+
+    family: str = ""
+    size: int = 0
+    batch: bool = False
+
+
+def case(family: str, size: int, rows: int, columns: int, dtype: str, *, batch: bool) -> Counted:
+    """Give a case; its size is that of the table's column."""
+
+    def make(seed: int, count: int) -> NDArray[np.float64]:
+        made = families.problems(family, seed, count, rows, columns)
+        return made if batch else made[0]
+
+    *peers, own = one_batch(dtype) if batch else one_call(dtype)
+    least = LEAST if batch or rows * columns >= SMALL else LEAST_OF_SMALL
+    shape = "" if family == DETR else f" {rows}x{columns}"
+    count = {"count": BATCH if batch else 1}
+    return Counted(
+        f"{f'{BATCH} of ' if batch else ''}{family}{shape}, {dtype}",
+        Assignment(make, count, {"count": min(3, count["count"])}, coalign.assign),
+        tuple(peers),
+        own=(own,),
+        floors={dtype: (PeerFloor(least, tuple(peer.name for peer in peers)),)},
+        family=family,
+        size=size,
+        batch=batch,
+    )
+
+
+def listed() -> Sequence[Counted]:
+    """Give every case, family by family, from the smallest."""
+    cases = []
+    for family in families.FAMILIES:
+        if family == DETR:
+            kinds = ((b, d) for b in (False, True) for d in TOLERANCE)
+            cases += [case(family, 20, *DETR_SHAPE, d, batch=b) for b, d in kinds]
+            continue
+        sizes = {key: list(values) for key, values in SIZES.items()}
+        if family in AT_LARGEST:
+            sizes[False, "float64", SQUARE].append(LARGEST)
+        for (batch, dtype, (tall, wide)), values in sizes.items():
+            cases += [
+                case(family, n, tall * n, wide * n, dtype, batch=batch)
+                for n in values
+                if (not ONLY_SMALL or n <= 20)
+                and not (n == 1000 and tall != wide and family in SQUARE_AT_1000)
+            ]
+    return cases
+
+
+SUITE = Suite("census", listed(), TOLERANCE)
