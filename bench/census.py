@@ -42,9 +42,9 @@ from cases_census import SUITE, Counted
 from contest import ONLY_SMALL, Contender
 
 NEAR = 1.5
-HOPELESS, PATIENCE = 4.0, 0.5
+HOPELESS, PATIENCE = 4.0, 0.2
 ROUND = 1e-3
-ROUNDS, ROUNDS_OF_SHORT = 5, 15
+ROUNDS, ROUNDS_OF_SHORT, ROUNDS_OF_LONG = 5, 15, 3
 # So many instances of a case; more of those whose calls are short, as one that is solved again and
 # again teaches the processor its branches.
 INSTANCES, INSTANCES_OF_SMALL, SMALL = 3, 16, 5_000
@@ -168,11 +168,10 @@ class Census:
 
 def compete(runners: Sequence[Runner], instances: Sequence[Any]) -> None:
     """Let contenders take turns; each round begins with another one."""
-    rounds = 1 if ONLY_SMALL else ROUNDS
-    short = max(runner.seconds for runner in runners) * len(instances) < ROUND
-    if short and not ONLY_SMALL:
-        rounds = ROUNDS_OF_SHORT
-    for at in range(rounds):
+    slowest = max(runner.seconds for runner in runners)
+    short = slowest * len(instances) < ROUND
+    rounds = ROUNDS_OF_SHORT if short else ROUNDS_OF_LONG if slowest > PATIENCE else ROUNDS
+    for at in range(1 if ONLY_SMALL else rounds):
         chosen = instances if short else [instances[at % len(instances)]]
         turn = at % len(runners)
         for runner in (*runners[turn:], *runners[:turn]):

@@ -329,7 +329,7 @@ def chart(records: dict[str, Record]) -> str:
 
 
 @dataclass(frozen=True)
-class Counted:
+class Comparison:
     """A case of the census with what was measured: coalign and the fastest peer."""
 
     case: Any
@@ -348,28 +348,25 @@ class Counted:
         return self.ratio < floor.minimum
 
 
-def counted(record: Record) -> list[Counted]:
+def comparisons(record: Record) -> list[Comparison]:
     """Give the cases of a census, from the worst."""
     by_name = {case.name: case for case in cases(record.suite)}
     peers = {b.case: b for b in record.benchmarks if b.peer}
-    found = [Counted(by_name[b.case], b, peers[b.case]) for b in record.own()]
+    found = [Comparison(by_name[b.case], b, peers[b.case]) for b in record.own()]
     return sorted(found, key=lambda one: one.ratio)
 
 
 def census(record: Record) -> str:
     """Give the least ratio of each family at each size, and the medians with their floors."""
-    found = counted(record)
+    found = comparisons(record)
     single, batches = ([one for one in found if one.case.batch == b] for b in (False, True))
     sizes = sorted({one.case.size for one in single})
 
-    def least(among: list[Counted]) -> str:
+    def least(among: list[Comparison]) -> str:
         if not among:
             return ""
         figure = number(among[0].ratio)
         return f"**{figure}**" if any(one.missed for one in among) else figure
-
-    def middle(among: list[Counted]) -> str:
-        return number(statistics.median(one.ratio for one in among)) if among else ""
 
     rows = []
     for family in dict.fromkeys(case.family for case in cases(record.suite)):
@@ -377,23 +374,28 @@ def census(record: Record) -> str:
         at = ([one for one in calls if one.case.size == size] for size in sizes)
         rows.append((family, *map(least, at), middle(calls), least(many), middle(many)))
     header = ("costs", *map(str, sizes), "median", "batches", "median")
-    missed = [one for one in found if one.missed]
-    floor_of_one, floor_of_batch = medians_of(record.suite)
+    return f"{markdown(header, rows, 1)}\n{summary(record)}\n"
+
+
+def middle(among: list[Comparison]) -> str:
+    """Give the median ratio of some cases."""
+    return number(statistics.median(one.ratio for one in among)) if among else ""
+
+
+def summary(record: Record) -> str:
+    """Say how a census came out as a whole, and who was left out of it."""
+    found = comparisons(record)
+    single, batches = ([one for one in found if one.case.batch == b] for b in (False, True))
+    floors = importlib.import_module(f"cases_{record.suite}").MEDIANS
     wrong = "; ".join(f"{peer} in {len(where)}" for peer, where in sorted(record.wrong.items()))
-    summary = (
-        f"{len(single)} cases of one call: median {middle(single)} (floor {number(floor_of_one)}). "
-        f"{len(batches)} of a batch: median {middle(batches)} (floor {number(floor_of_batch)}). "
-        f"{len([one for one in found if one.ratio < 1])} are slower than the fastest peer, "
-        f"{len(missed)} are below the floor of their case. "
-        f"{f'Left out for a wrong answer: {wrong}. ' if wrong else ''}"
+    left_out = f"Left out for a wrong answer: {wrong}. " if wrong else ""
+    return (
+        f"{len(single)} cases of one call: median {middle(single)}, floor {number(floors[False])}. "
+        f"{len(batches)} of a batch: median {middle(batches)}, floor {number(floors[True])}. "
+        f"In {sum(one.ratio < 1 for one in found)} coalign is slower than the fastest library, "
+        f"{sum(one.missed for one in found)} are below the floor of their case. "
+        f"{left_out}Measured on {machine(record)}."
     )
-    return f"{markdown(header, rows, 1)}\n{summary}Measured on {machine(record)}.\n"
-
-
-def medians_of(suite: str) -> tuple[float, float]:
-    """Give the floors of the medians: of one call, and of a batch."""
-    floors = importlib.import_module(f"cases_{suite}").MEDIANS
-    return floors[False], floors[True]
 
 
 def worst(record: Record, count: int = 5) -> str:
@@ -406,7 +408,7 @@ def worst(record: Record, count: int = 5) -> str:
             duration(one.peer.median),
             f"**{number(one.ratio)}**" if one.missed else number(one.ratio),
         )
-        for one in counted(record)[:count]
+        for one in comparisons(record)[:count]
     ]
     header = ("work", "fastest other library", "coalign", "the other", "times faster")
     return markdown(header, rows, 2)
@@ -438,7 +440,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     first = between(readme.read_text(encoding="utf-8"), "readme", readme_table(records))
     guide = root / "docs" / "assignment.md"
     return {
-        readme: between(first, "census", worst(count)),
+        readme: between(first, "census", f"{worst(count)}\n{summary(count)}\n"),
         full: text,
         guide: between(guide.read_text(encoding="utf-8"), "census", census(count)),
         root / "docs" / "benchmarks.svg": chart(records),
@@ -462,7 +464,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.record is not None:
             options.record.write_text(record.text(), encoding="utf-8")
         elif record.suite == "census":
-            slower = sum(one.missed or one.ratio < 1 for one in counted(record))
+            slower = sum(one.missed or one.ratio < 1 for one in comparisons(record))
             print(f"{census(record)}\n{worst(record, slower)}", end="")
         else:
             by_case = sorted(record.benchmarks, key=lambda b: b.peer)

@@ -113,17 +113,35 @@ def test_rows_are_repeated_and_points_are_duplicates() -> None:
 
 
 def test_every_family_is_there_at_every_size() -> None:
-    single = {
-        (case.family, case.size): case.problem.data(0, "float64")["cost"].shape
-        for case in cases_census.SUITE.cases
-        if case.size <= 20 and not case.batch and case.own[0].dtype == "float64"
-    }
+    cases = {case.name: case for case in cases_census.SUITE.cases}
     for family in set(families.FAMILIES) - {cases_census.DETR}:
-        sizes = {case.size for case in cases_census.SUITE.cases if case.family == family}
-        assert sizes >= {5, 20, 60, 150, 400, 1000}
-        assert (3000 in sizes) == (family in cases_census.AT_LARGEST)
-        assert single[family, 5] == (5, 5)
-    assert single[cases_census.DETR, 20] == (300, 20)
+        for n in (5, 20, 60, 150, 400, 1000):
+            case = cases[f"{family} {n}x{n}, float64"]
+            assert (case.family, case.size, case.batch) == (family, n, False)
+        assert (f"{family} 3000x3000, float64" in cases) == (family in cases_census.AT_LARGEST)
+    ties = {f"integers 0..{most}" for most in (9, 99)} | {f"{k} zeros a row" for k in (2, 8)}
+    assert {*ties, "1 zero a row", "coin flips", "constant", "1 − IoU, sparse"} <= {
+        *cases_census.AT_LARGEST
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("uniform 20x40, float64", (20, 40)),
+        ("64 of uniform 40x20, float32", (64, 40, 20)),
+        ("DETR 300x20, float32", (300, 20)),
+        ("64 of DETR 300x20, float64", (64, 300, 20)),
+    ],
+)
+def test_a_case_is_what_its_name_says(name: str, shape: tuple[int, ...]) -> None:
+    (case,) = (case for case in cases_census.SUITE.cases if case.name == name)
+    dtype = case.own[0].dtype
+    cost = case.problem.data(0, dtype)["cost"]
+    assert cost.shape == shape
+    assert cost.dtype == dtype == name.rpartition(", ")[2]
+    assert cost.flags.c_contiguous
+    assert case.batch == (len(shape) == 3)
 
 
 def test_a_small_call_has_a_lower_floor() -> None:
@@ -185,6 +203,35 @@ def test_the_fastest_peer_is_kept_and_the_wrong_ones_are_named() -> None:
     assert run.wrong == {name: ["uniform 20x20, float32"] for name, _ in wrong}
 
 
+def test_the_least_median_among_the_peers_that_are_near_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rounds = {"assign": [5.0, 1.0, 2.0], "often": [1.0, 3.0, 3.0], "mostly": [9.0, 1.5, 1.5]}
+
+    def compete(runners: Sequence[census.Runner], instances: Any) -> None:
+        for runner in runners:
+            runner.rounds = rounds[runner.contender.name]
+
+    monkeypatch.setattr(census, "compete", compete)
+    monkeypatch.setattr(census, "NEAR", np.inf)
+    run = census.Census()
+    run.measure(of([("often", optimal), ("mostly", optimal)]))
+    found = [(b.contender, b.median, b.rounds) for b in run.benchmarks]
+    assert found == [("assign", 2.0, 3), ("mostly", 1.5, 3)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [([0], [0]), ([0, 1], [1, 1]), ([0, 0], [0, 1]), ([0, 1, 2], [0, 1, 2])]
+)
+def test_what_is_no_whole_matching_is_refused(rows: list[int], columns: list[int]) -> None:
+    pairs = [(np.array(rows), np.array(columns))]
+    with pytest.raises(AssertionError):
+        cases_census.sums(np.zeros((1, 3, 2)), pairs)
+    assert cases_census.sums(
+        -np.ones((1, 3, 2)), [(np.array([0, 2]), np.array([1, 0]))]
+    ).tolist() == [[-2.0, 2.0]]
+
+
 @pytest.mark.parametrize("own", [dearest, half])
 def test_a_wrong_answer_of_ours_ends_the_run(own: Callable[[Any], Any]) -> None:
     with pytest.raises(AssertionError):
@@ -209,18 +256,34 @@ def test_a_peer_that_is_far_slower_leaves_where_it_would_take_long() -> None:
     assert not run.hopeless("another family", "slow", 400 * 100)
 
 
-def test_contenders_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(census, "ROUND", 0.0)
-    order: list[tuple[str, int]] = []
-    runners = [
-        census.Runner(contender(name, optimal), lambda k, name=name: order.append((name, k)), 1.0)
+def rivals(seconds: float, order: list[tuple[str, int]]) -> list[census.Runner]:
+    """Give two contenders whose calls are said to take so long, and which note what they get."""
+    return [
+        census.Runner(
+            contender(name, optimal), lambda k, name=name: order.append((name, k)), seconds
+        )
         for name in ("a", "b")
     ]
+
+
+def test_contenders_take_turns_and_each_round_of_long_calls_has_its_instance() -> None:
+    order: list[tuple[str, int]] = []
+    runners = rivals(0.01, order)
     census.compete(runners, [0, 1, 2])
-    names = [name for name, _ in order]
-    assert names == [*"ab", *"ba", *"ab", *"ba", *"ab"]
+    assert [name for name, _ in order] == [*"ab", *"ba", *"ab", *"ba", *"ab"]
     assert [k for _, k in order[::2]] == [0, 1, 2, 0, 1]
     assert [len(runner.rounds) for runner in runners] == [5, 5]
+
+
+def test_short_calls_go_through_all_instances_many_times() -> None:
+    order: list[tuple[str, int]] = []
+    runners = rivals(1e-4, order)
+    census.compete(runners, [0, 1])
+    assert order[:20] == [(name, k) for name in "ab" for _ in range(5) for k in (0, 1)]
+    assert len(order) == 15 * 2 * 10
+    order.clear()
+    census.compete(rivals(1.0, order), [0, 1])
+    assert len(order) == 3 * 2
 
 
 def test_totals_agree_to_the_size_of_what_is_summed() -> None:
@@ -268,15 +331,15 @@ def test_the_table_has_the_least_of_each_size_and_the_medians() -> None:
         "| constant | **0.600** | **0.990** |  | 0.795 | **0.500** | 0.500 |"
     )
     assert lines[-1] == (
-        "5 cases of one call: median 0.800 (floor 2.00). 2 of a batch: median 2.00 (floor 3.00). "
-        "5 are slower than the fastest peer, 3 are below the floor of their case. "
+        "5 cases of one call: median 0.800, floor 2.00. 2 of a batch: median 2.00, floor 3.00. "
+        "In 5 coalign is slower than the fastest library, 3 are below the floor of their case. "
         "Measured on Some CPU (2 CPUs, AVX-512), 2026-05-04."
     )
 
 
 def test_peers_that_were_wrong_are_named() -> None:
     run = record(*RUN, wrong={"lapjvs-f64": ["a", "b"]})
-    assert "Left out for a wrong answer: lapjvs-f64 in 2. " in report.census(run)
+    assert "Left out for a wrong answer: lapjvs-f64 in 2. " in report.summary(run)
     assert report.Record(**{**report.asdict(run), "benchmarks": run.benchmarks}).wrong == run.wrong
 
 

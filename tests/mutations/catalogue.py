@@ -872,7 +872,7 @@ AROUND = [
         "bench/census.py",
         "turn = at % len(runners)",
         "turn = 0",
-        (f"{CENSUS}::test_contenders_take_turns",),
+        (f"{CENSUS}::test_contenders_take_turns_and_each_round_of_long_calls_has_its_instance",),
     ),
 ]
 
