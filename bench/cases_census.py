@@ -1,9 +1,10 @@
 """The census of assignment: every family of `families.py`, at the sizes and shapes of its users.
 
-One call is a matrix, 64 of a kind are a batch of that many. Every family is there at every size up
-to 1000 as one square matrix of float64; the other shapes, float32 and batches at some sizes, and
-3000 for families that ties decide. All contenders take the same array as it is, on one thread, and
-give the pairs of each problem; lapx's functions compute in the dtype of the array where they can.
+One call is a matrix, 64 of a kind are a batch. As one call every family is there at every size up
+to 1000: as a square in both dtypes, and with twice as many columns in one of them and twice as many
+rows in the other. Batches are of some of the sizes, and 3000 is for families that ties decide. All
+contenders take the same array as it is, on one thread, and give the pairs of each problem; lapx's
+functions compute in the dtype of the array where they can.
 """
 
 from __future__ import annotations
@@ -28,18 +29,20 @@ LEAST, LEAST_OF_SMALL, SMALL = 1.0, 1 / 1.5, 900
 MEDIANS = {False: 2.0, True: 3.0}
 
 SQUARE, WIDE, TALL = (1, 1), (1, 2), (2, 1)
-# Sizes of the shorter side, by batch, dtype and shape.
+# Sizes of the shorter side, by batch, dtype and shape. From one size to the next, wide and tall
+# change their dtypes.
+UP_TO_1000 = (5, 20, 60, 150, 400, 1000)
 SIZES: dict[tuple[bool, str, tuple[int, int]], tuple[int, ...]] = {
-    (False, "float64", SQUARE): (5, 20, 60, 150, 400, 1000),
-    (False, "float32", SQUARE): (20, 150, 1000),
-    (False, "float64", WIDE): (20, 400),
-    (False, "float64", TALL): (20, 400),
-    (False, "float32", WIDE): (5, 150),
-    (False, "float32", TALL): (60, 1000),
+    (False, "float64", SQUARE): UP_TO_1000,
+    (False, "float32", SQUARE): UP_TO_1000,
+    (False, "float64", WIDE): UP_TO_1000[::2],
+    (False, "float64", TALL): UP_TO_1000[1::2],
+    (False, "float32", WIDE): UP_TO_1000[1::2],
+    (False, "float32", TALL): UP_TO_1000[::2],
     (True, "float64", SQUARE): (5, 60),
     (True, "float32", SQUARE): (20, 150),
     (True, "float64", WIDE): (20,),
-    (True, "float32", TALL): (20,),
+    (True, "float32", TALL): (60,),
 }
 # There SciPy alone needs seconds for the shapes that are not square.
 SQUARE_AT_1000 = ("low rank", "Machol–Wien")

@@ -44,7 +44,7 @@ from contest import ONLY_SMALL, Contender
 NEAR = 1.5
 HOPELESS, PATIENCE = 4.0, 0.2
 ROUND = 1e-3
-ROUNDS, ROUNDS_OF_SHORT, ROUNDS_OF_LONG = 5, 15, 3
+ROUNDS, ROUNDS_OF_SHORT, ROUNDS_OF_LONG = 7, 25, 3
 # So many instances of a case; more of those whose calls are short, as one that is solved again and
 # again teaches the processor its branches.
 INSTANCES, INSTANCES_OF_SMALL, SMALL = 3, 16, 5_000
