@@ -62,11 +62,6 @@ AT_LARGEST = (
 DETR, DETR_SHAPE = "DETR 300x20", (300, 20)
 
 
-def together(found: Any) -> Any:
-    """Give the pairs of each problem of a batch, from its rows and its columns."""
-    return zip(*found, strict=True)
-
-
 def pairs_of_columns(columns: NDArray[np.int64]) -> tuple[Any, Any]:
     """Give pairs, from the column of each row."""
     rows = np.flatnonzero(columns >= 0)
@@ -98,63 +93,43 @@ def contender(
     return Contender(name, dtype, load, costs, lambda data: data["cost"], isa)
 
 
-def one_call(dtype: str) -> tuple[Contender, ...]:
-    """Give who solves one matrix."""
-    give = partial(partial, return_cost=False, extend_cost=True)
-    single = {
-        "lapjv": (give, lambda found: [pairs_of_columns(found[0])]),
-        "lapjvr": (give, lambda found: [found]),
-        "lapjvh": (give, lambda found: [found]),
-        "lapjvs": (
-            partial(partial, return_cost=False, prefer_float32=dtype == "float32"),
-            lambda found: [found],
-        ),
-    }
+def contenders(dtype: str, *, batch: bool) -> tuple[Contender, ...]:
+    """Give who solves one matrix, or a batch of them: SciPy, lapx's functions, and coalign."""
+
+    def scipy(solve: Any) -> Any:
+        return (lambda costs: [solve(cost) for cost in costs]) if batch else solve
+
+    def lapx(name: str) -> Contender:
+        options: dict[str, Any] = {"return_cost": False, "extend_cost": True}
+        if name == "lapjvs":
+            options["prefer_float32"] = dtype == "float32"
+        if batch:
+            name, options["n_threads"] = f"{name}_batch", 1
+
+        def pairs(found: Any) -> Any:
+            if name == "lapjv":
+                return [pairs_of_columns(found[0])]
+            return zip(*found, strict=True) if batch else [found]
+
+        load = calling(f"lap.{name}", lambda solve: partial(solve, **options))
+        return contender(f"{name}-{SHORT[dtype]}", dtype, load, pairs)
+
+    def assign(cost: NDArray[Any]) -> NDArray[np.int64]:
+        return coalign.assign(cost, threads=1).col_of_row
+
     return (
         contender(
             f"scipy-{SHORT[dtype]}",
             dtype,
-            calling("scipy.optimize.linear_sum_assignment", lambda f: f),
-            lambda found: [found],
+            calling("scipy.optimize.linear_sum_assignment", scipy),
+            lambda found: found if batch else [found],
         ),
-        *(
-            contender(f"{name}-{SHORT[dtype]}", dtype, calling(f"lap.{name}", use), pairs)
-            for name, (use, pairs) in single.items()
-        ),
+        *map(lapx, ("lapjvx" if batch else "lapjv", "lapjvr", "lapjvh", "lapjvs")),
         contender(
             "assign",
             dtype,
-            lambda: lambda cost: coalign.assign(cost, threads=1).col_of_row,
-            lambda found: [pairs_of_columns(found)],
-            SELECTED,
-        ),
-    )
-
-
-def one_batch(dtype: str) -> tuple[Contender, ...]:
-    """Give who solves a batch."""
-    common = {"return_cost": False, "n_threads": 1}
-    extended = partial(partial, **common, extend_cost=True)
-    uses = dict.fromkeys(("lapjvx", "lapjvr", "lapjvh"), extended)
-    uses["lapjvs"] = partial(extended, prefer_float32=dtype == "float32")
-    return (
-        contender(
-            f"scipy-{SHORT[dtype]}",
-            dtype,
-            calling("scipy.optimize.linear_sum_assignment", lambda f: lambda cost: [*map(f, cost)]),
-            lambda found: found,
-        ),
-        *(
-            contender(
-                f"{name}_batch-{SHORT[dtype]}", dtype, calling(f"lap.{name}_batch", use), together
-            )
-            for name, use in uses.items()
-        ),
-        contender(
-            "assign",
-            dtype,
-            lambda: lambda cost: coalign.assign(cost, threads=1).col_of_row,
-            lambda found: map(pairs_of_columns, found),
+            lambda: assign,
+            lambda found: map(pairs_of_columns, found if batch else [found]),
             SELECTED,
         ),
     )
@@ -176,7 +151,7 @@ def case(family: str, size: int, rows: int, columns: int, dtype: str, *, batch: 
         made = families.problems(family, seed, count, rows, columns)
         return made if batch else made[0]
 
-    *peers, own = one_batch(dtype) if batch else one_call(dtype)
+    *peers, own = contenders(dtype, batch=batch)
     least = LEAST if batch or rows * columns >= SMALL else LEAST_OF_SMALL
     shape = "" if family == DETR else f" {rows}x{columns}"
     count = {"count": BATCH if batch else 1}
