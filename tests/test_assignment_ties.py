@@ -97,8 +97,9 @@ def test_a_limit_beyond_all_costs_changes_nothing(family: str, isa: str) -> None
         assert abs(found.total - values.sum()) <= total_tolerance(np.dtype("float64"), values)
 
 
-# Passes over all costs at 400 x 400, short looks for a free column included. With prices by auction and without sets of
-# tight columns "two zeros" takes 59, "overlaps" 190, "duplicates" 30 and "on a line" 39.
+# Passes over all costs at 400 x 400, short looks for a free column included. With prices by auction
+# and without sets of tight columns "two zeros" takes 59, "overlaps" 190, "duplicates" 30 and
+# "on a line" 39.
 MOST_PASSES = {
     "0 to 9": 2,
     "coins": 2,

@@ -565,7 +565,7 @@ def test_a_shift_of_all_costs_makes_no_more_work(n: int, isa: str) -> None:
 
 @pytest.mark.parametrize(("family", "most"), [("uniform", 1.5), ("0 to 99", 4), ("plane", 8)])
 def test_lists_of_candidates_spare_most_passes(family: str, most: float, isa: str) -> None:
-    # Without them 7.0, 9.6 and 25.8, at n = 400 and 500. Of ties, most are short looks for a free column.
+    # Without them 7.0, 9.6 and 25.8. Of ties, most are short looks for a free column.
     cost = make_costs(family, 400, 400, "float64")
     assert 0.5 < scans_per_row(cost, isa) <= most
     assert_optimal(cost, on(isa, cost), scipy_total(cost))
@@ -625,7 +625,7 @@ def test_a_warm_start_from_the_answer_has_little_to_do(isa: str) -> None:
     cost = make_costs("plane", 200, 200, "float64")
     found = assign(cost)
     start = found.col_dual, found.col_of_row
-    # Every row is gone through once, if only for costs that are none; rounding of prices frees a few.
+    # Every row is gone through once, for costs that are none; rounding of prices frees a few.
     assert 1 <= scans_per_row(cost, isa, start=start) <= 1.5 < 0.5 * scans_per_row(cost, isa)
 
 

@@ -44,7 +44,7 @@ class Dense {
           lists_(p_, v_, space_),
           search_(p_, out_, v_, taken_, lists_, space_, pacer, scans_),
           short_search_(p_, out_, v_, taken_, space_, pacer, scans_),
-          tight_(p_, out_, v_, taken_, space_, pacer, scans_) {}
+          tight_(p_, out_, taken_, space_, pacer, scans_) {}
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
         return 4 * padded<T>(columns) + rows + Lists::workspace(rows, columns) +
@@ -78,6 +78,7 @@ class Dense {
 
    private:
     bool price_rows(bool square) {
+        // Prices are 0 then.
         if (ties_decide_ && !tight_.match_rows()) return false;
         if (!reduce_rows()) return false;
         // If a few passes leave many rows free, the paths would be long: rows that want the same columns need prices
@@ -92,8 +93,8 @@ class Dense {
     // A tenth of the rows: uniform costs leave 3 to 4 %, points in the plane 15 %, products of factors 70 %.
     static constexpr std::int64_t kHardShare = 10;
     static constexpr std::int64_t kFewRows = 32;
-    // A quarter of the bids: of uniform costs, points and products of factors up to 3 % are tied, of distances on a line
-    // 40 to 60 %, of duplicates all.
+    // A quarter of the bids: of uniform costs, points and products of factors up to 3 % are tied, of distances on a
+    // line 40 to 60 %, of duplicates all.
     static constexpr std::int64_t kTiedShare = 4;
     static constexpr std::int64_t kBidsPerRow = 4;
     // Up to 200 columns in float64 one pass for everything is quicker, by a quarter at 150.
@@ -265,8 +266,8 @@ class Dense {
             for_each_vector<T, kNegate>(row(i), p_.columns, [&](std::int64_t, Vec<T> c) { minima.take(c); });
             const TwoMinima<T> found = minima.found(false);
             const T above = (kNegate ? -value : value) - found.least;
-            flat += above < kInfinity<T> &&
-                    (found.least == found.second || above <= far * (found.second - found.least));
+            flat +=
+                above < kInfinity<T> && (found.least == found.second || above <= far * (found.second - found.least));
         }
         return 2 * flat >= samples;
     }

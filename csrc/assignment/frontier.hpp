@@ -43,8 +43,8 @@ class Frontier {
         least = distance < least ? distance : least;
     }
 
-    // The same for all columns that are nearer than `end`; distance(k) gives a vector of distances from column k on, and
-    // found(k, distances, nearer) takes those that are nearer than before. Late in a search there are few, so whole
+    // The same for all columns that are nearer than `end`; distance(k) gives a vector of distances from column k on,
+    // and found(k, distances, nearer) takes those that are nearer than before. Late in a search there are few, so whole
     // blocks are passed over.
     template <class Distance, class Found>
     [[gnu::always_inline]] void reach_all(std::int64_t columns, std::int64_t i, const T& end, Distance&& distance,

@@ -80,7 +80,7 @@ constexpr int kGroup = kWidth<T> >= 4 ? kWidth<T> : 0;
 
 template <class T>
 bool groups(std::int64_t rows, std::int64_t columns) {
-    return rows > 0 && is_tiny<T>(rows, columns);
+    return rows > 0 && is_tiny<T>(rows, columns) && (rows < columns || columns <= Tiny<T, false, 1>::kMostLanes);
 }
 
 template <class T>

@@ -101,19 +101,19 @@ class ShortSearch {
         const IntVec<T> from = IntVec<T>{} + static_cast<Index<T>>(i);
         Vec<T> nearest = infinity<T>(), free = infinity<T>();
         IntVec<T> at{}, column = first_indices<T>();
-        for_each_vector<T, kNegate>(
-            p_.cost + i * p_.stride, p_.columns, [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
-                const Vec<T> old = load(distance_ + k);
-                const Vec<T> x = maximum(c - load(w_ + k) - splat(offset), splat(now));
-                const IntVec<T> rows = load_int<T>(before_ + k), before = x < old ? from : rows;
-                const Vec<T> least = minimum(old, x);
-                std::memcpy(before_ + k, &before, sizeof before);
-                store(distance_ + k, least);
-                at = least < nearest ? column : at;
-                nearest = minimum(nearest, least);
-                free = minimum(free, least + load(taken_ + k));
-                column += static_cast<Index<T>>(kWidth<T>);
-            });
+        for_each_vector<T, kNegate>(p_.cost + i * p_.stride, p_.columns,
+                                    [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
+                                        const Vec<T> old = load(distance_ + k);
+                                        const Vec<T> x = maximum(c - load(w_ + k) - splat(offset), splat(now));
+                                        const IntVec<T> rows = load_int<T>(before_ + k), before = x < old ? from : rows;
+                                        const Vec<T> least = minimum(old, x);
+                                        std::memcpy(before_ + k, &before, sizeof before);
+                                        store(distance_ + k, least);
+                                        at = least < nearest ? column : at;
+                                        nearest = minimum(nearest, least);
+                                        free = minimum(free, least + load(taken_ + k));
+                                        column += static_cast<Index<T>>(kWidth<T>);
+                                    });
         const Vec<T> best = least_lane<T>(nearest), best_free = least_lane<T>(free);
         const IntVec<T> lanes = nearest == best;
         return {best[0], best_free[0], first_column<T>(bits(lanes), at)};

@@ -1,6 +1,6 @@
-// As many pairs as possible among tight columns, those that reach their row's least reduced cost: breadth-first
-// searches over sets of columns, which are bits. Where ties decide, this leaves little to the shortest paths, at a
-// word for as many columns as it has bits.
+// As many pairs as possible among tight columns, those of their row's least cost: breadth-first searches over sets of
+// columns, which are bits. Where ties decide, this leaves little to the shortest paths, at a word for as many columns
+// as it has bits.
 #pragma once
 
 #include <bit>
@@ -15,12 +15,11 @@ namespace coalign::COALIGN_SET {
 template <class T, bool kNegate>
 class Tight {
    public:
-    // `v` are the columns' prices. A column's mark in `taken` is 0 while it is free, and infinite then.
-    Tight(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, const T* v, T* taken,
-          Space<T>& space, Pacer& pacer, assignment::Scans& scans)
+    // A column's mark in `taken` is 0 while it is free, and infinite then.
+    Tight(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, T* taken, Space<T>& space,
+          Pacer& pacer, assignment::Scans& scans)
         : p_(problem),
           out_(solution),
-          v_(v),
           taken_(taken),
           pacer_(pacer),
           scans_(scans),
@@ -93,19 +92,25 @@ class Tight {
         return Found::nothing;
     }
 
+    T least_cost(const T* row) {
+        ++scans_.bids;
+        Vec<T> least = infinity<T>();
+        for_each_vector<T, kNegate>(
+            row, p_.columns, [&](std::int64_t, Vec<T> c) __attribute__((always_inline)) { least = minimum(least, c); });
+        return least_lane<T>(least)[0];
+    }
+
     void find_set(std::int64_t i) {
         const T* const row = p_.cost + i * p_.stride;
         const std::int64_t own = out_.col_of_row[i];
-        if (own < 0) ++scans_.bids;
         ++scans_.bids;
-        const T least = own >= 0 ? at(i, own) - v_[own] : two_minima<T, kNegate>(row, v_, p_.columns).least;
+        const T least = own >= 0 ? at(i, own) : least_cost(row);
         Bits* const set = sets_ + i * words_;
         for (std::int64_t w = 0; w < words_; ++w) {
             Bits word = 0;
             const std::int64_t left = p_.columns - w * kBits, end = left < kBits ? left : kBits;
             for (std::int64_t k = 0; k < end; k += kWidth<T>) {
-                const Vec<T> c = costs_at<T, kNegate>(row, w * kBits + k, p_.columns);
-                const IntVec<T> equal = c - load(v_ + w * kBits + k) == splat(least);
+                const IntVec<T> equal = costs_at<T, kNegate>(row, w * kBits + k, p_.columns) == splat(least);
                 word |= static_cast<Bits>(bits(equal)) << k;
             }
             set[w] = least < kInfinity<T> ? word : 0;
@@ -129,7 +134,6 @@ class Tight {
 
     const assignment::Problem<T>& p_;
     const assignment::Solution<T>& out_;
-    const T* v_;
     T* taken_;
     Pacer& pacer_;
     assignment::Scans& scans_;

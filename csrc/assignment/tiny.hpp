@@ -1,6 +1,7 @@
 // The solver for problems whose columns fit a few vectors. Prices, distances and marks stay in registers, or close by
-// if there are more of them; sets of columns are bits; a step of a search reads one row from the cache. Before the
-// shortest augmenting paths come only stages that read no row twice: with so few rows no other stage repays its passes.
+// if there are more of them; sets of columns are bits; a step of a search reads one row from the cache. Up to 32
+// columns, and in rectangles, only stages that read no row twice come before the shortest augmenting paths: with so few
+// rows no other stage repays its passes. Larger squares have Jonker and Volgenant's stages.
 #pragma once
 
 #include <bit>
@@ -16,6 +17,8 @@ template <class T, bool kNegate, int kVectors>
 class Tiny {
    public:
     static constexpr int kRoom = kVectors * kWidth<T>;
+    // The largest squares that lanes solve (lane_group.hpp), by the same steps.
+    static constexpr std::int64_t kMostLanes = 32;
     static_assert(kRoom <= 64);
 
     Tiny(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, assignment::Scans& scans)
@@ -28,6 +31,10 @@ class Tiny {
         for (Vec<T>& v : v_) v = Vec<T>{};
         const assignment::Outcome bad = p_.rows == p_.columns ? reduce_columns() : take_tight_columns();
         if (bad.status != Status::ok) return bad;
+        if (p_.rows == p_.columns && p_.columns > kMostLanes) {
+            transfer_reductions();
+            reduce_rows();
+        }
         for (std::int64_t i = 0; i < p_.rows; ++i)
             if (out_.col_of_row[i] < 0 && !augment(i)) return {Status::infeasible, i, 0, false};
         T v[kRoom];
@@ -108,29 +115,99 @@ class Tiny {
         for (std::uint64_t left = joined(priced) & free_; left != 0; left &= left - 1) {
             const int j = std::countr_zero(left);
             if (out_.col_of_row[rows[j]] < 0) match(rows[j], j);
+            else shared_ |= std::uint64_t{1} << rows[j];
         }
         return {};
     }
 
+    TwoMinima<T> bid(std::int64_t i) {
+        ++scans_.bids;
+        Minima<T> minima;
+        for (int n = 0; n < kVectors; ++n) minima.take(costs(i, n) - v_[n]);
+        return minima.found(false);
+    }
+    // In a vector: one store would stall the loads of the next bid.
+    void lower(std::int64_t j, T slack) {
+        for (int n = 0; n < kVectors; ++n) {
+            const IntVec<T> here =
+                first_indices<T>() + static_cast<Index<T>>(n * kWidth<T>) == static_cast<Index<T>>(j);
+            v_[n] = select(here, v_[n] - splat(slack), v_[n]);
+        }
+    }
+
+    // A row that has the least cost of one column alone lowers its price to its second best. That repays the passes
+    // only if some rows are left.
+    void transfer_reductions() {
+        if (16 * std::popcount(free_) <= p_.rows) return;
+        for (std::int64_t i = 0; i < p_.rows; ++i) {
+            const std::int64_t j = out_.col_of_row[i];
+            if (j < 0 || (shared_ >> i & 1) != 0) continue;
+            const TwoMinima<T> found = bid(i);
+            const T slack = found.second - found.least;
+            if (found.column == j && slack > 0 && slack < kInfinity<T>) lower(j, slack);
+        }
+    }
+
+    // Augmenting row reduction, as in dense.hpp, but once: a second time gains nothing here.
+    void reduce_rows() {
+        constexpr std::int64_t bids_per_row = 4;
+        std::int64_t queue[kRoom], count = 0;
+        for (std::int64_t i = 0; i < p_.rows; ++i)
+            if (out_.col_of_row[i] < 0) queue[count++] = i;
+        std::int64_t budget = bids_per_row * count;
+        for (std::int64_t q = 0; q < count;) {
+            const std::int64_t i = queue[q];
+            const TwoMinima<T> found = bid(i);
+            ++q;
+            if (!(found.least < kInfinity<T>)) continue;
+            std::int64_t j = found.column;
+            const T slack = found.second - found.least, price = v_[j / kWidth<T>][j % kWidth<T>];
+            const bool lowers = slack < kInfinity<T> && price - slack < price;
+            bool takes = (free_ >> j & 1) == 0;
+            if (!lowers && takes) {
+                const std::uint64_t near = tight(i, found.least) & free_;
+                takes = near == 0;
+                j = takes ? j : std::countr_zero(near);
+            }
+            const std::int64_t former = row_of_col_[j];
+            if (lowers) lower(j, slack);
+            match(i, j);
+            if (!takes) continue;
+            out_.col_of_row[former] = -1;
+            if (lowers && budget-- > 0) queue[--q] = former;
+        }
+    }
+
+    // The columns whose reduced cost is `value`.
+    std::uint64_t tight(std::int64_t i, T value) const {
+        IntVec<T> equal[kVectors];
+        for (int n = 0; n < kVectors; ++n) equal[n] = costs(i, n) - v_[n] == splat(value);
+        return joined(equal);
+    }
+
     // Runs Dijkstra's algorithm from a free row; false when no free column can be reached.
     bool augment(std::int64_t first) {
-        Vec<T> d[kVectors], reached[kVectors]{};
-        IntVec<T> before[kVectors], scanned[kVectors]{};
+        // Of each column: its distance, or infinity once it is scanned; its price, or -infinity then; and the row by
+        // which it is reached.
+        Vec<T> d[kVectors], w[kVectors];
+        IntVec<T> before[kVectors];
+        // The columns that are scanned, and their distances.
+        int scanned[kRoom], count = 0;
+        T reached[kRoom];
         ++scans_.paths;
+        Vec<T> least = infinity<T>();
         for (int n = 0; n < kVectors; ++n) {
-            d[n] = costs(first, n) - v_[n];
+            w[n] = v_[n];
+            d[n] = costs(first, n) - w[n];
             before[n] = IntVec<T>{} + static_cast<Index<T>>(first);
+            least = minimum(least, d[n]);
         }
-        T distance;
         int sink;
         while (true) {
-            Vec<T> least = select(scanned[0], infinity<T>(), d[0]);
-            for (int n = 1; n < kVectors; ++n) least = minimum(least, select(scanned[n], infinity<T>(), d[n]));
             least = least_lane<T>(least);
-            distance = least[0];
-            if (!(distance < kInfinity<T>)) return false;
+            if (!(least[0] < kInfinity<T>)) return false;
             IntVec<T> nearest[kVectors];
-            for (int n = 0; n < kVectors; ++n) nearest[n] = (d[n] == least) & ~scanned[n];
+            for (int n = 0; n < kVectors; ++n) nearest[n] = d[n] == least;
             const std::uint64_t near = joined(nearest);
             // Among equally near columns a free one comes first.
             if ((near & free_) != 0) {
@@ -140,23 +217,32 @@ class Tiny {
             const int j = std::countr_zero(near);
             const std::int64_t i = row_of_col_[j];
             ++scans_.paths;
-            const T price = v_[j / kWidth<T>][j % kWidth<T>];
-            const Vec<T> offset = splat(at(i, j) - price - distance);
+            scanned[count] = j;
+            reached[count++] = least[0];
+            const Vec<T> offset = splat(at(i, j) - v_[j / kWidth<T>][j % kWidth<T>] - least[0]), now = least;
+            least = infinity<T>();
             for (int n = 0; n < kVectors; ++n) {
                 const auto here = first_indices<T>() + static_cast<Index<T>>(n * kWidth<T>) == static_cast<Index<T>>(j);
-                reached[n] = select(here, least, reached[n]);
-                scanned[n] |= here;
-                const Vec<T> x = maximum(costs(i, n) - v_[n] - offset, least);
-                const IntVec<T> nearer = (x < d[n]) & ~scanned[n];
-                before[n] = nearer ? IntVec<T>{} + static_cast<Index<T>>(i) : before[n];
-                d[n] = select(nearer, x, d[n]);
+                w[n] = select(here, -infinity<T>(), w[n]);
+                d[n] = select(here, infinity<T>(), d[n]);
+                const Vec<T> x = maximum(costs(i, n) - w[n] - offset, now);
+                before[n] = x < d[n] ? IntVec<T>{} + static_cast<Index<T>>(i) : before[n];
+                d[n] = minimum(d[n], x);
+                least = minimum(least, d[n]);
             }
         }
+        if (count == 0) {
+            match(first, sink);
+            return true;
+        }
         Index<T> rows[kRoom];
+        T v[kRoom];
         for (int n = 0; n < kVectors; ++n) {
-            v_[n] = select(scanned[n], v_[n] + (reached[n] - splat(distance)), v_[n]);
+            store(v + n * kWidth<T>, v_[n]);
             __builtin_memcpy(rows + n * kWidth<T>, &before[n], kVectorBytes);
         }
+        for (int k = 0; k < count; ++k) v[scanned[k]] += reached[k] - least[0];
+        for (int n = 0; n < kVectors; ++n) v_[n] = load(v + n * kWidth<T>);
         for (std::int64_t j = sink;;) {
             const std::int64_t i = rows[j], next = out_.col_of_row[i];
             match(i, j);
@@ -170,7 +256,8 @@ class Tiny {
     assignment::Scans& scans_;
     Vec<T> v_[kVectors];
     std::int64_t row_of_col_[kRoom];
-    std::uint64_t free_ = 0;
+    // Columns that are free, and rows with the least cost of several columns.
+    std::uint64_t free_ = 0, shared_ = 0;
 };
 
 }  // namespace coalign::COALIGN_SET

@@ -27,6 +27,7 @@ class Mutation:
 
 
 ASSIGNMENT = "tests/test_assignment_values.py"
+TIES = "tests/test_assignment_ties.py"
 ASSIGNMENT_ERRORS = "tests/test_assignment_errors.py"
 ASSIGNMENT_INDEPENDENCE = "tests/test_assignment_independence.py"
 SENTINELS = "tests/test_assignment_sentinels.py"
@@ -1173,7 +1174,7 @@ ASSIGNMENT_NATIVE = [
         "csrc/assignment/frontier.hpp",
         "for (std::int64_t k = whole; k < columns; k += kWidth<T>)",
         "for (std::int64_t k = whole; k + kBlock < columns; k += kWidth<T>)",
-        (f"{ASSIGNMENT}::test_every_shape_around_the_vectors",),
+        (f"{TIES}::test_the_optimum",),
     ),
     Mutation(
         "a list that is too long loses its least",
@@ -1190,18 +1191,25 @@ ASSIGNMENT_NATIVE = [
         (f"{ASSIGNMENT}::test_lists_of_candidates_spare_most_passes",),
     ),
     Mutation(
-        "a few columns' prices stay as they were before a path",
-        "csrc/assignment/tiny.hpp",
-        "select(scanned[n], v_[n] + (reached[n] - splat(distance)), v_[n])",
-        "select(scanned[n], v_[n], v_[n])",
-        (f"{ASSIGNMENT}::test_every_family",),
-    ),
-    Mutation(
         "a pair at exactly the limit is made where rows are short",
         "csrc/assignment/short_search.hpp",
         "const bool is_pair = ends.free < alone;",
         "const bool is_pair = ends.free <= alone;",
         (f"{ASSIGNMENT}::test_a_limit",),
+    ),
+    Mutation(
+        "rows of larger small squares lower a price without end",
+        "csrc/assignment/tiny.hpp",
+        "price - slack < price",
+        "true",
+        (f"{TIES}::test_the_optimum",),
+    ),
+    Mutation(
+        "the prices of a small problem fall by the distance of the next column",
+        "csrc/assignment/tiny.hpp",
+        "v[scanned[k]] += reached[k] - least[0];",
+        "v[scanned[k]] += reached[0] - least[0];",
+        (f"{ASSIGNMENT}::test_every_family",),
     ),
     Mutation(
         "a settled column is reached again where rows are short",
@@ -1215,14 +1223,7 @@ ASSIGNMENT_NATIVE = [
         "csrc/assignment/tight.hpp",
         "free_[j / kBits] &= ~(Bits{1} << (j % kBits));",
         "",
-        (f"{ASSIGNMENT}::test_every_family",),
-    ),
-    Mutation(
-        "a tight column is one of the least cost, without its price",
-        "csrc/assignment/tight.hpp",
-        "at(i, own) - v_[own]",
-        "at(i, own)",
-        (f"{ASSIGNMENT}::test_every_family",),
+        (f"{TIES}::test_the_optimum",),
     ),
     Mutation(
         "the second least is that of one lane",
