@@ -1,6 +1,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -8,6 +9,7 @@
 #include <stdexcept>
 
 #include "assignment.hpp"
+#include "assignment_certificate.cuh"
 #include "assignment_columns.cuh"
 #include "assignment_solver.cuh"
 #include "core/arena.hpp"
@@ -22,6 +24,13 @@ namespace {
 
 constexpr int kTile = 32;
 constexpr unsigned kCopyThreads = 256, kMostThreads = 512;
+// Few blocks, so that memory for what is solved again is not needed for every problem: it is rarely any.
+constexpr std::int64_t kMostBlocksAgain = 256;
+// What the library promises of a total, relative to the sum of |cost| over its pairs.
+template <class T>
+constexpr double kTolerance = sizeof(T) == sizeof(float) ? 1e-6 : 1e-12;
+// The status of a problem until it is solved again.
+constexpr auto kUnproved = static_cast<std::int32_t>(Status::not_converged);
 // Of a thread of a block, in registers: as many as fit beside those of 511 others, and their prices in shared memory.
 template <class T>
 constexpr int kBlockColumns = sizeof(T) == 4 ? 6 : 4;
@@ -39,6 +48,7 @@ static_assert(kFitsInSharedMemory<float> && kFitsInSharedMemory<double>);
 
 template <class T>
 struct Call {
+    std::int64_t count;
     const T* data;
     const T* const* items;
     std::int64_t rows, columns, item_stride, row_stride, column_stride;
@@ -51,6 +61,9 @@ struct Call {
     const std::int64_t* order;
     RowMemory marks;
     unsigned char* column_memory;  // where registers and shared memory do not hold the columns
+    RowSums sums;
+    unsigned char* memory_again;  // columns in double precision, for each block that solves again
+    std::int64_t bytes_again;
     std::int64_t *col_of_row, *row_of_col;
     T *row_dual, *col_dual;
     double* total;
@@ -78,8 +91,9 @@ __device__ Given<T> given(const Call<T>& call, std::int64_t p) {
     out.columns = call.column_lengths != nullptr ? call.column_lengths[p] : call.columns;
     out.is_whole = out.rows >= 0 && out.rows <= call.rows && out.columns >= 0 && out.columns <= call.columns;
     if (!out.is_whole) out.rows = out.columns = 0;
-    // The solver matches every row, so without a limit they must be the shorter side.
-    out.flips = !call.has_limit && out.rows > out.columns;
+    // The solver matches every row, so without a limit they must be the shorter side. With one, rows that are left over
+    // would bring it into the prices, which would lose the digits of smaller costs.
+    out.flips = out.rows > out.columns;
     out.cost = call.items != nullptr ? call.items[p] : call.data + p * call.item_stride;
     out.row_stride = call.items != nullptr ? out.columns : call.row_stride;
     out.column_stride = call.items != nullptr ? 1 : call.column_stride;
@@ -87,6 +101,21 @@ __device__ Given<T> given(const Call<T>& call, std::int64_t p) {
     out.column_at = call.column_at != nullptr ? call.column_at[p] : p * call.columns;
     out.cost_at = call.cost_at != nullptr ? call.cost_at[p] : p * call.rows * call.columns;
     return out;
+}
+
+// The problem as the solver has it, to be computed in V.
+template <class V, class T>
+__device__ Oriented<V, T> oriented(const Call<T>& call, const Given<T>& from) {
+    const bool is_copied = call.copies_all || from.flips;
+    const auto rows = static_cast<int>(from.flips ? from.columns : from.rows),
+               columns = static_cast<int>(from.flips ? from.rows : from.columns);
+    return {is_copied ? call.copy + from.cost_at : from.cost,
+            is_copied ? columns : from.row_stride,
+            rows,
+            columns,
+            static_cast<V>(call.sign),
+            call.has_limit,
+            static_cast<V>(call.limit)};
 }
 
 // Copies costs as the solver reads them: its columns side by side. Tile by tile, so that memory is read and written in
@@ -165,29 +194,30 @@ __device__ double sum_of_pairs(const Given<T>& from, const int* col_of_row) {
     return sum;
 }
 
-template <class T, class Team>
+// Takes `moved` from the duals of the side that was solved, and adds it to the others.
+template <class T, class Team, class V>
 __device__ void write_results(const Call<T>& call, const Given<T>& from, std::int64_t p, const Team& team,
-                              const Oriented<T>& problem, const RowMemory& rows, const ColumnMemory<T>& columns,
-                              Status status) {
+                              const Oriented<V, T>& problem, const RowMemory& rows, const ColumnMemory<V>& columns,
+                              Status status, V moved) {
     // The results of a table lie side by side; otherwise there is room for the longest problem.
     const Side<T> row_side{call.col_of_row + from.row_at, call.row_dual + from.row_at, from.rows,
                            call.row_at != nullptr ? from.rows : call.rows};
     const Side<T> column_side{call.row_of_col + from.column_at, call.col_dual + from.column_at, from.columns,
                               call.column_at != nullptr ? from.columns : call.columns};
     double total = kNaN<double>;
-    if (status != Status::ok) {
+    if (status != Status::ok && status != Status::precision_limit) {
         const auto nobody = [](int) { return kFree; };
         const auto nothing = [](int, int) { return kNaN<T>; };
         write_side<T>(team, row_side, nobody, nothing);
         write_side<T>(team, column_side, nobody, nothing);
     } else {
         // Not -0: a free column's dual is plain zero.
-        const auto as_given = [&](T dual) { return problem.sign < 0 ? T(0) - dual : dual; };
+        const auto as_given = [&](V dual) { return static_cast<T>(problem.sign < 0 ? V(0) - dual : dual); };
         const auto row_dual = [&](int i, int j) {
-            if (j < 0) return as_given(problem.limit);
-            const T dual = problem.at(i, j) - columns.price[j];
+            if (j < 0) return as_given(problem.limit - moved);
+            const V dual = problem.at(i, j) - columns.price[j];
             // Rounding may lift it over the limit, where it would prove nothing.
-            return as_given(problem.has_limit ? lesser(problem.limit, dual) : dual);
+            return as_given((problem.has_limit ? lesser(problem.limit, dual) : dual) - moved);
         };
         // Not by reference, which would move them to local memory.
         const Side<T> solved = chosen(from.flips, column_side, row_side),
@@ -195,7 +225,7 @@ __device__ void write_results(const Call<T>& call, const Given<T>& from, std::in
         write_side<T>(team, solved, [&](int i) { return rows.col_of_row[i]; }, row_dual);
         write_side<T>(
             team, other, [&](int j) { return columns.row_of_col[j]; },
-            [&](int j, int) { return as_given(columns.price[j]); });
+            [&](int j, int) { return as_given(columns.price[j] + moved); });
         if (threadIdx.x < kWarp) total = sum_of_pairs(from, from.flips ? columns.row_of_col : rows.col_of_row);
     }
     if (team.rank() == 0) {
@@ -212,17 +242,7 @@ __device__ void solve_one(const Call<T>& call) {
     const Given<T> from = given(call, p);
     unsigned char* const shared = shared_memory<unsigned char>();
     Team team(shared);
-    Oriented<T> problem{from.cost,
-                        from.row_stride,
-                        static_cast<int>(from.flips ? from.columns : from.rows),
-                        static_cast<int>(from.flips ? from.rows : from.columns),
-                        call.sign,
-                        call.has_limit,
-                        call.limit};
-    if (call.copies_all || from.flips) {
-        problem.cost = call.copy + from.cost_at;
-        problem.stride = problem.columns;
-    }
+    const Oriented<T> problem = oriented<T>(call, from);
     const RowMemory rows{call.marks.col_of_row + from.row_at, call.marks.claims + from.row_at};
     // The longer side may be either: there is room for both.
     unsigned char* const memory = Columns::kInRegisters
@@ -238,16 +258,17 @@ __device__ void solve_one(const Call<T>& call) {
         bids = solver.bids();
         paths = solver.paths();
     }
-    write_results(call, from, p, team, problem, rows, columns, status);
+    write_results(call, from, p, team, problem, rows, columns, status, T(0));
     if (call.scans != nullptr && team.rank() == 0) {
         call.scans[2 * p] = bids;
         call.scans[2 * p + 1] = paths;
     }
 }
 
-// One block is enough for a multiprocessor: for more, the compiler would spill a few registers.
+// So many blocks of a warp fit on a multiprocessor; where more columns are in registers, asking for any number of them
+// would make the compiler spill a few.
 template <class T, int kColumns>
-__global__ void __launch_bounds__(kWarp, 1) assign_by_warp(const Call<T> call) {
+__global__ void __launch_bounds__(kWarp, kColumns == 2 ? 24 : 1) assign_by_warp(const Call<T> call) {
     solve_one<T, WarpTeam<T>, RegisterColumns<T, WarpTeam<T>, kColumns>>(call);
 }
 
@@ -259,6 +280,66 @@ __global__ void __launch_bounds__(kMostThreads, 1) assign_by_block(const Call<T>
 template <class T>
 __global__ void __launch_bounds__(kMostThreads, 1) assign_by_memory(const Call<T> call) {
     solve_one<T, BlockTeam<T>, MemoryColumns<T, BlockTeam<T>>>(call);
+}
+
+// Each block checks one problem's total by the duals that the user gets.
+template <class T>
+__global__ void __launch_bounds__(kMostThreads, 2) prove_totals(const Call<T> call) {
+    const std::int64_t p = blockIdx.x;
+    if (call.status[p] != static_cast<std::int32_t>(Status::ok)) return;
+    const Given<T> from = given(call, p);
+    T *const row_dual = call.row_dual + from.row_at, *const col_dual = call.col_dual + from.column_at;
+    const Certificate<T, T> certificate(oriented<double>(call, from), call.marks.col_of_row + from.row_at,
+                                        from.flips ? row_dual : col_dual, static_cast<double>(call.sign),
+                                        {call.sums.slack + from.row_at, call.sums.size + from.row_at});
+    const Proof proof = certificate.prove(kTolerance<T>);
+    if (threadIdx.x == 0 && proof != Proof::holds) call.status[p] = kUnproved;
+    if (!call.has_limit || !from.flips) return;
+    // The limit is in the rows' duals, whichever side was solved.
+    const T limit = call.sign * call.limit;
+    for (std::int64_t i = threadIdx.x; i < from.rows; i += blockDim.x) row_dual[i] += limit;
+    for (std::int64_t j = threadIdx.x; j < from.columns; j += blockDim.x) col_dual[j] -= limit;
+}
+
+// Solves what is not proved in double precision, if the costs are float32; then with prices that only shortest paths
+// have made. If neither leads to a proof, the status says so.
+template <class T>
+__global__ void __launch_bounds__(kMostThreads, 1) solve_again(const Call<T> call) {
+    using Team = BlockTeam<double>;
+    constexpr bool is_wide = sizeof(T) == sizeof(double);
+    Team team(shared_memory<unsigned char>());
+    for (std::int64_t p = blockIdx.x; p < call.count; p += gridDim.x) {
+        if (call.status[p] != kUnproved) continue;
+        const Given<T> from = given(call, p);
+        const Oriented<double, T> problem = oriented<double>(call, from);
+        const RowMemory rows{call.marks.col_of_row + from.row_at, call.marks.claims + from.row_at};
+        const auto columns = ColumnMemory<double>::within(
+            call.memory_again + static_cast<std::int64_t>(blockIdx.x) * call.bytes_again, problem.columns, true);
+        const Certificate<T, double> certificate(problem, rows.col_of_row, columns.price, 1.0,
+                                                 {call.sums.slack + from.row_at, call.sums.size + from.row_at});
+        Status status = Status::ok;
+        bool is_careful = is_wide;
+        while (true) {
+            Solver<double, Team, MemoryColumns<double, Team, T>> solver(problem, rows, columns, team);
+            team.sync();
+            status = solver.solve(is_careful);
+            if (call.scans != nullptr && team.rank() == 0) {
+                call.scans[2 * p] += solver.bids();
+                call.scans[2 * p + 1] += solver.paths();
+            }
+            if (status != Status::ok) break;
+            team.sync();
+            const Proof proof = certificate.prove(kTolerance<T>);
+            // In float64 no other way finds more digits of costs that a limit dwarfs.
+            if (proof == Proof::holds || (is_wide && proof == Proof::holds_beside_limit)) break;
+            status = Status::precision_limit;
+            if (is_careful) break;
+            is_careful = true;
+        }
+        write_results(call, from, p, team, problem, rows, columns, status,
+                      call.has_limit && from.flips ? problem.limit : 0.0);
+        team.sync();
+    }
 }
 
 // Who solves a problem of so many columns. Few sizes, each a kernel or a launch of its own; a lane's columns are the
@@ -286,7 +367,7 @@ std::int64_t columns_of(const AssignmentCall& call, std::int64_t p) {
 }
 
 std::int64_t solved_columns(const AssignmentCall& call, std::int64_t p) {
-    return call.has_limit ? columns_of(call, p) : std::max(rows_of(call, p), columns_of(call, p));
+    return std::max(rows_of(call, p), columns_of(call, p));
 }
 
 // Elements of the results, and of a copy of the costs.
@@ -305,6 +386,16 @@ Room room_of(const AssignmentCall& call) {
     return room;
 }
 
+std::int64_t longest_side(const AssignmentCall& call) {
+    if (call.host_rows == nullptr) return std::max(call.rows, call.columns);
+    std::int64_t longest = 0;
+    for (std::int64_t p = 0; p < call.count; ++p) longest = std::max(longest, solved_columns(call, p));
+    return longest;
+}
+std::int64_t blocks_again(const AssignmentCall& call) {
+    return std::min(call.count, kMostBlocksAgain);
+}
+
 template <class T>
 void take_room(Arena& arena, const AssignmentCall& call, const AssignmentPlan& plan, Call<T>& out) {
     const Room room = room_of(call);
@@ -313,6 +404,19 @@ void take_room(Arena& arena, const AssignmentCall& call, const AssignmentPlan& p
                                        [](const AssignmentGroup& group) { return group.columns == 0; });
     out.column_memory = arena.take<unsigned char>(in_memory ? (room.rows + room.columns) * kBytesPerColumn<T> : 0);
     out.copy = arena.take<T>(plan.copies ? room.costs : 0);
+    out.sums = {arena.take<double>(room.rows), arena.take<double>(room.rows)};
+    out.bytes_again = longest_side(call) * kBytesPerColumn<double>;
+    out.memory_again = arena.take<unsigned char>(blocks_again(call) * out.bytes_again);
+}
+
+// The least T that is no less: a cost is below it if and only if it is below the limit. And a number, so that duals
+// are.
+template <class T>
+T rounded_up_limit(double limit) {
+    using Limits = std::numeric_limits<T>;
+    if (limit >= static_cast<double>(Limits::max())) return Limits::max();
+    const auto rounded = static_cast<T>(limit);
+    return static_cast<double>(rounded) < limit ? std::nextafter(rounded, Limits::infinity()) : rounded;
 }
 
 template <class T>
@@ -380,11 +484,9 @@ AssignmentPlan plan_assignment(const AssignmentCall& call, AssignmentTeam team) 
     plan.copies_all = call.items == nullptr && call.column_stride != 1 && call.columns > 1;
     plan.copies = plan.copies_all;
     // Any problem may be tall if only the device knows the lengths.
-    if (!call.has_limit) {
-        if (call.host_rows == nullptr) plan.copies |= call.rows > call.columns || call.row_lengths != nullptr;
-        for (std::int64_t p = 0; call.host_rows != nullptr && p < call.count; ++p)
-            plan.copies |= rows_of(call, p) > columns_of(call, p);
-    }
+    if (call.host_rows == nullptr) plan.copies |= call.rows > call.columns || call.row_lengths != nullptr;
+    for (std::int64_t p = 0; call.host_rows != nullptr && p < call.count; ++p)
+        plan.copies |= rows_of(call, p) > columns_of(call, p);
     Arena arena(nullptr);
     Call<T> room{};
     take_room(arena, call, plan, room);
@@ -397,6 +499,7 @@ void run_assignment(const AssignmentCall& host, const AssignmentPlan& plan, cons
                     cudaStream_t stream) {
     if (host.count == 0) return;
     Call<T> call{};
+    call.count = host.count;
     call.data = static_cast<const T*>(host.data);
     call.items = static_cast<const T* const*>(static_cast<const void*>(host.items));
     call.rows = host.rows;
@@ -412,7 +515,7 @@ void run_assignment(const AssignmentCall& host, const AssignmentPlan& plan, cons
     call.copies_all = plan.copies_all;
     call.has_limit = host.has_limit;
     call.sign = host.maximize ? T(-1) : T(1);
-    call.limit = static_cast<T>(static_cast<double>(call.sign) * host.limit);
+    call.limit = rounded_up_limit<T>(static_cast<double>(call.sign) * host.limit);
     call.order = plan.order.empty() ? nullptr : order;
     call.col_of_row = host.col_of_row;
     call.row_of_col = host.row_of_col;
@@ -432,6 +535,10 @@ void run_assignment(const AssignmentCall& host, const AssignmentPlan& plan, cons
                stream, call, static_cast<unsigned>(each));
     }
     for (const AssignmentGroup& group : plan.groups) launch_group(call, group, stream);
+    const unsigned threads = longest_side(host) <= kMostThreads ? 4 * kWarp : kMostThreads;
+    launch(prove_totals<T>, {static_cast<unsigned>(host.count), threads}, stream, call);
+    launch(solve_again<T>, {static_cast<unsigned>(blocks_again(host)), threads, BlockTeam<double>::kSharedBytes},
+           stream, call);
 }
 
 template AssignmentPlan plan_assignment<float>(const AssignmentCall&, AssignmentTeam);

@@ -29,18 +29,19 @@ __device__ unsigned flaw_of(T cost) {
     return cost != cost ? kHoldsNaN : kHoldsInfinity;
 }
 
-// A problem as the solver has it: row i is `cost + i * stride`, times a sign.
-template <class T>
+// A problem as the solver has it, whose rows are no more than its columns: row i is `cost + i * stride`, times a sign.
+// It is computed in T, whatever the costs are.
+template <class T, class Cost = T>
 struct Oriented {
-    const T* cost;
+    const Cost* cost;
     std::int64_t stride;
     int rows, columns;
     T sign;
     bool has_limit;
     T limit;
 
-    __device__ const T* row(int i) const { return cost + i * stride; }
-    __device__ T at(int i, int j) const { return sign * row(i)[j]; }
+    __device__ const Cost* row(int i) const { return cost + i * stride; }
+    __device__ T at(int i, int j) const { return sign * static_cast<T>(row(i)[j]); }
 };
 
 // The two least reduced costs of a row.
@@ -48,17 +49,6 @@ template <class T>
 struct Bid {
     T least, second;
     unsigned rank;
-};
-
-// Reduced costs that are finite.
-template <class T>
-struct Range {
-    T least, most;
-
-    __device__ void widen(T value) {
-        least = lesser(least, value);
-        if (value < kInfinity<T>) most = greater(most, value);
-    }
 };
 
 // What all threads may read of a column, in shared memory or in global.
@@ -85,6 +75,7 @@ struct ColumnMemory {
 template <class T, class Team, int kCount>
 class RegisterColumns {
    public:
+    using Problem = Oriented<T>;
     static constexpr bool kInRegisters = true;
 
     __device__ RegisterColumns(const Oriented<T>& problem, const ColumnMemory<T>& memory, const Team& team)
@@ -208,14 +199,13 @@ class RegisterColumns {
         }
     }
 
-    // The least reduced cost of the row, and the largest that is finite.
-    __device__ Range<T> range(int i) const {
-        T cost[kCount];
-        load(p_.row(i), cost);
-        Range<T> found{kInfinity<T>, -kInfinity<T>};
+    // Raises the prices below the least one that is allowed.
+    __device__ void raise_to(T low) {
 #pragma unroll
-        for (int k = 0; k < kCount; ++k) found.widen(fused(p_.sign, cost[k], -price_[k]));
-        return found;
+        for (int k = 0; k < kCount; ++k) {
+            price_[k] = greater(price_[k], low);
+            if (exists(k)) memory_.price[column(k)] = price_[k];
+        }
     }
 
     __device__ void lower(int j, T by) {
@@ -269,12 +259,13 @@ class RegisterColumns {
 };
 
 // Any number of columns, in memory; of each, `before` tells by its sign whether it has been scanned.
-template <class T, class Team>
+template <class T, class Team, class Cost = T>
 class MemoryColumns {
    public:
+    using Problem = Oriented<T, Cost>;
     static constexpr bool kInRegisters = false;
 
-    __device__ MemoryColumns(const Oriented<T>& problem, const ColumnMemory<T>& memory, const Team& team)
+    __device__ MemoryColumns(const Problem& problem, const ColumnMemory<T>& memory, const Team& team)
         : p_(problem), memory_(memory), rank_(team.rank()), size_(team.size()) {
         for (int j = rank_; j < p_.columns; j += size_) memory_.price[j] = 0;
         release_all();
@@ -367,10 +358,8 @@ class MemoryColumns {
             if (memory_.before[j] < 0) memory_.price[j] += memory_.distance[j] - distance;
     }
 
-    __device__ Range<T> range(int i) const {
-        Range<T> found{kInfinity<T>, -kInfinity<T>};
-        for_each(p_.row(i), [&](int j, T cost) { found.widen(fused(p_.sign, cost, -memory_.price[j])); });
-        return found;
+    __device__ void raise_to(T low) {
+        for (int j = rank_; j < p_.columns; j += size_) memory_.price[j] = greater(memory_.price[j], low);
     }
 
     __device__ void lower(int j, T by) {
@@ -389,14 +378,14 @@ class MemoryColumns {
     }
     // A few loads at a time are in flight.
     template <class Visit>
-    __device__ void for_each(const T* row, Visit&& visit) const {
+    __device__ void for_each(const Cost* row, Visit&& visit) const {
         constexpr int kAhead = 4;
         for (std::int64_t from = rank_; from < p_.columns; from += kAhead * static_cast<std::int64_t>(size_)) {
             T cost[kAhead];
 #pragma unroll
             for (int k = 0; k < kAhead; ++k) {
                 const std::int64_t j = from + static_cast<std::int64_t>(k) * size_;
-                cost[k] = __ldg(row + (j < p_.columns ? j : from));
+                cost[k] = static_cast<T>(__ldg(row + (j < p_.columns ? j : from)));
             }
 #pragma unroll
             for (int k = 0; k < kAhead; ++k) {
@@ -406,7 +395,7 @@ class MemoryColumns {
         }
     }
 
-    const Oriented<T> p_;
+    const Problem p_;
     ColumnMemory<T> memory_;
     int rank_, size_;
 };

@@ -22,23 +22,32 @@ struct RowMemory {
 template <class T, class Team, class Columns>
 class Solver {
    public:
-    __device__ Solver(const Oriented<T>& problem, const RowMemory& rows, const ColumnMemory<T>& columns, Team& team)
+    using Problem = typename Columns::Problem;
+
+    __device__ Solver(const Problem& problem, const RowMemory& rows, const ColumnMemory<T>& columns, Team& team)
         : p_(problem), rows_(rows), memory_(columns), team_(team), columns_(problem, columns, team) {}
 
-    __device__ Status solve() {
+    // `is_careful`: by shortest paths alone, whose prices never grow beyond what they need. Slower, and keeps most
+    // digits.
+    __device__ Status solve(bool is_careful = false) {
         const bool square = p_.rows == p_.columns && !p_.has_limit;
         const int none = p_.columns == 0 ? kRejected : square ? p_.columns : kFree;
         for (int i = team_.rank(); i < p_.rows; i += team_.size()) rows_.col_of_row[i] = none;
         team_.sync();
         // If there is nothing to read.
         if (p_.columns == 0) return Status::ok;
-        const unsigned flaws = square ? reduce_columns() : take_tight_columns();
+        const unsigned flaws = square ? reduce_columns(!is_careful) : take_tight_columns();
         if (flaws != 0) return (flaws & kHoldsNaN) != 0 ? Status::nan : Status::invalid;
-        for (int pass = 0; pass < 2; ++pass) reduce_rows();
-        // If that leaves many rows free, the paths would be long: rows that want the same columns need prices first.
-        if (square && p_.rows >= kFewRows && free_rows() * kHardShare > p_.rows && scale_prices()) {
-            take_tight_columns();
-            for (int pass = 0; pass < 2; ++pass) reduce_rows();
+        if (is_careful) {
+            if (square) take_tight_columns();
+        } else {
+            reduce_rows();
+            // If that leaves many rows free, the paths would be long: rows that want the same columns need prices
+            // first.
+            if (square && p_.rows >= kFewRows && free_rows() * kHardShare > p_.rows && scale_prices()) {
+                take_tight_columns();
+                reduce_rows();
+            }
         }
         const bool feasible = for_each_row(rows_.col_of_row, kFree, [&](int i) { return augment(i); });
         if (!feasible) return Status::infeasible;
@@ -52,6 +61,7 @@ class Solver {
    private:
     static constexpr int kHardShare = 10, kFewRows = 32, kBidsPerRow = 4;
     static constexpr T kFirstIncrement = 16, kLastIncrement = 4, kIncrementRatio = 6;
+    static constexpr T kMostSpreads = 64, kJump = 256, kNoise = 1024 * kEpsilon<T>;
 
     // Visits the rows of a mark, 32 marks at a time, while it is true.
     template <class Visit>
@@ -106,7 +116,7 @@ class Solver {
     }
 
     // If as many rows as columns have to be matched, a price may have either sign.
-    __device__ unsigned reduce_columns() {
+    __device__ unsigned reduce_columns(bool transfers) {
         columns_.begin_least();
         for (int i = team_.rank(); i < p_.rows; i += team_.size()) rows_.claims[i] = 0;
         team_.sync();
@@ -127,6 +137,7 @@ class Solver {
         }
         team_.sync();
         columns_.note_taken();
+        if (!transfers) return 0;
         for_each_row(rows_.claims, 1, [&](int i) {
             const Bid<T> found = bid(i);
             const T slack = found.second - found.least;
@@ -138,29 +149,41 @@ class Solver {
         return 0;
     }
 
-    // Every row takes the column of its least reduced cost, if that is free; the first pass over all costs.
+    // Every free row takes the column of its least reduced cost, if that is free too. Unless columns were reduced
+    // before, this is the first pass over all costs.
     __device__ unsigned take_tight_columns() {
         unsigned flaws = 0;
-        for (int i = 0; i < p_.rows; ++i) {
+        for_each_row(rows_.col_of_row, kFree, [&](int i) {
             const Bid<T> found = bid<true>(i, flaws);
-            if (reject_if_dear(i, found.least)) continue;
+            if (reject_if_dear(i, found.least)) return true;
             if (found.least < kInfinity<T> && (found.rank & kTaken) == 0) match(i, column_of(found.rank), kFree);
-        }
+            return true;
+        });
         flaws = any_flaw(flaws);
         team_.sync();
         return flaws;
     }
 
+    // By how much a row may lower the price of its best column: infinite if there is no second.
+    __device__ T slack_of(const Bid<T>& found) const {
+        const T slack = found.second - found.least;
+        return slack < kInfinity<T> ? lesser(slack, most_) : slack;
+    }
+
+    __device__ void reduce_rows() {
+        for (int pass = 0; pass < 2; ++pass) reduce_rows_once();
+    }
+
     // A free row takes its best column, whose price falls to where the second best is as good; the row that had it
     // goes next.
-    __device__ void reduce_rows() {
+    __device__ void reduce_rows_once() {
         int budget = kBidsPerRow * free_rows();
         for_each_row(rows_.col_of_row, kFree, [&](int i) {
             while (true) {
                 const Bid<T> found = bid(i);
                 if (reject_if_dear(i, found.least) || !(found.least < kInfinity<T>)) break;
                 const int j = column_of(found.rank), former = memory_.row_of_col[j];
-                const T price = memory_.price[j], slack = found.second - found.least;
+                const T price = memory_.price[j], slack = slack_of(found);
                 // The price falls only if floating point shows the difference, and never by an infinity.
                 const bool lowers = slack < kInfinity<T> && price - slack < price;
                 if (!lowers && former >= 0) break;
@@ -193,18 +216,12 @@ class Solver {
 
     // Finds prices by auctions with a falling increment (Bertsekas); the assignment of each auction is dropped.
     __device__ bool scale_prices() {
-        constexpr int samples = 32;
-        const int step = p_.rows > samples ? p_.rows / samples : 1;
-        T scale = 0;
-        int count = 0;
-        for (int i = 0; i < p_.rows; i += step, ++count) {
-            const Range<T> mine = columns_.range(i);
-            const T least = team_.least({mine.least, 0}).value, most = -team_.least({-mine.most, 0}).value;
-            if (most > least) scale += most - least;
-        }
-        scale /= static_cast<T>(count);
+        const T scale = robust_spread();
+        if (!(scale > 0) || !(scale < kInfinity<T>)) return false;
+        most_ = kMostSpreads * scale;
+        clamp_prices();
         const T last = scale / (kLastIncrement * static_cast<T>(p_.rows));
-        if (!(last > 0) || !(scale < kInfinity<T>)) return false;
+        if (!(last > 0)) return false;
         for (T increment = scale / kFirstIncrement;; increment /= kIncrementRatio) {
             increment = greater(increment, last);
             auction(increment);
@@ -212,6 +229,58 @@ class Solver {
         }
         clear();
         return true;
+    }
+
+    // How far the reduced costs that matter spread over a row, in the median over some rows: every lane has a column of
+    // each row that is looked at, and keeps what was found in one row. Costs that mean "never" are not among them: the
+    // spread is seen at the cheapest columns, and then at more of them as long as it does not jump far beyond the
+    // costs.
+    __device__ T robust_spread() {
+        constexpr int levels = 4, places[levels] = {0, 1, 3, 15}, samples = static_cast<int>(kWarp);
+        const int lane = static_cast<int>(threadIdx.x % kWarp);
+        T spreads[levels], size = kInfinity<T>;
+        for (T& spread : spreads) spread = kInfinity<T>;
+        const int step = p_.rows > samples ? p_.rows / samples : 1;
+        int count = 0;
+        team_.sync();
+        for (int i = 0; i < p_.rows && count < samples; i += step) {
+            const Bid<T> found = bid(i);
+            if (!(found.least < kInfinity<T>)) continue;
+            const int best = column_of(found.rank);
+            const auto j = static_cast<int>((static_cast<std::int64_t>(lane) * p_.columns + i % p_.columns) / samples);
+            const T sorted = warp_sorted(p_.at(i, j) - memory_.price[j] - found.least);
+#pragma unroll
+            for (int n = 0; n < levels; ++n) {
+                const T spread = __shfl_sync(kWholeWarp, sorted, places[n]);
+                if (lane == count) spreads[n] = spread;
+            }
+            if (lane == count) size = absolute(p_.at(i, best)) + absolute(memory_.price[best]);
+            ++count;
+        }
+        if (count == 0) return 0;
+        size = __shfl_sync(kWholeWarp, warp_sorted(size), count / 2);
+        T scale = 0;
+        bool goes_on = true;
+#pragma unroll
+        for (int n = 0; n < levels; ++n) {
+            const T spread = __shfl_sync(kWholeWarp, warp_sorted(spreads[n]), count / 2);
+            const T wide = spread * static_cast<T>(samples / (places[n] + 1));
+            goes_on = goes_on && (!(scale > 0) || wide <= kJump * greater(scale, size));
+            // Rounding could have made less.
+            if (goes_on && spread > kNoise * size) scale = wide;
+        }
+        return scale;
+    }
+
+    // Prices that a cost which means "never" has made would take the digits of all others. Any prices will do to start
+    // from.
+    __device__ void clamp_prices() {
+        constexpr int samples = static_cast<int>(kWarp);
+        const auto j = static_cast<int>(static_cast<std::int64_t>(threadIdx.x % kWarp) * p_.columns / samples);
+        const T middle = __shfl_sync(kWholeWarp, warp_sorted(memory_.price[j]), samples / 2);
+        team_.sync();
+        columns_.raise_to(middle - kMostSpreads * most_);
+        team_.sync();
     }
 
     __device__ void auction(T increment) {
@@ -222,10 +291,13 @@ class Solver {
             for (int i = next; i >= 0 && budget > 0; --budget) {
                 const Bid<T> found = bid(i);
                 if (!(found.least < kInfinity<T>)) break;
-                const T slack = found.second - found.least;
+                const T slack = slack_of(found), by = slack < kInfinity<T> ? slack + increment : increment;
                 const int j = column_of(found.rank), former = memory_.row_of_col[j];
+                const T price = memory_.price[j];
+                // If rounding swallows the increment, two rows would outbid each other for ever.
+                if (former >= 0 && !(price - by < price)) break;
                 match(i, j, former);
-                columns_.lower(j, slack < kInfinity<T> ? slack + increment : increment);
+                columns_.lower(j, by);
                 i = former;
             }
         }
@@ -298,11 +370,13 @@ class Solver {
         team_.sync();
     }
 
-    const Oriented<T> p_;
+    const Problem p_;
     RowMemory rows_;
     ColumnMemory<T> memory_;
     Team& team_;
     Columns columns_;
+    // A bid lowers no price by more: prices have to outbid the costs that matter, not those that mean "never".
+    T most_ = kInfinity<T>;
     int bids_ = 0, paths_ = 0;
 };
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment as scipy_assignment
 from scipy.sparse import csr_array
 
 from coalign import DeviceError, InfeasibleError, Status, _assignment, assign, assign_top_k
@@ -16,6 +17,7 @@ from cuda_emulation.device import GpuUnderTest, emulated_module
 from oracles.assignment import assert_certificate
 from oracles.compare import dual_tolerance, total_tolerance
 from oracles.instances import COST_FAMILIES, make_costs
+from oracles.sentinels import SENTINELS, excess, spoilt
 
 SHAPES = [(1, 1), (1, 7), (7, 1), (9, 9), (12, 40), (40, 12), (33, 33), (64, 65), (20, 130)]
 
@@ -172,6 +174,84 @@ def test_any_problem_ends_as_on_the_cpu(
         for total, result in ((gpu.get(found.total), found), (wanted.total, wanted))
     ]
     assert abs(gains[0] - gains[1]) <= 1e-12 * (sizes + abs(limit) * max(n, m))
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("family", ["plane", "Machol-Wien"])
+def test_totals_beside_sentinels(
+    gpu: GpuUnderTest, dtype: np.dtype, family: str, maximize: bool
+) -> None:
+    # Square problems are priced by auctions from 32 rows on; gated ones are solved again.
+    costs = {sentinel: spoilt(family, sentinel, (36, 36), dtype) for sentinel in SENTINELS}
+    kept = {sentinel: cost for sentinel, cost in costs.items() if cost is not None}
+    given = [-cost.T if maximize else cost for cost in kept.values()]
+    found = assign(gpu.put(given), maximize=maximize)
+    for p, sentinel in enumerate(kept):
+        one = OnHost(gpu, found, p)
+        off, tolerance = excess(given[p], one.col_of_row, maximize)
+        assert off <= tolerance, sentinel
+        assert one.status == Status.OK, sentinel
+
+
+def test_ties_and_sentinels(gpu: GpuUnderTest, dtype: np.dtype) -> None:
+    rng = np.random.default_rng(6)
+    costs = [rng.integers(0, most + 1, (40, 40)) for most in (1, 9, 99)]
+    costs.append((rng.random((40, 40)) < 0.95).astype(int))
+    costs.append(np.abs(np.subtract.outer(rng.integers(0, 200, 40), rng.integers(0, 200, 40))))
+    costs += [np.where(rng.random((40, 40)) < 0.01, 2**31 - 1, cost) for cost in costs]
+    given = [cost.astype(dtype) for cost in costs]
+    found = assign(gpu.put(given))
+    for p, cost in enumerate(given):
+        one = OnHost(gpu, found, p)
+        off, tolerance = excess(cost, one.col_of_row)
+        assert off <= tolerance, p
+        assert one.status == Status.OK, p
+
+
+def test_a_limit_is_a_real_number(gpu: GpuUnderTest, dtype: np.dtype) -> None:
+    for limit in (0.7, 0.1):
+        cost = np.full((2, 2), limit).astype(dtype)
+        is_below = float(cost[0, 0]) < limit
+        found = assign(gpu.put(cost), max_cost=limit)
+        assert len(found.pairs()) == 2 * is_below
+        mirrored = assign(gpu.put(-cost), maximize=True, max_cost=-limit)
+        assert len(mirrored.pairs()) == 2 * is_below
+
+
+@pytest.mark.parametrize("limit", [1e3, 1e9])
+def test_a_limit_that_dwarfs_the_costs(gpu: GpuUnderTest, dtype: np.dtype, limit: float) -> None:
+    rng = np.random.default_rng(7)
+    costs = [rng.uniform(size=shape).astype(dtype) for shape in [(34, 34), (30, 20), (20, 30)]]
+    # Ten rows that only four columns take.
+    crowded = rng.uniform(size=(24, 24)).astype(dtype)
+    crowded[:10, 4:] = np.inf
+    found = assign(gpu.put([*costs, crowded]), max_cost=limit)
+    for p, cost in enumerate([*costs, crowded]):
+        one = OnHost(gpu, found, p)
+        # The most pairs, and then the least total.
+        values = np.where(np.isinf(cost), 1e3, cost).astype(float)
+        best = values[scipy_assignment(values)]
+        best = best[best < 1e3]
+        assert one.status == Status.OK
+        assert (one.col_of_row >= 0).sum() == len(best)
+        assert abs(one.total - best.sum()) <= max(
+            total_tolerance(dtype, best), 1e-12 * limit * (dtype == np.float64) * len(best)
+        )
+        assert (one.row_dual <= dtype.type(limit)).all()
+        assert (one.row_dual[one.col_of_row < 0] == limit).all()
+        assert (one.col_dual <= 0).all()
+        assert (one.col_dual[one.row_of_col < 0] == 0).all()
+
+
+def test_a_total_that_cannot_be_proved_is_reported(gpu: GpuUnderTest) -> None:
+    # Differences of such costs overflow, and so does the total.
+    cost = np.random.default_rng(0).uniform(-1, 1, (3, 40, 40))
+    cost[1] *= 1.7e308
+    found = assign(gpu.put(cost))
+    assert gpu.get(found.status).tolist() == [Status.OK, Status.PRECISION_LIMIT, Status.OK]
+    assert (gpu.get(found.col_of_row) >= 0).all()
+    with pytest.raises(ArithmeticError, match=r"\Aproblem 1: the total could not be proved\Z"):
+        found.check()
 
 
 def test_ties_go_to_the_identity_where_all_are_equal(gpu: GpuUnderTest, dtype: np.dtype) -> None:

@@ -12,6 +12,8 @@ template <class T>
 constexpr T kInfinity = std::numeric_limits<T>::infinity();
 template <class T>
 constexpr T kNaN = std::numeric_limits<T>::quiet_NaN();
+template <class T>
+constexpr T kEpsilon = std::numeric_limits<T>::epsilon();
 
 __device__ inline float fused(float a, float b, float c) {
     return fmaf(a, b, c);
@@ -32,6 +34,12 @@ __device__ inline float greater(float a, float b) {
 }
 __device__ inline double greater(double a, double b) {
     return fmax(a, b);
+}
+__device__ inline float absolute(float a) {
+    return fabsf(a);
+}
+__device__ inline double absolute(double a) {
+    return fabs(a);
 }
 
 }  // namespace coalign::cuda

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/arithmetic.cuh"
 #include "core/block.cuh"
 
 namespace coalign::cuda {
@@ -59,6 +60,29 @@ __device__ Ranked<T> warp_least(Ranked<T> mine) {
     const T value = warp_minimum(mine.value);
     // By value: zeros are equal whatever their signs.
     return {value, warp_minimum(mine.value == value ? mine.rank : ~0u)};
+}
+
+// The sum over a warp, in an order of its own.
+__device__ inline double warp_sum(double mine) {
+#pragma unroll
+    for (int lanes = 16; lanes > 0; lanes /= 2) mine += __shfl_xor_sync(kWholeWarp, mine, lanes);
+    return mine;
+}
+
+// The values of a warp's lanes in ascending order (a bitonic sort).
+template <class T>
+__device__ T warp_sorted(T mine) {
+    const unsigned lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (unsigned size = 2; size <= kWarp; size *= 2) {
+#pragma unroll
+        for (unsigned apart = size / 2; apart > 0; apart /= 2) {
+            const T other = __shfl_xor_sync(kWholeWarp, mine, static_cast<int>(apart));
+            const bool ascends = (lane & size) == 0, is_first = (lane & apart) == 0;
+            mine = ascends == is_first ? lesser(mine, other) : greater(mine, other);
+        }
+    }
+    return mine;
 }
 
 template <class T>

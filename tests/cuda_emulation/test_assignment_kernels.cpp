@@ -57,7 +57,8 @@ struct Problem {
     T at(std::int64_t i, std::int64_t j) const { return cost[static_cast<std::size_t>(i * columns + j)]; }
 };
 
-enum class Family { uniform, integers, plane, constant, sparse, huge, product };
+enum class Family { uniform, integers, plane, constant, sparse, huge, product, sentinels, gated };
+constexpr int kFamilies = 9;
 
 template <class T>
 Problem<T> draw(Chance& chance, Family family, std::int64_t n, std::int64_t m) {
@@ -77,6 +78,9 @@ Problem<T> draw(Chance& chance, Family family, std::int64_t n, std::int64_t m) {
             if (family == Family::sparse) cost = u < 0.7 ? kInfinite<double> : u;
             if (family == Family::huge) cost = (u - 0.5) * (sizeof(T) == 4 ? 1e37 : 1e305);
             if (family == Family::product) cost = a * b + 1e-3 * u;
+            if (family == Family::sentinels) cost = u < 0.04 ? 1e20 : a * b;
+            // One way leads around the sentinels.
+            if (family == Family::gated) cost = u < 0.03 || i == j ? a * b + u : 1e20;
             out.cost.push_back(static_cast<T>(cost));
         }
     }
@@ -329,7 +333,7 @@ void check_batch(const std::vector<Problem<T>>& problems, const Options& options
 template <class T>
 void test_shapes(Chance& chance, int rounds) {
     for (int round = 0; round < rounds; ++round) {
-        const auto family = static_cast<Family>(round % 7);
+        const auto family = static_cast<Family>(round % kFamilies);
         const auto layout = static_cast<Layout>(chance.integer(0, 3));
         const auto team = static_cast<AssignmentTeam>(chance.is(0.5) ? 0 : chance.integer(1, 2));
         const bool uniform = chance.is(0.3);
@@ -460,8 +464,8 @@ void test_scans(const char* name, Family family, std::int64_t n, std::int64_t m,
 
 int main() {
     Chance chance(3);
-    test_shapes<float>(chance, 42);
-    test_shapes<double>(chance, 42);
+    test_shapes<float>(chance, 5 * kFamilies);
+    test_shapes<double>(chance, 5 * kFamilies);
     test_edges<float>(chance);
     test_edges<double>(chance);
     test_refusals<float>(chance);
@@ -473,5 +477,7 @@ int main() {
     test_scans<float>("integers", Family::integers, 300, 300, 1.5);
     test_scans<double>("points", Family::plane, 200, 200, 60);
     test_scans<double>("products", Family::product, 200, 200, 60);
+    test_scans<float>("products beside sentinels", Family::sentinels, 200, 200, 60);
+    test_scans<double>("products beside sentinels", Family::sentinels, 200, 200, 60);
     return report();
 }
