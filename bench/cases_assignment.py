@@ -101,10 +101,12 @@ class Assignment(Problem):
         for one, p, theirs, its in zip(
             some["cost"], at, pairs_of(wanted), wanted.total, strict=True
         ):
-            # What is minimised, against the size of what it is summed from.
-            gain = total[p] - limit * len(found_pairs[p][0]), its - limit * len(theirs[0])
-            scale = np.abs(one[theirs]).sum(dtype=np.float64) + abs(limit) * len(theirs[0])
-            error = max(error, float(abs(gain[0] - gain[1]) / max(scale, 1e-300)))
+            # What is minimised, against the size of what it is summed from. A limit counts only
+            # where it decides on the number of pairs; it may be far above the costs.
+            extra = len(found_pairs[p][0]) - len(theirs[0])
+            scale = np.abs(one[theirs]).sum(dtype=np.float64)
+            scale += abs(limit) * len(theirs[0]) * (extra != 0)
+            error = max(error, float(abs(total[p] - its - limit * extra) / max(scale, 1e-300)))
         assert error <= rtol, f"off from the CPU by {error}"
         if "row_lengths" not in data:
             parts = ("col_of_row", "row_of_col", "total", "row_dual", "col_dual", "status")
@@ -113,7 +115,8 @@ class Assignment(Problem):
                 one = coalign.Assignment(
                     *(part[p] for part in held), found.maximize, found.max_cost
                 )
-                gap = float(one.gap(cost[p])) / float(np.abs(cost[p]).sum(dtype=np.float64))
+                scale = float(np.abs(cost[p]).sum(dtype=np.float64)) + abs(limit) * n
+                gap = float(one.gap(cost[p])) / scale
                 assert abs(gap) <= rtol, f"a gap of {gap} of the costs"
         return error
 
@@ -280,7 +283,29 @@ def on_gpu(
     return Case(name, family(make, *sizes), gpu=Gpu(sample, dtype, rate))
 
 
-POINTS = instances.point_costs
+POINTS, TIES = instances.point_costs, instances.tied_costs
+
+
+def never(cost: float, share: float) -> dict[str, Any]:
+    """Make a share of the pairs of points cost so much, at both sizes."""
+    return {"make": POINTS, "never": (cost, cost), "share": (share, share)}
+
+
+# Ties, and finite costs that mean "never". Those of which few pairs are allowed are solved again.
+EVERYDAY = (
+    on_gpu("208 of 300 x 300, 0 to 9", (208, 300, 300), (2, 33, 33), 208, make=TIES, most=(9, 9)),
+    on_gpu("208 of 300 x 300, 0 or 1", (208, 300, 300), (2, 33, 33), 208, make=TIES, most=(1, 1)),
+    on_gpu("208 of 300 x 300, a third 1e9", (208, 300, 300), (2, 33, 33), 208, **never(1e9, 0.3)),
+    on_gpu("208 of 300 x 300, 98 % 1e5", (208, 300, 300), (2, 33, 33), 208, **never(1e5, 0.98)),
+    on_gpu(
+        "208 of 300 x 100, limit of 1e9",
+        (208, 300, 100),
+        (3, 40, 20),
+        208,
+        make=POINTS,
+        max_cost=(1e9, 1e9),
+    ),
+)
 
 # No peer takes CUDA arrays and is at hand.
 ON_GPU = (
@@ -295,6 +320,7 @@ ON_GPU = (
     on_gpu("64 of 1000 x 1000", (64, 1000, 1000), (2, 8, 520), 32),
     on_gpu("132 of 2000 x 2000", (132, 2000, 2000), (2, 10, 600), 16),
     on_gpu("208 of 300 x 300, float64", (208, 300, 300), (4, 40, 40), 208, dtype="float64"),
+    *EVERYDAY,
 )
 
 SUITE = Suite("assignment", (*ON_CPU, *ON_GPU), TOLERANCE)

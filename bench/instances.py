@@ -20,7 +20,7 @@ Array: TypeAlias = NDArray[np.float64]
 # The first word of each seed sequence: two functions with the same seed must not share their noise.
 _RANDOM_WALKS, _WHITE_NOISE, _RAGGED, _PAIR, _MULTIVARIATE, _ORDER = range(6)
 _UNIFORM, _GEOMETRIC, _LOW_RANK, _INTEGERS, _OFFSETS, _CHANGES, _SPARSE = range(6, 13)
-_NOISE_PAIRS, _NOISE_COSTS, _POINTS = range(13, 16)
+_NOISE_PAIRS, _NOISE_COSTS, _POINTS, _TIES = range(13, 17)
 
 
 def _steps(stream: int, seed: int, shape: tuple[int, ...]) -> Array:
@@ -263,11 +263,34 @@ def noise_costs(
 
 
 def point_costs(
-    seed: int, problems: int, rows: int, columns: int, *, dtype: str = "float32"
+    seed: int,
+    problems: int,
+    rows: int,
+    columns: int,
+    *,
+    never: float | None = None,
+    share: float = 0.0,
+    dtype: str = "float32",
+    **options: Any,
 ) -> dict[str, Any]:
-    """Give a batch of distances between two sets of standard normal points in the plane."""
+    """Give a batch of distances between two sets of standard normal points in the plane.
+
+    A share of the pairs costs `never`.
+    """
     p, q = (
         normals((problems, count, 2), dtype, _POINTS, seed, side)
         for side, count in enumerate((rows, columns))
     )
-    return {"cost": np.hypot(*(p[:, :, None, axis] - q[:, None, :, axis] for axis in (0, 1)))}
+    cost = np.hypot(*(p[:, :, None, axis] - q[:, None, :, axis] for axis in (0, 1)))
+    if never is not None:
+        random = np.random.default_rng((_POINTS, seed, 2))
+        cost[random.random(cost.shape, np.float32) < share] = never
+    return {"cost": cost, **options}
+
+
+def tied_costs(
+    seed: int, problems: int, rows: int, columns: int, *, most: int, dtype: str = "float32"
+) -> dict[str, Any]:
+    """Give a batch of integers from 0 to most."""
+    random = np.random.default_rng((_TIES, seed))
+    return {"cost": random.integers(0, most + 1, (problems, rows, columns)).astype(dtype)}
