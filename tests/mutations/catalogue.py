@@ -1690,15 +1690,8 @@ CUDA_ASSIGNMENT_KERNELS = [
     Mutation(
         "on a GPU sentinels set the scale of the prices",
         "cuda/assignment_solver.cuh",
-        "most_ = kMostSpreads * scale;",
-        "most_ = kInfinity<T>;",
-        ("native:test_assignment_kernels",),
-    ),
-    Mutation(
-        "on a GPU the prices of sentinels stay",
-        "cuda/assignment_solver.cuh",
-        "columns_.raise_to(middle - kMostSpreads * most_);",
-        "",
+        "wide <= kJump * greater(scale, size)",
+        "true",
         ("native:test_assignment_kernels",),
     ),
     Mutation(
@@ -1706,7 +1699,7 @@ CUDA_ASSIGNMENT_KERNELS = [
         "cuda/assignment.cu",
         "if (threadIdx.x == 0 && proof != Proof::holds) call.status[p] = kUnproved;",
         "",
-        (f"{CUDA_ASSIGNMENT}::test_totals_beside_sentinels",),
+        (f"{CUDA_ASSIGNMENT}::test_a_total_that_cannot_be_proved_is_reported",),
     ),
     Mutation(
         "on a GPU the second solution is not proved",
@@ -1720,13 +1713,6 @@ CUDA_ASSIGNMENT_KERNELS = [
         "cuda/assignment.cu",
         "is_careful = true;",
         "break;",
-        (f"{CUDA_ASSIGNMENT}::test_totals_beside_sentinels",),
-    ),
-    Mutation(
-        "a certificate on a GPU forgets the roundings",
-        "cuda/assignment_certificate.cuh",
-        "else slack += ulp * (absolute(own.value) + absolute(dual.value));",
-        "",
         (f"{CUDA_ASSIGNMENT}::test_totals_beside_sentinels",),
     ),
     Mutation(
