@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment as scipy_assignment
+from scipy.sparse import csr_array
 
 from coalign import Assignment, Status, _core, _execution, assign, assign_top_k
+from oracles.compare import total_tolerance
 from oracles.instances import COST_FAMILIES, Array, make_costs
 from oracles.sentinels import SENTINELS, excess, spoilt
 
@@ -32,6 +38,57 @@ def test_totals(shape: tuple[int, int], sentinel: str, isa: str, dtype: np.dtype
             ranked = assign_top_k(cost, 1)
         off, tolerance = excess(cost, ranked.col_of_row[0])
         assert off <= tolerance, f"{family}, ranked"
+    assert tried >= 15
+
+
+def sparse_costs(cost: Array, share: float) -> tuple[Any, Array]:
+    """Store a share of the pairs, and a matching: the sparse matrix, and inf for the others."""
+    rng = np.random.default_rng(cost.shape)
+    stored = rng.random(cost.shape) < share
+    short = min(cost.shape)
+    rows, columns = (rng.permutation(count)[:short] for count in cost.shape)
+    stored[rows, columns] = True
+    pairs = np.nonzero(stored)
+    return csr_array((cost[pairs], pairs), shape=cost.shape), np.where(stored, cost, np.inf)
+
+
+def limited_excess(cost: Array, found: Assignment, limit: float) -> tuple[float, float]:
+    """By how much the gain beside a limit misses SciPy's, and the tolerance."""
+    values = cost.astype(np.float64)
+    gains = np.where(values < limit, values - limit, 0.0)
+    best = scipy_assignment(gains)
+    matched = gains[best] < 0
+    rows = np.flatnonzero(found.col_of_row >= 0)
+    costs = values[rows, found.col_of_row[rows]]
+    assert (costs < limit).all()
+    off = math.fsum(costs) - limit * len(rows) - math.fsum(gains[best])
+    size = np.append(np.abs(values[best][matched]), abs(limit) * matched.sum())
+    return abs(off), total_tolerance(cost.dtype, size)
+
+
+@pytest.mark.parametrize("sentinel", SENTINELS)
+@pytest.mark.parametrize(
+    ("shape", "share"), [((100, 100), 0.3), ((100, 100), 1.0), ((70, 130), 0.3)], ids=str
+)
+def test_sparse_totals(
+    shape: tuple[int, int], sentinel: str, share: float, dtype: np.dtype
+) -> None:
+    tried = 0
+    for family in COST_FAMILIES:
+        cost = spoilt(family, sentinel, shape, dtype)
+        if cost is None:
+            continue
+        tried += 1
+        stored, dense = sparse_costs(cost, share)
+        assert_right(dense, assign(stored), family)
+        assert_right(-dense, assign(-stored, maximize=True), f"{family}, maximised")
+        assert_right(dense.T, assign(stored.T.tocsc()), f"{family}, transposed")
+        assert_right(dense, assign(stored, max_cost=np.inf), f"{family}, as many as can be")
+        limit = float(np.quantile(stored.data, 0.3))
+        limited = assign(stored, max_cost=limit)
+        off, tolerance = limited_excess(dense, limited, limit)
+        assert off <= tolerance, f"{family}, limited"
+        assert limited.status == Status.OK, f"{family}, limited"
     assert tried >= 15
 
 

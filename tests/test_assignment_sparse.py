@@ -5,13 +5,14 @@ import re
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import (
     maximum_bipartite_matching,
     min_weight_full_bipartite_matching,
 )
 
 import coalign
-from coalign import InfeasibleError, assign
+from coalign import InfeasibleError, Status, assign
 
 #: Of a total, against the optimum, relative to the sum of the pairs' magnitudes.
 TOTAL = {"float64": 1e-12, "float32": 1e-6}
@@ -210,6 +211,19 @@ def test_larger_totals_are_scipys(rng, values, dtype, shape):
     require_proof(found, matrix)
 
 
+@pytest.mark.parametrize("values", ["uniform", "integers", "products"])
+@pytest.mark.parametrize("shape", [(300, 300), (250, 300), (300, 250)])
+def test_rows_of_many_entries(rng, values, shape):
+    # Such rows are known by lists of their cheapest entries.
+    matrix = random_sparse(rng, *shape, 200, values)
+    found = assign(matrix)
+    assert found.status == Status.OK
+    dense = densify(matrix)
+    wanted = dense[linear_sum_assignment(dense)]
+    assert abs(found.total - wanted.sum()) <= TOTAL["float64"] * np.abs(wanted).sum()
+    require_proof(found, matrix)
+
+
 def test_a_stored_zero_is_a_cost_and_a_missing_one_forbids():
     cost = sparse.csr_array(([0.0, 5.0, 3.0], ([0, 1, 1], [0, 0, 1])), shape=(2, 2))
     found = assign(cost)
@@ -316,6 +330,53 @@ def test_a_warm_start_finds_the_same_total(rng, maximize):
     found = assign(changed, maximize=maximize, warm_start=assign(matrix, maximize=maximize))
     assert found.total == pytest.approx(assign(changed, maximize=maximize).total, rel=1e-12)
     require_proof(found, changed)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_limit_is_compared_with_costs_as_a_real_number(dtype):
+    cost = np.array(0.7).astype(dtype)
+    below = np.nextafter(cost, cost.dtype.type(0))
+    matrix = sparse.csr_array(np.array([cost, below]).reshape(2, 1))
+    # In float32 0.7 is rounded down, so it is below the limit.
+    assert len(assign(matrix[:1], max_cost=0.7).pairs()) == (dtype == "float32")
+    assert len(assign(matrix[1:], max_cost=0.7).pairs()) == 1
+    assert len(assign(-matrix[:1], maximize=True, max_cost=-0.7).pairs()) == (dtype == "float32")
+    assert len(assign(matrix[:1], max_cost=float(cost)).pairs()) == 0
+    # In float32 0.1 is rounded up, so it is above the limit.
+    tenth = sparse.csr_array(np.array([[0.1]], dtype))
+    assert len(assign(tenth, max_cost=0.1).pairs()) == 0
+    assert len(assign(tenth, max_cost=np.nextafter(float(np.array(0.1, dtype)), 1)).pairs()) == 1
+
+
+def test_a_limit_beyond_float32_forbids_nothing():
+    matrix = sparse.csr_array(np.array([[1, 2], [3, 3e38]], np.float32))
+    found = assign(matrix, max_cost=1e300)
+    assert len(found.pairs()) == 2
+    assert found.total == 5
+    assert len(assign(-matrix, maximize=True, max_cost=1e300).pairs()) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_costs_near_the_largest_number(rng, dtype):
+    # The differences of such costs overflow.
+    most = float(np.finfo(dtype).max)
+    small = rng.uniform(-1, 1, (40, 40))
+    # Their sums do not.
+    small[1::2] = rng.uniform(0.97, 1, (20, 40))
+    cost = (small * most).astype(dtype)
+    rows, columns = linear_sum_assignment(small)
+    for given in (sparse.csr_array(cost), sparse.csc_array(cost)):
+        found = assign(given)
+        np.testing.assert_array_equal(found.col_of_row[rows], columns)
+        assert found.status == Status.OK
+
+
+def test_a_total_beyond_the_largest_number_is_not_proved():
+    cost = sparse.csr_array(np.diag([1.5e308, 1.5e308]))
+    with pytest.warns(RuntimeWarning, match="could not be proved"):
+        found = assign(cost)
+    assert found.status == Status.PRECISION_LIMIT
+    np.testing.assert_array_equal(found.col_of_row, [0, 1])
 
 
 def test_no_matching_is_an_error_with_the_way_out():

@@ -1,7 +1,9 @@
 // Batches of assignment problems: oriented, handed out to threads, solved.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "assignment/kernels.hpp"
@@ -17,6 +19,16 @@ struct Options {
     int threads = 1;
     bool warm = false;  // the results come with an earlier solution: the columns' duals, and the rows' columns
 };
+
+// A limit in the dtype of the costs: the least number that is not below it, so that it has the same costs below it.
+template <class T>
+T round_up(double limit) {
+    constexpr T most = std::numeric_limits<T>::max(), inf = std::numeric_limits<T>::infinity();
+    if (limit > static_cast<double>(most)) return inf;
+    if (limit < static_cast<double>(-most)) return limit < -std::numeric_limits<double>::max() ? -inf : -most;
+    const T near = static_cast<T>(limit);
+    return static_cast<double>(near) < limit ? std::nextafter(near, inf) : near;
+}
 
 // Where the results of one problem go; `total` is the sum of the pairs' costs.
 template <class T>

@@ -1,6 +1,7 @@
 // The pairs that a problem allows, row by row: what is not listed is forbidden.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -89,13 +90,37 @@ class Rows {
         });
     }
 
+    // Takes another problem's entries in double precision, times a power of two.
+    template <class Other>
+    void take_wide(const Rows<Other>& other, T scale) {
+        rows_ = other.rows_;
+        columns_ = other.columns_;
+        begin_ = other.begin_;
+        end_ = other.end_;
+        entries_.resize(other.entries_.size());
+        std::transform(other.entries_.begin(), other.entries_.end(), entries_.begin(),
+                       [&](const Entry<Other>& e) { return Entry<T>{scale * static_cast<T>(e.cost), e.column}; });
+    }
+
+    // The largest magnitude of a cost.
+    T largest() const {
+        T most = 0;
+        for (std::int64_t i = 0; i < rows_; ++i)
+            for (std::int64_t e = begin(i); e < end(i); ++e) most = std::max(most, std::abs((*this)[e].cost));
+        return most;
+    }
+
     std::int64_t rows() const { return rows_; }
     std::int64_t columns() const { return columns_; }
     std::int64_t begin(std::int64_t i) const { return begin_[static_cast<std::size_t>(i)]; }
     std::int64_t end(std::int64_t i) const { return end_[static_cast<std::size_t>(i)]; }
     const Entry<T>& operator[](std::int64_t e) const { return entries_[static_cast<std::size_t>(e)]; }
+    const Entry<T>* data() const { return entries_.data(); }
 
    private:
+    template <class Other>
+    friend class Rows;
+
     template <class I>
     Outcome copy(const SparseCosts& given, bool as_stored, bool negate, Pacer& pacer) {
         const auto* starts = static_cast<const I*>(given.starts);

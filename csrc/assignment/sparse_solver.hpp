@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -11,6 +13,7 @@
 
 #include "assignment/kernels.hpp"
 #include "assignment/rows.hpp"
+#include "assignment/short_lists.hpp"
 #include "core/parallel.hpp"
 
 namespace coalign::assignment {
@@ -64,128 +67,198 @@ class Heap {
     std::vector<Item> items_;
 };
 
+// c - v as a rounded value and what its rounding took away; the lesser is found by value, then by rest.
+struct Difference {
+    double value, rest;
+
+    static Difference of(double c, double v) {
+        const double value = c - v, part = value - c;
+        return {value, (c - (value - part)) - (v + part)};
+    }
+    auto operator<=>(const Difference&) const = default;
+};
+
 template <class T>
 class SparseSolver {
    public:
     explicit SparseSolver(Pacer& pacer) : pacer_(pacer) {}
 
-    // prices: of the columns, to start from, or null.
-    Outcome solve(const Rows<T>& rows, bool has_limit, T limit, const T* prices) {
+    // `limit` is infinite if there is none. `prices`, of the columns, are for a warm start.
+    Outcome solve(const Rows<T>& rows, T limit, Start start, const T* prices) {
         rows_ = &rows;
-        has_limit_ = has_limit;
         limit_ = limit;
-        const bool square = rows.rows() == rows.columns() && !has_limit;
+        most_ = kInfinity;
+        const bool square = rows.rows() == rows.columns() && !has_limit();
         columns_.assign(static_cast<std::size_t>(rows.columns()), Column{});
-        pairs_.assign(static_cast<std::size_t>(rows.rows()), kFree);
-        if (!has_limit)
+        v_.assign(columns_.size(), 0);
+        pairs_.assign(static_cast<std::size_t>(rows.rows()), Entry<T>{0, kFree});
+        lists_.clear(rows);
+        if (!has_limit())
             for (std::int64_t i = 0; i < rows.rows(); ++i)
                 if (rows.begin(i) == rows.end(i)) return {Status::infeasible, i, 0, false};
-        if (square && prices != nullptr) {
-            for (std::size_t j = 0; j < columns_.size(); ++j) columns_[j].v = prices[j];
+        if (square && start == Start::warm) {
+            std::copy_n(prices, rows.columns(), v_.begin());
         } else if (square && !reduce_columns()) {
             return stopped();
         }
-        if (!take_tight_columns() || !reduce_rows()) return stopped();
-        return augment_all(square);
+        if (!take_tight_columns()) return stopped();
+        // Bids go as far as the second best, which may be far beyond what any path needs.
+        if (start != Start::careful && !reduce_rows()) return stopped();
+        return augment_all(square && start != Start::careful);
     }
 
-    std::int64_t pair(std::int64_t i) const { return pairs_[static_cast<std::size_t>(i)]; }
-    T price(std::int64_t j) const { return columns_[static_cast<std::size_t>(j)].v; }
+    // Rounding may leave the price of a column so high that another row would rather have it, by less than the prices
+    // show. Prices are lowered by roundings until each pair is exactly the cheapest of its row. A free column keeps its
+    // price, and where equal costs go round in a circle there may be no such prices. False when the call is to stop.
+    bool settle_prices() {
+        constexpr int most_passes = 32;
+        bool falls = true;
+        for (int pass = 0; falls && pass < most_passes; ++pass) {
+            falls = false;
+            for (std::int64_t i = 0; i < rows().rows() && going_; ++i) {
+                const Entry<T> pair = this->pair(i);
+                if (pair.column < 0) continue;
+                const Look row = lists_.all(i);
+                const Difference least = Difference::of(pair.cost, v(pair.column));
+                for (const Entry<T>* e = row.begin; e < row.end; ++e) {
+                    if (column(e->column).row < 0 || !(Difference::of(e->cost, v(e->column)) < least)) continue;
+                    const T more = e->cost - pair.cost, price = v(pair.column) + more;
+                    v(e->column) = price - std::numeric_limits<T>::epsilon() * (std::abs(more) + std::abs(price));
+                    falls = true;
+                }
+                going_ &= paced(row);
+            }
+        }
+        return going_;
+    }
 
-    static constexpr std::int64_t kFree = -1, kRejected = -2;
+    // The pair of a row; its column is negative if there is none.
+    const Entry<T>& pair(std::int64_t i) const { return pairs_[static_cast<std::size_t>(i)]; }
+    T price(std::int64_t j) const { return v_[static_cast<std::size_t>(j)]; }
 
    private:
     static constexpr T kInfinity = std::numeric_limits<T>::infinity();
+    static constexpr std::int32_t kFree = -1, kRejected = -2;
     static constexpr std::int64_t kBidsPerRow = 4;
     // All auctions together take 20 to 30 bids a row. Without an assignment, prices would fall for ever.
     static constexpr std::int64_t kAuctionBidsPerRow = 64;
     static constexpr std::int64_t kFewRows = 32;
-    // Shares of the mean spread of reduced costs. With 20 uniform entries in each of 20,000 rows: 55 ms, and 315
+    // Shares of the spread of reduced costs. With 20 uniform entries in each of 20,000 rows: 55 ms, and 315
     // without prices; first increments of a quarter to a 64th and ratios of 3 to 10 gave 54 to 112.
     static constexpr T kFirstIncrement = 16, kIncrementRatio = 6;
+    static constexpr T kMostSpreads = 64;
+    static constexpr T kJump = 256, kNoise = 1024 * std::numeric_limits<T>::epsilon();
+    // How many new lists may fall short in one search.
+    static constexpr int kRenewals = 8;
+
+    using Look = typename ShortLists<T>::Look;
 
     // What a search needs of one column lies together, since a search jumps between columns.
     struct Column {
-        T v = 0, d = kInfinity;
-        std::int64_t entry = 0;  // by which the search came, and its row
+        T d = kInfinity;
+        T cost = 0;  // of the entry by which the search came, and its row
         std::int32_t before = 0;
         std::int32_t row = -1;
     };
 
     struct Bid {
         T least, second;
-        std::int64_t entry;
+        Entry<T> entry;
     };
 
     static Outcome stopped() { return {Status::ok, 0, 0, true}; }
     Column& column(std::int64_t j) { return columns_[static_cast<std::size_t>(j)]; }
-    std::int64_t& pair(std::int64_t i) { return pairs_[static_cast<std::size_t>(i)]; }
+    T& v(std::int64_t j) { return v_[static_cast<std::size_t>(j)]; }
+    Entry<T>& own(std::int64_t i) { return pairs_[static_cast<std::size_t>(i)]; }
+    bool is_free(std::int64_t i) const { return pair(i).column == kFree; }
+    bool has_limit() const { return limit_ < kInfinity; }
     const Rows<T>& rows() const { return *rows_; }
-    bool paced(std::int64_t i) { return pacer_.proceed(rows().end(i) - rows().begin(i) + 1); }
+    bool paced(const Look& look) { return pacer_.proceed(look.end - look.begin + 1); }
 
-    void match(std::int64_t i, std::int64_t entry) {
-        pair(i) = entry;
-        column(rows()[entry].column).row = static_cast<std::int32_t>(i);
+    void match(std::int64_t i, const Entry<T>& entry) {
+        own(i) = entry;
+        column(entry.column).row = static_cast<std::int32_t>(i);
     }
 
+    // The two least reduced costs of a row.
     Bid bid(std::int64_t i) {
-        Bid found{kInfinity, kInfinity, rows().begin(i)};
-        for (std::int64_t e = rows().begin(i); e < rows().end(i); ++e) {
-            const T x = rows()[e].cost - column(rows()[e].column).v;
+        Look look = lists_.look(i, v_);
+        Bid found = two_least(look);
+        if (!(found.second <= look.bound)) {
+            look = lists_.refresh(i, v_);
+            found = two_least(look);
+            found.second = std::min(found.second, look.bound);
+        }
+        going_ &= paced(look);
+        // A row may also stay alone, at the limit.
+        if (limit_ < found.second) found.second = limit_;
+        return found;
+    }
+
+    Bid two_least(const Look& look) {
+        Bid found{kInfinity, kInfinity, {0, kFree}};
+        for (const Entry<T>* e = look.begin; e < look.end; ++e) {
+            const T x = e->cost - v(e->column);
             if (x < found.least) {
                 found.second = found.least;
                 found.least = x;
-                found.entry = e;
+                found.entry = *e;
             } else if (x < found.second) {
                 found.second = x;
             }
         }
-        // A row may also stay alone, at the limit.
-        if (has_limit_ && limit_ < found.second) found.second = limit_;
         return found;
     }
 
-    // An entry of the row with a free column and a reduced cost of `value`, or -1.
-    std::int64_t free_at(std::int64_t i, T value) {
-        for (std::int64_t e = rows().begin(i); e < rows().end(i); ++e) {
-            const Column& c = column(rows()[e].column);
-            if (c.row < 0 && rows()[e].cost - c.v == value) return e;
-        }
-        return -1;
+    // An entry of the row with a free column and a reduced cost of `value`, or null.
+    const Entry<T>* free_at(std::int64_t i, T value) {
+        const Look look = lists_.look(i, v_);
+        const Entry<T>* found = free_at(look, value);
+        return found == nullptr && !(value < look.bound) ? free_at(lists_.all(i), value) : found;
+    }
+
+    const Entry<T>* free_at(const Look& look, T value) {
+        for (const Entry<T>* e = look.begin; e < look.end; ++e)
+            if (column(e->column).row < 0 && e->cost - v(e->column) == value) return e;
+        return nullptr;
     }
 
     bool reject_if_dear(std::int64_t i, T least) {
-        if (!has_limit_ || least < limit_) return false;
-        pair(i) = kRejected;
+        if (!has_limit() || least < limit_) return false;
+        own(i).column = kRejected;
         return true;
     }
 
+    // By how much a row may lower the price of its best column: infinite if there is no second.
+    T slack_of(const Bid& found) const {
+        const T slack = found.second - found.least;
+        return slack < kInfinity ? std::min(slack, most_) : slack;
+    }
+
     bool reduce_columns() {
-        for (Column& c : columns_) c.v = kInfinity;
+        std::fill(v_.begin(), v_.end(), kInfinity);
         for (std::int64_t i = 0; i < rows().rows(); ++i) {
-            for (std::int64_t e = rows().begin(i); e < rows().end(i); ++e) {
-                Column& c = column(rows()[e].column);
-                c.v = std::min(c.v, rows()[e].cost);
-            }
-            if (!paced(i)) return false;
+            const Look row = lists_.all(i);
+            for (const Entry<T>* e = row.begin; e < row.end; ++e) v(e->column) = std::min(v(e->column), e->cost);
+            if (!paced(row)) return false;
         }
         // A column that is forbidden to every row gets no price.
-        for (Column& c : columns_)
-            if (!(c.v < kInfinity)) c.v = 0;
+        for (T& price : v_)
+            if (!(price < kInfinity)) price = 0;
         return true;
     }
 
     bool take_tight_columns() {
-        for (std::int64_t i = 0; i < rows().rows(); ++i) {
-            if (pair(i) != kFree) continue;
+        for (std::int64_t i = 0; i < rows().rows() && going_; ++i) {
+            if (!is_free(i)) continue;
             const Bid found = bid(i);
-            if (!paced(i)) return false;
-            if (reject_if_dear(i, found.least)) continue;
-            std::int64_t e = found.entry;
-            if (column(rows()[e].column).row >= 0) e = found.least == found.second ? free_at(i, found.least) : -1;
-            if (e >= 0) match(i, e);
+            // Differences of costs near the largest number may be infinite.
+            if (reject_if_dear(i, found.least) || !(found.least < kInfinity)) continue;
+            const Entry<T>* e = &found.entry;
+            if (column(e->column).row >= 0) e = found.least == found.second ? free_at(i, found.least) : nullptr;
+            if (e != nullptr) match(i, *e);
         }
-        return true;
+        return going_;
     }
 
     // Augmenting row reduction, as in dense.hpp.
@@ -193,44 +266,40 @@ class SparseSolver {
         for (int pass = 0; pass < 2; ++pass) {
             queue_.clear();
             for (std::int64_t i = rows().rows(); i-- > 0;)
-                if (pair(i) == kFree) queue_.push_back(i);
-            for (std::int64_t budget = kBidsPerRow * static_cast<std::int64_t>(queue_.size()); !queue_.empty();) {
+                if (is_free(i)) queue_.push_back(i);
+            for (std::int64_t budget = kBidsPerRow * static_cast<std::int64_t>(queue_.size());
+                 !queue_.empty() && going_;) {
                 const std::int64_t i = queue_.back();
                 queue_.pop_back();
                 const Bid found = bid(i);
-                if (!paced(i)) return false;
-                if (reject_if_dear(i, found.least)) continue;
-                std::int64_t e = found.entry;
-                Column* c = &column(rows()[e].column);
-                const T slack = found.second - found.least;
-                const bool lowers = slack < kInfinity && c->v - slack < c->v;
+                if (reject_if_dear(i, found.least) || !(found.least < kInfinity)) continue;
+                const Entry<T>* e = &found.entry;
+                const T slack = slack_of(found);
+                const bool lowers = slack < kInfinity && v(e->column) - slack < v(e->column);
                 if (lowers) {
-                    c->v -= slack;
-                } else if (c->row >= 0) {
-                    const std::int64_t other = free_at(i, found.least);
-                    if (other >= 0) {
-                        e = other;
-                        c = &column(rows()[e].column);
-                    }
+                    v(e->column) -= slack;
+                } else if (column(e->column).row >= 0) {
+                    const Entry<T>* const other = free_at(i, found.least);
+                    if (other != nullptr) e = other;
                 }
-                const std::int64_t former = c->row;
-                match(i, e);
+                const std::int64_t former = column(e->column).row;
+                match(i, *e);
                 if (former < 0) continue;
-                pair(former) = kFree;
+                own(former).column = kFree;
                 if (lowers && budget-- > 0) queue_.push_back(former);
             }
         }
-        return true;
+        return going_;
     }
 
     // If the paths so far have gone through more rows than there are, they are long: prices make them short.
-    Outcome augment_all(bool square) {
-        bool may_scale = square && rows().rows() >= kFewRows;
+    Outcome augment_all(bool may_scale) {
+        may_scale = may_scale && rows().rows() >= kFewRows;
         const std::int64_t before = scans_;
         for (std::int64_t i = 0; i < rows().rows(); ++i) {
-            if (pair(i) != kFree) continue;
+            if (!is_free(i)) continue;
             if (!augment(i)) return stopped();
-            if (pair(i) == kFree) return {Status::infeasible, i, 0, false};
+            if (is_free(i)) return {Status::infeasible, i, 0, false};
             if (!may_scale || scans_ - before < rows().rows()) continue;
             may_scale = false;
             if (!scale_prices() || !take_tight_columns() || !reduce_rows()) return stopped();
@@ -241,15 +310,13 @@ class SparseSolver {
 
     // Finds prices by auctions with a falling increment (Bertsekas); the assignment of each auction is dropped.
     bool scale_prices() {
-        constexpr std::int64_t samples = 1024;
-        const std::int64_t step = std::max<std::int64_t>(rows().rows() / samples, 1);
-        T scale = 0;
-        std::int64_t count = 0;
-        for (std::int64_t i = 0; i < rows().rows(); i += step, ++count) scale += spread(i);
-        scale /= static_cast<T>(count);
+        const T scale = robust_spread();
+        if (!(scale > 0) || !(scale < kInfinity)) return going_;
+        most_ = kMostSpreads * scale;
+        clamp_prices();
         const T last = scale / static_cast<T>(rows().rows());
         std::int64_t budget = kAuctionBidsPerRow * rows().rows();
-        if (last > 0 && scale < kInfinity) {
+        if (last > 0) {
             for (T increment = scale / kFirstIncrement; budget > 0; increment /= kIncrementRatio) {
                 if (!auction(std::max(increment, last), budget)) return false;
                 if (!(increment > last)) break;
@@ -259,18 +326,63 @@ class SparseSolver {
         return true;
     }
 
-    T spread(std::int64_t i) {
-        T low = kInfinity, high = -kInfinity;
-        for (std::int64_t e = rows().begin(i); e < rows().end(i); ++e) {
-            const T x = rows()[e].cost - column(rows()[e].column).v;
-            low = std::min(low, x);
-            high = std::max(high, x);
+    // How far the reduced costs that matter spread over a row, in the median over some rows, as in dense.hpp: seen at
+    // the cheapest 32nd of the entries, and then at an eighth and at half of them as long as it does not jump far
+    // beyond the costs.
+    T robust_spread() {
+        constexpr std::int64_t most_rows = 64, most_entries = 64, shares[] = {32, 8, 2};
+        std::vector<T> spreads[std::size(shares)], sizes, x;
+        const std::int64_t step = std::max<std::int64_t>(rows().rows() / most_rows, 1);
+        for (std::int64_t i = 0; i < rows().rows(); i += step) {
+            const Bid found = bid(i);
+            if (!(found.second < kInfinity)) continue;
+            const Look row = lists_.all(i);
+            const std::int64_t length = row.end - row.begin, count = std::min(length, most_entries);
+            x.clear();
+            for (std::int64_t k = 0; k < count; ++k) {
+                const Entry<T>& e = row.begin[(k * length + i % length) / count];
+                x.push_back(e.cost - v(e.column) - found.least);
+            }
+            std::sort(x.begin(), x.end());
+            for (std::size_t n = 0; n < std::size(shares); ++n) {
+                const std::int64_t place = std::max<std::int64_t>(count / shares[n] - 1, 1);
+                spreads[n].push_back(x[static_cast<std::size_t>(place)] * static_cast<T>(count) /
+                                     static_cast<T>(place + 1));
+            }
+            sizes.push_back(std::abs(found.entry.cost) + std::abs(v(found.entry.column)));
         }
-        return high - low;
+        T scale = 0;
+        for (auto& spread : spreads) {
+            if (spread.empty()) break;
+            const T wide = median(spread), size = median(sizes);
+            if (scale > 0 && !(wide <= kJump * std::max(scale, size))) break;
+            // Rounding may have made the smaller ones.
+            if (wide > kNoise * size) scale = wide;
+        }
+        return scale;
+    }
+
+    static T median(std::vector<T>& values) {
+        const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+        std::nth_element(values.begin(), middle, values.end());
+        return *middle;
+    }
+
+    // Prices that a cost which means "never" has made would take the digits of all others. Any prices will do to start
+    // from.
+    void clamp_prices() {
+        std::vector<T> prices = v_;
+        const T low = median(prices) - kMostSpreads * most_;
+        bool rises = false;
+        for (T& price : v_) {
+            rises |= price < low;
+            price = std::max(price, low);
+        }
+        if (rises) lists_.clear(rows());
     }
 
     void clear() {
-        std::fill(pairs_.begin(), pairs_.end(), kFree);
+        for (Entry<T>& pair : pairs_) pair.column = kFree;
         for (Column& c : columns_) c.row = -1;
     }
 
@@ -278,18 +390,22 @@ class SparseSolver {
         clear();
         queue_.clear();
         for (std::int64_t i = rows().rows(); i-- > 0;) queue_.push_back(i);
-        while (!queue_.empty() && budget-- > 0) {
+        while (!queue_.empty() && budget-- > 0 && going_) {
             const std::int64_t i = queue_.back();
             queue_.pop_back();
             const Bid found = bid(i);
-            if (!paced(i)) return false;
-            const T slack = found.second - found.least;
-            Column& c = column(rows()[found.entry].column);
-            c.v -= slack < kInfinity ? slack + increment : increment;
-            if (c.row >= 0) queue_.push_back(c.row);
+            if (!(found.least < kInfinity)) continue;
+            const T slack = slack_of(found);
+            T& price = v(found.entry.column);
+            const T lower = price - (slack < kInfinity ? slack + increment : increment);
+            const std::int64_t former = column(found.entry.column).row;
+            // If rounding swallows the increment, two rows would outbid each other for ever.
+            if (former >= 0 && !(lower < price)) continue;
+            price = lower;
+            if (former >= 0) queue_.push_back(former);
             match(i, found.entry);
         }
-        return true;
+        return going_;
     }
 
     // Runs Dijkstra's algorithm from a free row to the nearest free column, or to the nearest row that may stay alone;
@@ -299,13 +415,13 @@ class SparseSolver {
         ready_.clear();
         scanned_.clear();
         touched_.clear();
-        way_out_ = has_limit_ ? limit_ : kInfinity;
-        bound_ = way_out_;
+        bound_ = way_out_ = limit_;
         sink_ = -1;
+        renewals_ = kRenewals;
         std::int64_t dropped = first;
         T distance = -kInfinity;
-        bool going = relax(first, T(0), distance);
-        while (going && distance < bound_) {
+        relax(first, T(0), distance);
+        while (going_ && distance < bound_) {
             std::int32_t j = 0;
             if (!ready_.empty()) {
                 j = ready_.back();
@@ -314,40 +430,70 @@ class SparseSolver {
                 if (heap_.empty()) break;
                 const auto near = heap_.pop();
                 if (!(near.distance < bound_)) break;
+                if (near.column < 0) {
+                    const std::int64_t i = -1 - near.column;
+                    distance = std::max(near.distance, distance);
+                    widen(i, i == first ? T(0) : offset_of(i), distance);
+                    continue;
+                }
                 j = near.column;
                 if (near.distance > column(j).d) continue;
                 distance = near.distance;
             }
             scanned_.push_back(j);
             const std::int64_t i = column(j).row;
-            // The row's dual; distances beyond this row are measured from it.
-            const T offset = rows()[pair(i)].cost - column(j).v - distance;
-            if (has_limit_ && limit_ - offset < way_out_) {
+            const T offset = offset_of(i);
+            if (limit_ - offset < way_out_) {
                 way_out_ = std::max(limit_ - offset, distance);
                 bound_ = std::min(bound_, way_out_);
                 dropped = i;
             }
-            going = relax(i, offset, distance);
+            relax(i, offset, distance);
         }
-        if (going && bound_ < kInfinity) {
-            for (const std::int32_t j : scanned_) column(j).v += column(j).d - bound_;
+        if (going_ && bound_ < kInfinity) {
+            for (const std::int32_t j : scanned_) v(j) += column(j).d - bound_;
             follow(first, dropped);
         }
         for (const std::int32_t j : touched_) column(j).d = kInfinity;
-        return going;
+        return going_;
+    }
+
+    // The dual of a row whose column the search has reached; distances beyond the row are measured from it.
+    T offset_of(std::int64_t i) {
+        const Entry<T>& e = pair(i);
+        return e.cost - v(e.column) - column(e.column).d;
+    }
+
+    // Takes in the columns of a row's list; all others lie beyond its horizon.
+    void relax(std::int64_t i, T offset, T reached) {
+        const Look look = lists_.look(i, v_);
+        relax(look, i, offset, reached);
+        const T horizon = look.bound - offset;
+        if (horizon < bound_) heap_.push(std::max(horizon, reached), static_cast<std::int32_t>(-1 - i));
+    }
+
+    // Looks further along the row: by a new list, or at every entry if new lists have not reached as far as the search
+    // has come.
+    void widen(std::int64_t i, T offset, T reached) {
+        if (renewals_ > 0) {
+            const T horizon = lists_.refresh(i, v_).bound - offset;
+            renewals_ -= !(horizon > reached);
+            if (horizon > reached) return relax(i, offset, reached);
+        }
+        relax(lists_.all(i), i, offset, reached);
     }
 
     // Columns that are no nearer than the nearest end are left out: no path through them is shorter.
-    bool relax(std::int64_t i, T offset, T reached) {
+    void relax(const Look& look, std::int64_t i, T offset, T reached) {
         ++scans_;
-        for (std::int64_t e = rows().begin(i); e < rows().end(i); ++e) {
-            const std::int32_t j = rows()[e].column;
+        for (const Entry<T>* e = look.begin; e < look.end; ++e) {
+            const std::int32_t j = e->column;
             Column& c = column(j);
-            const T x = std::max(rows()[e].cost - c.v - offset, reached);
+            const T x = std::max(e->cost - v(j) - offset, reached);
             if (!(x < c.d && x < bound_)) continue;
             if (c.d == kInfinity) touched_.push_back(j);
             c.d = x;
-            c.entry = e;
+            c.cost = e->cost;
             c.before = static_cast<std::int32_t>(i);
             if (c.row < 0) {
                 bound_ = x;
@@ -358,32 +504,39 @@ class SparseSolver {
                 heap_.push(x, j);
             }
         }
-        return paced(i);
+        going_ &= paced(look);
     }
 
     void follow(std::int64_t first, std::int64_t dropped) {
-        std::int64_t j = sink_;
+        std::int32_t j = sink_;
         if (!(bound_ < way_out_)) {
-            const std::int64_t entry = std::exchange(pair(dropped), kRejected);
+            j = std::exchange(own(dropped).column, kRejected);
             if (dropped == first) return;
-            j = rows()[entry].column;
         }
         for (;;) {
-            const std::int64_t i = column(j).before, former = pair(i);
-            match(i, column(j).entry);
+            const Column& c = column(j);
+            const std::int64_t i = c.before;
+            const std::int32_t former = pair(i).column;
+            match(i, {c.cost, j});
             if (i == first) return;
-            j = rows()[former].column;
+            j = former;
         }
     }
 
     Pacer& pacer_;
+    bool going_ = true;       // false once the call is to stop
     std::int64_t scans_ = 0;  // rows gone through along paths
     const Rows<T>* rows_ = nullptr;
-    bool has_limit_ = false;
+    ShortLists<T> lists_;
     T limit_ = 0, bound_ = 0, way_out_ = 0;
-    std::int64_t sink_ = -1;
+    // A bid lowers no price by more: prices have to outbid the costs that matter, not those that mean "never".
+    T most_ = kInfinity;
+    std::int32_t sink_ = -1;
+    int renewals_ = 0;
     std::vector<Column> columns_;
-    std::vector<std::int64_t> pairs_, queue_;
+    std::vector<T> v_;
+    std::vector<Entry<T>> pairs_;
+    std::vector<std::int64_t> queue_;
     std::vector<std::int32_t> ready_, scanned_, touched_;
     Heap<T> heap_;
 };
