@@ -43,7 +43,7 @@ class SparseCertificate {
             Difference dual{limit_, 0}, own{limit_, 0};
             for (std::int64_t e = rows_.begin(i); e < rows_.end(i); ++e) {
                 const Difference x = difference<kExactly>(rows_[e]);
-                if (x < dual) dual = x;
+                if (kExactly ? x < dual : x.value < dual.value) dual = x;
             }
             const Entry<T>& pair = solved_.pair(i);
             if (pair.column >= 0) {

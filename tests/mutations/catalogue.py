@@ -1384,7 +1384,7 @@ ASSIGNMENT_SPARSE = [
     Mutation(
         "a sparse row's dual is not looked for",
         "csrc/assignment/sparse_certificate.hpp",
-        "if (x < dual) dual = x;",
+        "if (kExactly ? x < dual : x.value < dual.value) dual = x;",
         "if (x < dual) dual = difference<kExactly>(solved_.pair(i));",
         (f"{SENTINELS}::test_sparse_totals",),
     ),
