@@ -112,6 +112,11 @@ class Rows {
 
     std::int64_t rows() const { return rows_; }
     std::int64_t columns() const { return columns_; }
+    std::int64_t entries() const {
+        std::int64_t count = 0;
+        for (std::int64_t i = 0; i < rows_; ++i) count += end(i) - begin(i);
+        return count;
+    }
     std::int64_t begin(std::int64_t i) const { return begin_[static_cast<std::size_t>(i)]; }
     std::int64_t end(std::int64_t i) const { return end_[static_cast<std::size_t>(i)]; }
     const Entry<T>& operator[](std::int64_t e) const { return entries_[static_cast<std::size_t>(e)]; }

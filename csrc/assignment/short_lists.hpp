@@ -27,7 +27,9 @@ class ShortLists {
         rows_ = &rows;
         bounds_.assign(static_cast<std::size_t>(rows.rows()), -kInfinity);
         counts_.resize(bounds_.size());
-        entries_.resize(has_long_rows() ? bounds_.size() * kRoom : 0);
+        bool has_long_rows = false;
+        for (std::int64_t i = 0; i < rows.rows(); ++i) has_long_rows |= is_long(i);
+        entries_.resize(has_long_rows ? bounds_.size() * kRoom : 0);
     }
 
     // A short row is its own list.
@@ -80,11 +82,6 @@ class ShortLists {
     }
 
     bool is_long(std::int64_t i) const { return rows_->end(i) - rows_->begin(i) > kLong; }
-    bool has_long_rows() const {
-        for (std::int64_t i = 0; i < rows_->rows(); ++i)
-            if (is_long(i)) return true;
-        return false;
-    }
     Look listed(std::int64_t i) const {
         const Entry<T>* const list = entries_.data() + i * kRoom;
         return {list, list + at(counts_, i), at(bounds_, i)};
