@@ -54,7 +54,7 @@ class Dense {
 
     Outcome solve(Start start) {
         const bool square = p_.rows == p_.columns && !p_.has_limit;
-        const bool flat = start != Start::warm && rows_turn_to_one_cost();
+        const bool flat = start != Start::warm && are_rows_flat<T, kNegate>(p_);
         // The first of these reads every cost, and stops at NaN or -inf.
         const Outcome first = square && start == Start::warm ? start_from_before()
                               : square && !flat              ? look_first<true>(false, start == Start::cold)
@@ -243,33 +243,6 @@ class Dense {
         if (!kSquare || 8 * left <= p_.rows || 4 * tied >= 3 * p_.rows) return {};
         ties_decide_ = false;
         return reduce_columns(transfers);
-    }
-
-    // Whether most rows hold one cost many times, and not far beyond their two least.
-    bool rows_turn_to_one_cost() const {
-        constexpr std::int64_t width = 4, fewest = 4, most = 32;
-        constexpr T far = 64;
-        const std::int64_t middle = p_.columns / 2;
-        if (middle + width * kWidth<T> > p_.columns || p_.rows < fewest) return false;
-        std::int64_t samples = p_.rows / 16, flat = 0;
-        samples = samples < fewest ? fewest : samples > most ? most : samples;
-        for (std::int64_t s = 0; s < samples; ++s) {
-            const std::int64_t i = s * p_.rows / samples;
-            const T value = row(i)[middle];
-            int same = 0;
-            for (std::int64_t n = 0; n < width; ++n) {
-                const IntVec<T> equal = load(row(i) + middle + n * kWidth<T>) == splat(value);
-                same += std::popcount(bits(equal));
-            }
-            if (4 * same <= width * kWidth<T>) continue;
-            Minima<T> minima;
-            for_each_vector<T, kNegate>(row(i), p_.columns, [&](std::int64_t, Vec<T> c) { minima.take(c); });
-            const TwoMinima<T> found = minima.found(false);
-            const T above = (kNegate ? -value : value) - found.least;
-            flat +=
-                above < kInfinity<T> && (found.least == found.second || above <= far * (found.second - found.least));
-        }
-        return 2 * flat >= samples;
     }
 
     // Column reduction, and reduction transfer.

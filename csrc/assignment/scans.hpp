@@ -136,6 +136,34 @@ inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
     return minima.found(kCheck && any(bad));
 }
 
+// Whether most rows hold one cost many times, and not far beyond their two least: by the samples of some rows.
+template <class T, bool kNegate>
+inline bool are_rows_flat(const assignment::Problem<T>& problem) {
+    constexpr std::int64_t width = 4 * kWidth<T>, fewest = 4, most = 32;
+    constexpr T far = 64;
+    if (problem.columns < width || problem.rows < fewest) return false;
+    const std::int64_t first = problem.columns < 2 * width ? problem.columns - width : problem.columns / 2;
+    std::int64_t samples = problem.rows / 16, flat = 0;
+    samples = samples < fewest ? fewest : samples > most ? most : samples;
+    for (std::int64_t s = 0; s < samples; ++s) {
+        const T* const row = problem.cost + s * problem.rows / samples * problem.stride;
+        const T value = row[first];
+        int same = 0;
+        for (std::int64_t k = 0; k < width; k += kWidth<T>) {
+            const IntVec<T> equal = load(row + first + k) == splat(value);
+            same += std::popcount(bits(equal));
+        }
+        if (4 * same <= width) continue;
+        Minima<T> minima;
+        for_each_vector<T, kNegate>(row, problem.columns,
+                                    [&](std::int64_t, Vec<T> c) __attribute__((always_inline)) { minima.take(c); });
+        const TwoMinima<T> found = minima.found(false);
+        const T above = (kNegate ? -value : value) - found.least;
+        flat += above < kInfinity<T> && (found.least == found.second || above <= far * (found.second - found.least));
+    }
+    return 2 * flat >= samples;
+}
+
 template <class T>
 struct Least {
     T value;

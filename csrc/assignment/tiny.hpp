@@ -29,10 +29,12 @@ class Tiny {
         free_ = p_.columns == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << p_.columns) - 1;
         for (std::int64_t i = 0; i < p_.rows; ++i) out_.col_of_row[i] = -1;
         for (Vec<T>& v : v_) v = Vec<T>{};
-        const assignment::Outcome bad = p_.rows == p_.columns ? reduce_columns() : take_tight_columns();
+        const bool is_square = p_.rows == p_.columns, is_large = is_square && p_.columns > kMostLanes;
+        const bool by_columns = is_square && !(is_large && are_rows_flat<T, kNegate>(p_));
+        const assignment::Outcome bad = by_columns ? reduce_columns() : take_tight_columns();
         if (bad.status != Status::ok) return bad;
-        if (p_.rows == p_.columns && p_.columns > kMostLanes) {
-            transfer_reductions();
+        if (is_large) {
+            if (by_columns) transfer_reductions();
             reduce_rows();
         }
         for (std::int64_t i = 0; i < p_.rows; ++i)
