@@ -268,6 +268,36 @@ def test_costs_that_are_exactly_the_limit_make_no_pair(
     assert ties.pairs().tolist() == [[0, 1], [1, 0]]
 
 
+@pytest.mark.parametrize("limit", [0.7, -0.7, 0.1, -0.1, 1 / 3, 1e-60, -1e-60, 3.4e38, -3.4e38])
+def test_a_limit_is_compared_as_a_real_number(limit: float, isa: str) -> None:
+    # float32 lies below some of these limits, and above others.
+    nearest = np.float32(limit)
+    for cost in (np.nextafter(nearest, np.float32(-np.inf)), nearest):
+        for n, m in ((1, 1), (3, 70)):
+            costs = np.full((n, m), cost)
+            pairs = n if float(cost) < limit else 0
+            assert len(on(isa, costs, max_cost=limit).pairs()) == pairs
+            assert len(on(isa, -costs, max_cost=-limit, maximize=True).pairs()) == pairs
+            pairs = n if float(cost) > limit else 0
+            assert len(on(isa, costs, max_cost=limit, maximize=True).pairs()) == pairs
+
+
+@pytest.mark.parametrize("limit", [3.5e38, 1e300])
+def test_a_limit_beyond_float32_keeps_the_duals_finite(limit: float, isa: str) -> None:
+    cost = np.array([[np.inf, np.inf], [0.25, 2], [3e38, 0.5]], np.float32)
+    for sign, maximize in ((1, False), (-1, True)):
+        found = on(isa, sign * cost, max_cost=sign * limit, maximize=maximize)
+        assert found.total == sign * 0.75
+        assert found.row_dual.dtype == found.col_dual.dtype == np.float64
+        assert found.row_dual[0] == sign * limit
+        assert np.isfinite(found.row_dual).all()
+        assert np.isfinite(found.col_dual).all()
+        # Nothing that costs less than a limit so low can be stored.
+        none = on(isa, sign * cost, max_cost=-sign * limit, maximize=maximize)
+        assert none.row_dual.tolist() == [-sign * limit] * 3
+        assert none.pairs().shape == (0, 2)
+
+
 def test_a_limit_below_zero_asks_for_gains_only(isa: str, dtype: np.dtype) -> None:
     cost = np.array([[-5, 1], [-4, -2], [0, 3]], dtype)
     found = on(isa, cost, max_cost=-1.0)

@@ -127,10 +127,8 @@ class Worker {
         MatrixView<T> costs = oriented(given);
         if (!take_rows(costs, copy_)) return false;
         const Solution<T> out = solution(given, result);
-        const double sign = options_.maximize ? -1 : 1;
-        const auto limit = static_cast<T>(sign * options_.limit);
-        const Problem<T> problem{costs.data,        costs.rows,         costs.columns, costs.row_stride,
-                                 options_.maximize, options_.has_limit, limit};
+        const Problem<T> problem{costs.data,        costs.rows,         costs.columns,        costs.row_stride,
+                                 options_.maximize, options_.has_limit, limit_of<T>(options_)};
         if (options_.warm && options_.maximize) negate(out.col_dual, costs.columns);
         const Start start = options_.warm ? Start::warm : Start::cold;
         result.outcome = solver_.solve(problem, out, start, pacer_, scans_);

@@ -30,6 +30,13 @@ T round_up(double limit) {
     return static_cast<double>(near) < limit ? std::nextafter(near, inf) : near;
 }
 
+// The limit of what a pair may cost; when maximising, of its negated cost. A cost of type T is below it if and only if
+// it is below the number that the caller gave.
+template <class T>
+T limit_of(const Options& options) {
+    return round_up<T>(options.maximize ? -options.limit : options.limit);
+}
+
 // Where the results of one problem go; `total` is the sum of the pairs' costs.
 template <class T>
 struct Result {

@@ -271,10 +271,10 @@ struct AssignArguments {
         options.warm = start != Py_None;
         options.has_limit = limit.has_value();
         options.limit = limit.value_or(0);
-        // As many pairs as possible: not in float32, which would lose the costs beside the duals.
-        const bool makes_most = std::isinf(options.limit);
-        return (prepared || !options.warm) &&
-               (!makes_most || ((options.limit < 0) == options.maximize && !is_float32()));
+        // Beside such a limit float32 would lose the costs, or have infinite duals.
+        const bool is_wide = std::abs(options.limit) > std::numeric_limits<float>::max();
+        const bool allows_none = std::isinf(options.limit) && (options.limit < 0) != options.maximize;
+        return (prepared || !options.warm) && !allows_none && !(is_wide && is_float32());
     }
     bool is_float32() const { return is_sparse ? sparse.is_float32() : costs.is_float32(); }
 

@@ -28,6 +28,8 @@ Start = tuple[Array, npt.NDArray[np.int64]]
 # "auto" goes to a GPU from so many costs on.
 _LEAST_GPU_COSTS = 2**22
 
+_MOST_FLOAT32 = float(np.finfo(np.float32).max)
+
 NO_WARM_START = "warm_start: expected None on a GPU; the CPU takes it"
 
 
@@ -51,6 +53,13 @@ class _Call(ResultCall[Assignment]):
         return self.max_cost is not None and math.isinf(self.max_cost)
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype to compute in."""
+        # Duals are as large as the limit: float32 would lose the costs beside them, or overflow.
+        is_wide = self.max_cost is not None and abs(self.max_cost) > _MOST_FLOAT32
+        return np.dtype(np.float64) if is_wide else self.costs.dtype
+
+    @property
     def only_cpu(self) -> str | None:
         """Why no GPU takes the call."""
         if isinstance(self.costs, SparseBatch):
@@ -69,8 +78,7 @@ class _Call(ResultCall[Assignment]):
 
     def on_host(self) -> Assignment:
         """Solve on the CPU; raise for the first value that is not a cost."""
-        # The duals of an infinite limit grow large, and float32 would lose the costs beside them.
-        dtype = np.dtype(np.float64) if self.makes_most else self.costs.dtype
+        dtype = self.dtype
         start = None
         if self.start is not None:
             start = (np.ascontiguousarray(self.start[0], dtype), self.start[1])
@@ -102,7 +110,7 @@ class _Call(ResultCall[Assignment]):
 
     def on_gpu(self, gpu: Gpu) -> Assignment:
         """Queue every problem on the caller's stream."""
-        costs, dtype = self.costs, self.costs.dtype
+        costs, dtype = self.costs, self.dtype
         fields = Fields(gpu, len(costs), costs.is_batch)
         outputs = {
             "col_of_row": fields.along("col_of_row", np.int64, costs, 0),

@@ -62,7 +62,8 @@ def assign(
     -------
     Assignment
         Matchings, totals and duals, as arrays of the input's kind. float16, bfloat16 and float32
-        costs are computed in float32 (in float64 if `max_cost` is infinite), others in float64.
+        costs are computed in float32 (in float64 if `max_cost` is infinite or beyond float32's
+        range), others in float64.
         Costs on a GPU are solved there, on the caller's current stream, without waiting for it.
         NaN, or a problem without a matching, then shows in `status`, and `check()` raises for it.
 

@@ -1065,6 +1065,20 @@ ASSIGNMENT_NATIVE = [
         (f"{ASSIGNMENT}::test_a_limit",),
     ),
     Mutation(
+        "a limit is rounded to the nearest float32",
+        "csrc/assignment/assignment.hpp",
+        "return static_cast<double>(nearest) < limit ?",
+        "return false ?",
+        (f"{ASSIGNMENT}::test_a_limit_is_compared_as_a_real_number",),
+    ),
+    Mutation(
+        "a limit beyond float32 becomes infinite",
+        "csrc/bindings/assignment.cpp",
+        "!(is_wide && is_float32())",
+        "!(std::isinf(options.limit) && is_float32())",
+        (f"{ASSIGNMENT}::test_a_limit_beyond_float32_keeps_the_duals_finite",),
+    ),
+    Mutation(
         "a row pairs at the limit itself",
         "csrc/assignment/dense.hpp",
         "if (!p_.has_limit || least < p_.limit) return false;",
