@@ -116,8 +116,12 @@ class Worker {
         kernels_.solve_group({cost, size, first.rows, first.columns, stride, options_.maximize, solutions, outcomes},
                              scans_);
         for (std::int64_t k = 0; k < size; ++k) {
-            results_[p + k].outcome = outcomes[k];
-            finish(costs_.at<T>(p + k), results_[p + k]);
+            const Problem<T> problem{cost[k], first.rows, first.columns, stride, options_.maximize, false, 0};
+            Result<T>& result = results_[p + k];
+            result.outcome = outcomes[k];
+            solver_.prove(problem, solutions[k], result.outcome, pacer_, scans_);
+            if (result.outcome.stopped) return false;
+            finish(costs_.at<T>(p + k), result);
         }
         return pacer_.proceed(size * std::max(first.rows, first.columns));
     }

@@ -82,7 +82,7 @@ struct Kernels {
     Outcome (*solve)(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
                      Start start);
     // Whether the pairs of a solution are within `tolerance` of the least total, relative to the sum of |c| over them.
-    // `prices` is room for the columns' prices and a vector more.
+    // `prices` is room for the columns' prices.
     Proof (*prove)(const Problem<T>& problem, const Solution<T>& solution, double tolerance, double* prices,
                    Pacer& pacer);
 };

@@ -20,21 +20,25 @@ class Proved {
     Outcome solve(const Problem<T>& problem, const Solution<T>& solution, Start start, Pacer& pacer, Scans& scans) {
         T* const workspace = workspace_.reserve(kernels_.workspace(problem.rows, problem.columns));
         Outcome outcome = kernels_.solve(problem, solution, workspace, pacer, scans, start);
-        // A problem that suits a group has the same bits alone and in a group, so neither is checked: the sums are
-        // short.
-        const bool is_small = !problem.has_limit && kernels_.groups(problem.rows, problem.columns);
-        if (outcome.stopped || outcome.status != Status::ok || is_small) return outcome;
+        prove(problem, solution, outcome, pacer, scans);
+        return outcome;
+    }
+
+    // Proves what has been solved, alone or in a group; what it cannot prove it solves again.
+    void prove(const Problem<T>& problem, const Solution<T>& solution, Outcome& outcome, Pacer& pacer, Scans& scans) {
+        if (outcome.stopped || outcome.status != Status::ok) return;
         const Proof proof = kernels_.prove(problem, solution, kTolerance, prices(problem.columns), pacer);
+        if (proof == Proof::holds) return;
         // In float64 no other way finds more digits of costs that a limit dwarfs.
-        if (settles(proof, outcome) || (kIsWide && proof == Proof::holds_beside_limit)) return outcome;
-        return solve_again(problem, solution, pacer, scans);
+        if (settles(proof, outcome) || (kIsWide && proof == Proof::holds_beside_limit)) return;
+        outcome = solve_again(problem, solution, pacer, scans);
     }
 
    private:
     static constexpr bool kIsWide = std::is_same_v<T, double>;
     static constexpr double kTolerance = kIsWide ? 1e-12 : 1e-6;
 
-    double* prices(std::int64_t columns) { return prices_.reserve(columns + kRoom); }
+    double* prices(std::int64_t columns) { return prices_.reserve(columns); }
 
     // Whether the result of a check ends the work.
     static bool settles(Proof proof, Outcome& outcome) {
@@ -79,9 +83,6 @@ class Proved {
         }
         return outcome;
     }
-
-    // Prices are padded to whole vectors.
-    static constexpr std::int64_t kRoom = 8;
 
     const Kernels<T>& kernels_;
     Buffer<T> workspace_;

@@ -1109,15 +1109,32 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "an answer that is not proved is let through",
         "csrc/assignment/proved.hpp",
-        "return solve_again(problem, solution, pacer, scans);",
-        "return outcome;",
+        "outcome = solve_again(problem, solution, pacer, scans);",
+        "",
         (f"{SENTINELS}::test_totals_that_only_a_second_solution_proves",),
+    ),
+    Mutation(
+        "problems solved in a group are not proved",
+        "csrc/assignment/assignment.cpp",
+        "solver_.prove(problem, solutions[k], result.outcome, pacer_, scans_);",
+        "",
+        (f"{SENTINELS}::test_totals_of_small_problems_whose_prices_are_large",),
+    ),
+    Mutation(
+        "no row has a smaller reduced cost than its own",
+        "csrc/assignment/certificate.hpp",
+        "excess += maximum(splat(out_.row_dual[i]) - least, Vec<T>{});",
+        "",
+        (
+            f"{SENTINELS}::test_totals_of_small_problems_whose_prices_are_large",
+            "native:test_assignment",
+        ),
     ),
     Mutation(
         "a certificate is trusted",
         "csrc/assignment/certificate.hpp",
-        "(slack > 0 ? slack : 0) + unsure <= tolerance * size",
-        "(slack > 0 ? slack : 0) + unsure <= tolerance * size + 1e300",
+        "slack + unsure <= tolerance * size",
+        "slack + unsure <= tolerance * size + 1e300",
         ("native:test_assignment",),
     ),
     Mutation(

@@ -293,17 +293,25 @@ void certificates(bool maximize, bool has_limit, double spoilt) {
         const Problem<T> problem{c.memory.data(), rows, columns, columns, maximize, has_limit, T(0.5)};
         const Solution<T> solution{c.col_of_row.data(), c.row_of_col.data(), c.row_dual.data(), c.col_dual.data()};
         std::vector<T> workspace(static_cast<std::size_t>(kernels.workspace(rows, columns)));
-        std::vector<double> prices(columns + 8);
+        std::vector<double> prices(columns);
         Pulse pulse(nullptr);
         Pacer pacer(pulse);
         Scans scans;
         const auto proof = [&] { return kernels.prove(problem, solution, kTolerance<T>, prices.data(), pacer); };
+        const auto swap_pairs = [&] {
+            std::swap(c.col_of_row[3], c.col_of_row[11]);
+            for (const std::int64_t i : {3, 11}) {
+                const std::int64_t j = c.col_of_row[static_cast<std::size_t>(i)];
+                c.row_dual[static_cast<std::size_t>(i)] =
+                    j < 0 ? T(0.5) : static_cast<T>(m.at(i, j)) - c.col_dual[static_cast<std::size_t>(j)];
+            }
+        };
         for (const Start start : {Start::cold, Start::careful}) {
             const Outcome outcome = kernels.solve(problem, solution, workspace.data(), pacer, scans, start);
             check(outcome.status == Status::ok && proof() == Proof::holds, "a certificate holds");
-            std::swap(c.col_of_row[3], c.col_of_row[11]);
+            swap_pairs();
             check(proof() == Proof::fails, "another matching has none");
-            std::swap(c.col_of_row[3], c.col_of_row[11]);
+            swap_pairs();
             const std::int64_t column = c.col_of_row[5];
             check(column >= 0, "a row has a column");
             // A price that is too high promises too little of the other rows.
