@@ -3,43 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <limits>
 #include <memory>
 
-#include "assignment/largest.hpp"
+#include "assignment/layout.hpp"
+#include "assignment/most_pairs.hpp"
 #include "assignment/proved.hpp"
 #include "core/buffer.hpp"
 
 namespace coalign::assignment {
 namespace {
-
-// Copies costs of any strides as rows side by side.
-template <class T>
-bool copy_by_rows(const Kernels<T>& kernels, const MatrixView<T>& costs, T* out, Pacer& pacer) {
-    if (costs.row_stride == 1) {
-        // Their columns lie side by side, so this is a transposition. It goes by bands of the output, whose pages may
-        // be new.
-        constexpr std::int64_t band = 64;
-        for (std::int64_t i = 0; i < costs.rows; i += band) {
-            kernels.transpose(costs.data + i, costs.columns, std::min(band, costs.rows - i), costs.column_stride,
-                              out + i * costs.columns);
-            // Cache lines that lie whole rows apart miss the cache.
-            if (!pacer.proceed(band * costs.columns)) return false;
-        }
-        return true;
-    }
-    for (std::int64_t i = 0; i < costs.rows; ++i) {
-        for (std::int64_t j = 0; j < costs.columns; ++j)
-            out[i * costs.columns + j] = costs.data[i * costs.row_stride + j * costs.column_stride];
-        if (!pacer.proceed(costs.columns)) return false;
-    }
-    return true;
-}
-
-template <class T>
-MatrixView<T> transposed(const MatrixView<T>& costs) {
-    return {costs.data, costs.columns, costs.rows, costs.column_stride, costs.row_stride};
-}
 
 template <class T>
 class Worker {
@@ -67,16 +39,12 @@ class Worker {
     }
 
    private:
-    using Part = typename Largest<T>::Part;
-    using Solved = typename Largest<T>::Solved;
-
     bool flips(const MatrixView<T>& given) const {
         // The solver matches every row, so without a limit they must be the shorter side.
         return !options_.has_limit && given.rows > given.columns;
     }
 
     MatrixView<T> oriented(const MatrixView<T>& given) const { return flips(given) ? transposed(given) : given; }
-    static bool has_rows(const MatrixView<T>& costs) { return costs.column_stride == 1 || costs.columns <= 1; }
 
     Solution<T> solution(const MatrixView<T>& given, const Result<T>& result) const {
         if (flips(given)) return {result.row_of_col, result.col_of_row, result.col_dual, result.row_dual};
@@ -127,93 +95,41 @@ class Worker {
     }
 
     bool solve(const MatrixView<T>& given, Result<T>& result) {
-        if (options_.has_limit && std::isinf(options_.limit)) return solve_largest(given, result);
         MatrixView<T> costs = oriented(given);
-        if (!take_rows(costs, copy_)) return false;
+        if (!take_rows(kernels_, costs, copy_, pacer_)) return false;
         const Solution<T> out = solution(given, result);
-        const Problem<T> problem{costs.data,        costs.rows,         costs.columns,        costs.row_stride,
-                                 options_.maximize, options_.has_limit, limit_of<T>(options_)};
+        Problem<T> problem{costs.data,        costs.rows,         costs.columns,        costs.row_stride,
+                           options_.maximize, options_.has_limit, limit_of<T>(options_)};
+        const auto make_most = [&](Outcome& outcome) { make_most_pairs(costs, problem, out, outcome); };
         if (options_.warm && options_.maximize) negate(out.col_dual, costs.columns);
         const Start start = options_.warm ? Start::warm : Start::cold;
-        result.outcome = solver_.solve(problem, out, start, pacer_, scans_);
+        if (!options_.has_limit) result.outcome = solver_.solve(problem, out, start, pacer_, scans_);
+        else if (std::isinf(options_.limit)) make_most(result.outcome);
+        else result.outcome = solver_.solve_limited(problem, out, pacer_, scans_, make_most);
         if (result.outcome.stopped) return false;
         finish(given, result);
         return true;
     }
 
-    // Replaces costs of other strides by a copy whose columns lie side by side.
-    bool take_rows(MatrixView<T>& costs, Buffer<T>& room) {
-        if (has_rows(costs)) return true;
-        T* const copy = room.reserve(costs.rows * costs.columns);
-        if (!copy_by_rows(kernels_, costs, copy, pacer_)) return false;
-        costs = {copy, costs.rows, costs.columns, costs.columns, 1};
-        return true;
-    }
-
-    // Makes as many pairs as possible.
-    bool solve_largest(const MatrixView<T>& given, Result<T>& result) {
-        MatrixView<T> costs = given;
-        if (!take_rows(costs, copy_)) return false;
-        if (!largest_) largest_ = std::make_unique<Largest<T>>();
-        bool is_full = true;
-        result.outcome = check(costs, is_full);
-        if (result.outcome.stopped) return false;
-        if (result.outcome.status != Status::ok) return true;
-        const auto solve_part = [&](const Part& part, Solved& solved) {
-            MatrixView<T> taken = part.flips ? transposed(costs) : costs;
-            const bool goes_on = part.is_whole ? take_rows(taken, part_) : take_part(taken, part);
-            return goes_on ? match_rows(taken, solved) : Outcome{Status::ok, 0, 0, true};
-        };
-        if (!is_full && !largest_->rows().take_dense(costs, options_.maximize, pacer_)) return false;
-        return largest_->solve(costs.rows, costs.columns, is_full, options_.maximize, pacer_, result, solve_part);
-    }
-
-    // Whether every value is a cost, and no pair is forbidden.
-    Outcome check(const MatrixView<T>& costs, bool& is_full) {
-        constexpr T inf = std::numeric_limits<T>::infinity();
-        const T sign = options_.maximize ? T(-1) : T(1);
-        for (std::int64_t i = 0; i < costs.rows; ++i) {
-            const T* const row = costs.data + i * costs.row_stride;
-            bool sound = true;
-            for (std::int64_t j = 0; j < costs.columns; ++j) {
-                sound &= sign * row[j] > -inf;
-                is_full &= sign * row[j] < inf;
-            }
-            for (std::int64_t j = 0; !sound && j < costs.columns; ++j)
-                if (!(sign * row[j] > -inf)) return {std::isnan(row[j]) ? Status::nan : Status::invalid, i, j, false};
-            if (!pacer_.proceed(costs.columns)) return {Status::ok, 0, 0, true};
-        }
-        return {};
-    }
-
-    // Takes some rows and columns of the costs, which are transposed already if the part is.
-    bool take_part(MatrixView<T>& costs, const Part& part) {
-        const Lines &rows = part.flips ? part.columns : part.rows, &columns = part.flips ? part.rows : part.columns;
-        const auto n = static_cast<std::int64_t>(rows.size()), m = static_cast<std::int64_t>(columns.size());
-        T* const copy = part_.reserve(n * m);
-        T* out = copy;
-        for (const std::int32_t i : rows) {
-            const T* const row = costs.data + i * costs.row_stride;
-            for (const std::int32_t j : columns) *out++ = row[j * costs.column_stride];
-            if (!pacer_.proceed(m)) return false;
-        }
-        costs = {copy, n, m, m, 1};
-        return true;
-    }
-
-    Outcome match_rows(const MatrixView<T>& costs, Solved& solved) {
+    // Makes as many pairs as there can be below the limit. If it is finite and asks for fewer, the outcome and the
+    // solution stay as they are.
+    void make_most_pairs(const MatrixView<T>& costs, Problem<T>& problem, const Solution<T>& out, Outcome& outcome) {
+        if (!most_) most_ = std::make_unique<MostPairs<T>>(kernels_for<double>(kernels_.isa));
         const std::int64_t n = costs.rows, m = costs.columns;
-        std::int64_t* const row_of_col = rows_.reserve(m + 1);
-        T* const row_dual = duals_.reserve(n + 1);
-        const Problem<T> problem{costs.data, n, m, costs.row_stride, options_.maximize, false, 0};
-        const Solution<T> out{solved.column.data(), row_of_col, row_dual, solved.price.data()};
-        const Outcome outcome = solver_.solve(problem, out, Start::cold, pacer_, scans_);
-        if (outcome.stopped || !is_answered(outcome.status)) return outcome;
-        for (std::int64_t i = 0; i < n; ++i) {
-            const T cost = costs.data[i * costs.row_stride + out.col_of_row[i]];
-            solved.cost[static_cast<std::size_t>(i)] = options_.maximize ? -cost : cost;
-        }
-        return outcome;
+        std::int64_t* const pairs = pairs_.reserve(n + m);
+        double *const duals = duals_.reserve(n + m), *const prices = duals + n;
+        double total = 0;
+        Result<double> result{pairs, pairs + n, duals, prices, &total, {}};
+        const double limit = limit_of<double>(options_);
+        outcome.stopped = !most_->solve(costs, options_.maximize, limit, pacer_, scans_, result);
+        if (outcome.stopped || (std::isfinite(limit) && result.outcome.status != Status::ok)) return;
+        outcome = result.outcome;
+        if (!is_answered(outcome.status)) return;
+        std::copy_n(pairs, n, out.col_of_row);
+        std::copy_n(pairs + n, m, out.row_of_col);
+        if (options_.maximize) negate(prices, m);
+        problem.limit = round_up<T>(most_->limit());
+        if (!write_duals(problem, prices, 1.0, out)) outcome.status = Status::precision_limit;
     }
 
     // Brings the results back to the problem as it was given, and sums their total.
@@ -228,19 +144,28 @@ class Worker {
         // Along the side that is matched whole, where every branch is predicted.
         const MatrixView<T> costs = oriented(given);
         const std::int64_t* const column = solution(given, result).col_of_row;
-        double total = 0;
-        for (std::int64_t i = 0; i < costs.rows; ++i) {
-            const std::int64_t j = column[i];
-            if (j >= 0) total += static_cast<double>(costs.data[i * costs.row_stride + j * costs.column_stride]);
-        }
-        *result.total = total;
+        const auto sum = [&](double scale) {
+            double total = 0;
+            for (std::int64_t i = 0; i < costs.rows; ++i) {
+                const std::int64_t j = column[i];
+                if (j < 0) continue;
+                total += scale * static_cast<double>(costs.data[i * costs.row_stride + j * costs.column_stride]);
+            }
+            return total / scale;
+        };
+        *result.total = sum(1);
+        if (std::isfinite(*result.total)) return;
+        // Part of the sum may overflow where the whole does not.
+        *result.total = sum(0x1p-64);
+        if (!std::isfinite(*result.total)) result.outcome.status = Status::precision_limit;
     }
 
     static constexpr std::int64_t kMostGrouped = 128;
 
-    static void negate(T* values, std::int64_t count) {
+    template <class U>
+    static void negate(U* values, std::int64_t count) {
         // Not -0: a free column's dual is plain zero.
-        for (std::int64_t k = 0; k < count; ++k) values[k] = T(0) - values[k];
+        for (std::int64_t k = 0; k < count; ++k) values[k] = U(0) - values[k];
     }
 
     const Kernels<T>& kernels_;
@@ -252,10 +177,10 @@ class Worker {
     Pacer pacer_;
     Proved<T> solver_;
     Buffer<T> copy_;
-    // For a largest matching, which few calls ask for.
-    std::unique_ptr<Largest<T>> largest_;
-    Buffer<T> part_, duals_;
-    Buffer<std::int64_t> rows_;
+    // Few calls ask for as many pairs as there can be.
+    std::unique_ptr<MostPairs<T>> most_;
+    Buffer<double> duals_;
+    Buffer<std::int64_t> pairs_;
 };
 
 }  // namespace

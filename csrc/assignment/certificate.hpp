@@ -170,20 +170,19 @@ class Certificate {
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             const std::int64_t j = out_.col_of_row[i];
             Difference dual = least(row(i));
-            if (!(dual.value < limit())) dual = {limit(), 0};
+            if (dual.value > limit() || (dual.value == limit() && dual.rest > 0)) dual = {limit(), 0};
             Difference own{limit(), 0};
             if (j >= 0) {
                 const double c = at<double>(i, j);
                 own = difference(c, prices<double>()[j]);
                 size += size_of(c);
-                if (p_.has_limit) limits += size_of(limit());
+                limits += size_of(limit());
             }
             slack += (own.value - dual.value) + (own.rest - dual.rest);
             if (!pacer_.proceed(4 * p_.columns / kWidth<double>)) return Proof::stopped;
         }
         if (size < kInfinity<double> && slack <= tolerance * size) return Proof::holds;
-        size += limits;
-        return size < kInfinity<double> && slack <= tolerance * size ? Proof::holds_beside_limit : Proof::fails;
+        return p_.has_limit && slack <= tolerance * (size + limits) ? Proof::holds_beside_limit : Proof::fails;
     }
 
     // c - v as a rounded value and what its rounding took away.

@@ -34,11 +34,15 @@ class Largest {
 
     // The pairs that the problem allows; they are not read if it forbids none.
     Rows<T>& rows() { return rows_; }
+    // What the duals are relative to.
+    T limit() const { return limit_; }
 
-    // solve(part, solved) solves a part of the problem. False when the call is to stop.
+    // solve(part, solved) solves a part of the problem. The duals are those of `limit`; if it is infinite, those of the
+    // least limit that asks for as many pairs. The status is precision_limit if a limit asks for fewer. False when the
+    // call is to stop.
     template <class Solve>
-    bool solve(std::int64_t rows, std::int64_t columns, bool is_full, bool maximize, Pacer& pacer, Result<T>& result,
-               Solve&& solve) {
+    bool solve(std::int64_t rows, std::int64_t columns, bool is_full, bool maximize, T limit, Pacer& pacer,
+               Result<T>& result, Solve&& solve) {
         sign_ = maximize ? T(-1) : T(1);
         is_full_ = is_full;
         drop_pairs(rows, columns, result);
@@ -60,7 +64,7 @@ class Largest {
         v_.assign(static_cast<std::size_t>(columns), 0);
         cost_.assign(u_.size(), 0);
         if (solve_part(false, result, solve) && solve_part(true, result, solve)) {
-            write(result);
+            write(limit, result);
         } else if (!result.outcome.stopped) {
             drop_pairs(rows, columns, result);
             std::fill_n(result.row_dual, rows, T(0));
@@ -92,9 +96,10 @@ class Largest {
         solved_.cost.resize(lines.size());
         solved_.price.resize(others.size());
         const Outcome outcome = solve(Part{rows, columns, is_whole, scarce}, solved_);
-        // If one part could not be proved, neither could the whole.
-        if (outcome.stopped || outcome.status != Status::ok) result.outcome = outcome;
-        // There is a matching, but differences of costs near the largest number are infinite.
+        result.outcome.stopped = outcome.stopped;
+        // If one part could not be proved, neither could the whole. There is a matching: if none is found, differences
+        // of costs near the largest number were infinite.
+        if (outcome.status != Status::ok) result.outcome.status = Status::precision_limit;
         if (outcome.stopped || !is_answered(outcome.status)) return false;
         std::vector<T>&u = scarce ? v_ : u_, &v = scarce ? u_ : v_;
         T shift = 0;
@@ -113,7 +118,7 @@ class Largest {
 
     // The duals of the scarce part carry a limit. It has to be as large as any row's dual, and must make the pairs of
     // other rows with scarce columns expensive enough.
-    void write(Result<T>& result) {
+    void write(T given, Result<T>& result) {
         T limit = 0;
         for (const std::int32_t j : scarce_columns_) limit = std::max(limit, at(v_, j));
         for (const std::int32_t i : other_rows_) {
@@ -123,6 +128,9 @@ class Largest {
                 if (const std::int32_t j = rows_[e].column; cover_.is_scarce_column(j))
                     limit = std::max(limit, at(u_, i) + at(v_, j) - rows_[e].cost);
         }
+        if (given < limit) result.outcome.status = Status::precision_limit;
+        else if (given < std::numeric_limits<T>::infinity()) limit = given;
+        limit_ = limit;
         for (const std::int32_t j : scarce_columns_) at(v_, j) -= limit;
         for (std::size_t j = 0; j < v_.size(); ++j) result.col_dual[j] = sign_ * v_[j] + T(0);
         for (std::size_t i = 0; i < u_.size(); ++i) {
@@ -133,7 +141,7 @@ class Largest {
         }
     }
 
-    T sign_ = 1;
+    T sign_ = 1, limit_ = 0;
     bool is_full_ = false;
     Rows<T> rows_;
     Cover cover_;

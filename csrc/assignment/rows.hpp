@@ -43,8 +43,10 @@ class Rows {
         return outcome;
     }
 
-    // Takes a dense problem whose columns lie side by side, and whose costs have been checked.
-    bool take_dense(const MatrixView<T>& given, bool negate, Pacer& pacer) {
+    // Takes a dense problem whose columns lie side by side, and whose costs have been checked: the pairs that cost less
+    // than the limit.
+    template <class U>
+    bool take_dense(const MatrixView<U>& given, bool negate, T limit, Pacer& pacer) {
         rows_ = given.rows;
         columns_ = given.columns;
         entries_.resize(static_cast<std::size_t>(rows_ * columns_));
@@ -54,10 +56,10 @@ class Rows {
         for (std::int64_t i = 0; i < rows_; ++i) {
             begin_[static_cast<std::size_t>(i)] = e;
             for (std::int64_t j = 0; j < columns_; ++j) {
-                const T cost = given.data[i * given.row_stride + j];
-                entries_[static_cast<std::size_t>(e)] = {negate ? -cost : cost, static_cast<std::int32_t>(j)};
+                const auto value = static_cast<T>(given.data[i * given.row_stride + j]), cost = negate ? -value : value;
+                entries_[static_cast<std::size_t>(e)] = {cost, static_cast<std::int32_t>(j)};
                 // There is no branch, as none could be predicted; there is room for an entry that is not kept.
-                e += std::abs(cost) < kInfinity;
+                e += cost < limit;
             }
             end_[static_cast<std::size_t>(i)] = e;
             if (!pacer.proceed(columns_)) return false;

@@ -52,7 +52,8 @@ class Worker {
         if (result.outcome.stopped) return false;
         if (result.outcome.status != Status::ok) return true;
         const auto solve = [&](const Part& part, Solved& solved) { return solve_part(part, solved); };
-        return largest_.solve(given.rows, given.columns, false, options_.maximize, pacer_, result, solve);
+        return largest_.solve(given.rows, given.columns, false, options_.maximize, std::numeric_limits<T>::infinity(),
+                              pacer_, result, solve);
     }
 
     Outcome solve_part(const Part& part, Solved& solved) {
