@@ -243,6 +243,14 @@ def assert_duals_of_a_limit(found: Assignment, limit: float) -> None:
     assert (found.col_dual[found.row_of_col < 0] == 0).all()
 
 
+def test_a_limit_that_one_pair_more_would_exceed(isa: str, dtype: np.dtype) -> None:
+    # Two pairs cost 101.3, one costs 1: the second would cost more than the limit.
+    cost = np.array([[1.5, np.inf], [1, 99.8], [np.inf, np.inf]], dtype)
+    with _execution.forced(isa):
+        assert assign(cost, max_cost=100).pairs().tolist() == [[1, 0]]
+        assert assign(cost, max_cost=101).pairs().tolist() == [[0, 0], [1, 1]]
+
+
 def test_a_batch_beside_a_limit_has_the_bits_of_each_problem(dtype: np.dtype) -> None:
     costs = np.random.default_rng(0).uniform(size=(20, 30, 20)).astype(dtype)
     together = assign(costs, max_cost=1e20)

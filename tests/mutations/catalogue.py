@@ -1156,7 +1156,7 @@ ASSIGNMENT_NATIVE = [
         "csrc/assignment/largest.hpp",
         "if (given < limit) result.outcome.status = Status::precision_limit;",
         "if (false) return;",
-        (f"{SENTINELS}::test_limits_among_costs_of_every_size",),
+        (f"{SENTINELS}::test_a_limit_that_one_pair_more_would_exceed",),
     ),
     Mutation(
         "a difference that is the limit but for its rest is the limit",
