@@ -251,6 +251,17 @@ def test_a_limit_that_one_pair_more_would_exceed(isa: str, dtype: np.dtype) -> N
         assert assign(cost, max_cost=101).pairs().tolist() == [[0, 0], [1, 1]]
 
 
+def test_the_least_of_negative_costs_beside_a_limit(isa: str, dtype: np.dtype) -> None:
+    # A reduced cost is then the limit but for what its rounding took away.
+    for least in range(3):
+        cost = np.full((3, 3), np.inf, dtype)
+        cost[:, 0] = -0.25
+        cost[least, 0] = -0.5
+        with _execution.forced(isa):
+            for limit in (1e17, 1e20, 1e30):
+                assert assign(cost, max_cost=limit).pairs().tolist() == [[least, 0]]
+
+
 def test_a_batch_beside_a_limit_has_the_bits_of_each_problem(dtype: np.dtype) -> None:
     costs = np.random.default_rng(0).uniform(size=(20, 30, 20)).astype(dtype)
     together = assign(costs, max_cost=1e20)

@@ -1163,7 +1163,7 @@ ASSIGNMENT_NATIVE = [
         "csrc/assignment/certificate.hpp",
         "(dual.value == limit() && dual.rest > 0)",
         "dual.value == limit()",
-        (f"{SENTINELS}::test_limits_among_costs_of_every_size",),
+        (f"{SENTINELS}::test_the_least_of_negative_costs_beside_a_limit",),
     ),
     Mutation(
         "what is true relative to the limit is proved",
