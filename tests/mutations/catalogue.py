@@ -1141,7 +1141,7 @@ ASSIGNMENT_NATIVE = [
         "duals become infinite",
         "csrc/assignment/proved.hpp",
         "return std::signbit(value) ? -most : most;",
-        "return rounded;",
+        "return most > 0 ? rounded : T(0);",
         (f"{SENTINELS}::test_finite_extremes",),
     ),
     Mutation(
