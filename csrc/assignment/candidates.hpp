@@ -24,7 +24,7 @@ class Candidates {
           bound_(space.values(p_.rows)),
           listed_(space.indices(places(p_.rows, p_.columns))),
           pay_(pay(p_.rows, p_.columns)) {
-        for (std::int64_t i = 0; pay_ && i < p_.rows; ++i) bound_[i] = -kInfinity<T>;
+        forget();
     }
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) { return 2 * places(rows, columns) + rows; }
@@ -32,6 +32,11 @@ class Candidates {
     // Whether lists cost less than the passes that they save.
     bool pay() const { return pay_; }
     void give_up() { pay_ = false; }
+
+    // Call this after a price has risen: no bound holds then.
+    void forget() {
+        for (std::int64_t i = 0; pay_ && i < p_.rows; ++i) bound_[i] = -kInfinity<T>;
+    }
 
     bool is_known(std::int64_t i) const { return bound_[i] > -kInfinity<T>; }
 

@@ -35,7 +35,7 @@ class Certificate {
         if constexpr (kIsNarrow) {
             for (std::int64_t j = 0; j < p_.columns; ++j) prices_[j] = static_cast<double>(out_.col_dual[j]);
         }
-        proof = prove_rounded<double>(tolerance);
+        if (kIsNarrow || p_.has_limit) proof = prove_rounded<double>(tolerance);
         return proof != Proof::fails ? proof : prove_exactly(tolerance);
     }
 
@@ -96,6 +96,9 @@ class Certificate {
         return static_cast<double>(add_lanes<U>(v)[0]);
     }
 
+    // Rows that are no longer need not tell how far the work is.
+    static constexpr std::int64_t kShort = 64;
+
     // Without a limit a row's dual is its own difference, and the pairs cost what the duals add up to: a few vectors
     // tell what otherwise every pair is asked for.
     Proof prove_by_sums(double tolerance) {
@@ -110,22 +113,28 @@ class Certificate {
             }
         };
         take(out_.row_dual, p_.rows);
-        const Vec<T> own = size;
         take(out_.col_dual, p_.columns);
+        const std::int64_t whole = p_.columns / kWidth<T> * kWidth<T>;
+        const int left = static_cast<int>(p_.columns - whole);
+        const Vec<T> last = left > 0 ? load_first(out_.col_dual + whole, left, T(0)) : Vec<T>{};
+        constexpr T fill = kNegate ? -kInfinity<T> : kInfinity<T>;
         for (std::int64_t i = 0; i < p_.rows; ++i) {
+            const T* const c = row(i);
             Vec<T> least = infinity<T>();
-            std::int64_t k = 0;
-            for (; k + kWidth<T> <= p_.columns; k += kWidth<T>)
-                least = minimum(least, costs_from<T>(row(i), k) - prices_from<T>(k));
-            if (k < p_.columns) least = minimum(least, costs_from<T>(row(i), k) - prices_from<T>(k));
+            for (std::int64_t k = 0; k < whole; k += kWidth<T>)
+                least = minimum(least, (kNegate ? -load(c + k) : load(c + k)) - load(out_.col_dual + k));
+            if (left > 0) {
+                const Vec<T> x = load_first(c + whole, left, fill);
+                least = minimum(least, (kNegate ? -x : x) - last);
+            }
             excess += maximum(splat(out_.row_dual[i]) - least, Vec<T>{});
-            if (!pacer_.proceed(p_.columns / kWidth<T>)) return Proof::stopped;
+            if (whole > kShort && !pacer_.proceed(whole / kWidth<T>)) return Proof::stopped;
         }
         constexpr double half = std::numeric_limits<T>::epsilon() / 2;
         const double n = static_cast<double>(p_.rows + p_.columns + kWidth<T>);
         const double slack = sum_of<T>(excess), sums = sum_of<T>(size);
         const double pairs = size_of(sum_of<T>(total)) - half * n * sums;
-        const double unsure = half * (2 * sum_of<T>(own) + n * slack);
+        const double unsure = half * (2 * sums + n * slack);
         return slack + unsure <= tolerance * pairs ? Proof::holds : Proof::fails;
     }
 

@@ -421,8 +421,12 @@ class Dense {
         const std::int64_t step = p_.columns > 64 ? p_.columns / 64 : 1;
         for (std::int64_t j = 0; j < p_.columns && count < 64; j += step) insert(sorted, count++, v_[j]);
         low = sorted[count / 2] - kMostSpreads * most_;
-        for (std::int64_t j = 0; j < p_.columns; ++j)
+        bool rises = false;
+        for (std::int64_t j = 0; j < p_.columns; ++j) {
+            rises |= v_[j] < low;
             if (v_[j] < low) v_[j] = low;
+        }
+        if (rises) lists_.forget();
     }
 
     bool auction(T increment) {

@@ -1067,7 +1067,7 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a limit is rounded to the nearest float32",
         "csrc/assignment/assignment.hpp",
-        "return static_cast<double>(nearest) < value ?",
+        "return static_cast<double>(near) < limit ?",
         "return false ?",
         (f"{ASSIGNMENT}::test_a_limit_is_compared_as_a_real_number",),
     ),
