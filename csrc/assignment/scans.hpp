@@ -195,21 +195,4 @@ inline std::int64_t free_column_at(const T* row, const T* v, std::int64_t column
     return -1;
 }
 
-// mean over some rows of the finite spread of c_j - v_j: a scale that neither shifts nor units change.
-template <class T, bool kNegate>
-inline T spread(const T* row, const T* v, std::int64_t columns) {
-    Vec<T> low = infinity<T>(), high = -infinity<T>();
-    for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
-        const Vec<T> x = costs_at<T, kNegate>(row, k, columns) - load(v + k);
-        low = minimum(low, x);
-        high = maximum(high, select(x < infinity<T>(), x, low));
-    }
-    T least = kInfinity<T>, most = -kInfinity<T>;
-    for (int lane = 0; lane < kWidth<T>; ++lane) {
-        if (low[lane] < least) least = low[lane];
-        if (high[lane] < kInfinity<T> && high[lane] > most) most = high[lane];
-    }
-    return most > least ? most - least : T(0);
-}
-
 }  // namespace coalign::COALIGN_SET
