@@ -213,15 +213,17 @@ class ForwardBackward {
 
     // The logarithms of the frames' sums, less those of the powers of 2 that their emissions are relative to.
     double log_of_block(std::int64_t begin, std::int64_t end) const {
-        double sum = 0, powers = 0, product = 1;
+        // ln 2 in two parts: a power of up to 2^20 times the first is exact, and so is a score of that size less it.
+        constexpr double high = 0x1.62e42feep-1, low = 0x1.a39ef35793c76p-33;
+        const bool has_sums = batch_.input == Input::logits;
+        double sum = 0, product = 1;
         for (std::int64_t t = begin; t < end; ++t) {
-            powers += static_cast<double>(power_[t]);
-            if (batch_.input == Input::log_probs) continue;
-            sum += static_cast<double>(from_[t]);
+            const auto power = static_cast<double>(power_[t]);
+            sum += (has_sums ? static_cast<double>(from_[t]) - power * high : -power * high) - power * low;
             // Sixteen sums of up to 2^60 values are no more than 2^960.
-            product *= static_cast<double>(sum_[t]);
+            if (has_sums) product *= static_cast<double>(sum_[t]);
         }
-        return sum + std::log(product) - powers * std::numbers::ln2;
+        return sum + std::log(product);
     }
 
     // False where what was taken as 0 may count.

@@ -161,8 +161,8 @@ template <class T>
 constexpr Real kLossTolerance = sizeof(T) == sizeof(float) ? 1e-5L : 1e-10L;
 template <class T>
 constexpr Real kGradientTolerance = sizeof(T) == sizeof(float) ? 1e-4L : 1e-9L;
-// Losses below 1e-5 are differences of sums near 1: they are as exact as float64 there.
-constexpr Real kSmallLoss = 1e-14L;
+// A small loss is a difference of sums near 1, one for each frame: it is as exact as float64 there.
+constexpr Real kSmallLoss = std::numeric_limits<double>::epsilon();
 // Logarithms of 1e9 have steps of 1e-7.
 constexpr Real kEnormousScores = 1e-6L;
 
@@ -174,9 +174,9 @@ void compare(Case<T> c, Isa isa, const std::string& what, Real tolerance = kGrad
     const Found<T> found = solve(cases, isa, true, true, 1, weight);
     check(found.status[0] == (std::isinf(want.loss) ? Status::infeasible : Status::ok), what + " status");
     const Real loss = static_cast<Real>(found.loss[0]);
-    check(std::isinf(want.loss)
-              ? std::isinf(loss)
-              : std::abs(loss - want.loss) <= std::max(kSmallLoss, kLossTolerance<T> * std::abs(want.loss)),
+    check(std::isinf(want.loss) ? std::isinf(loss)
+                                : std::abs(loss - want.loss) <= std::max(kSmallLoss * static_cast<Real>(c.shape.frames),
+                                                                         kLossTolerance<T> * std::abs(want.loss)),
           what + " loss " + std::to_string(loss) + " for " + std::to_string(want.loss));
     const std::int64_t columns = c.shape.columns;
     Real off = 0, states_off = 0;
