@@ -21,6 +21,8 @@
 
 namespace coalign::ctc {
 
+enum class Outcome { solved, stopped, bad, unproved };
+
 // Computes in T what is given in X, the same or a narrower type; of narrower frames, the loss alone.
 template <class T, class X = T>
 class ForwardBackward {
@@ -28,15 +30,102 @@ class ForwardBackward {
     ForwardBackward(const Kernels<T>& kernels, const Batch& batch, Pacer& pacer)
         : kernels_(kernels), batch_(batch), pacer_(pacer) {}
 
-    enum class Outcome { solved, stopped, bad, unproved };
-
     // A text that fits its frames. The gradient, of `weight` times the loss, has rows of `stride`; null: not wanted.
     Outcome solve(std::int64_t problem, double& loss, T* gradient, std::int64_t stride, T weight) {
         load(problem, gradient, stride, weight);
-        const Outcome outcome = go_forward();
+        const Outcome outcome = go_forward(true);
         if (outcome != Outcome::solved) return outcome;
         loss = loss_;
         return gradient == nullptr || go_back() ? Outcome::solved : Outcome::stopped;
+    }
+
+    // The same in parts, which several workers do side by side: frames are summed, then one worker goes forward and
+    // one back, which leaves checkpoints at both ends of every segment, and then each segment stands by itself.
+    std::int64_t frames() const { return total_frames_; }
+    std::int64_t segments() const { return (total_frames_ - 1) / segment_ + 1; }
+    double loss() const { return loss_; }
+
+    void load(std::int64_t problem, T* gradient, std::int64_t stride, T weight) {
+        given_ = batch_.frames.template at<X>(problem);
+        total_frames_ = given_.rows;
+        gradient_ = gradient;
+        gradient_stride_ = stride;
+        weight_ = weight;
+        load_text(batch_.labels(problem));
+        plan();
+    }
+
+    // A worker with the same problem. What they share is written by one at a time.
+    void share(const ForwardBackward& other) {
+        checkpoint_ = other.checkpoint_;
+        back_checkpoint_ = other.back_checkpoint_;
+        if (batch_.input == Input::log_probs) return;
+        from_ = other.from_;
+        sum_ = other.sum_;
+    }
+    void share_total(const ForwardBackward& other) {
+        inverse_total_ = other.inverse_total_;
+        total_exponent_ = other.total_exponent_;
+    }
+
+    // Room for the checkpoints of the worker that goes back, before others share it.
+    void plan_back_checkpoints() {
+        back_checkpoint_ = back_checkpoints_.reserve((segments() - 1) * 2 * text_.positions);
+    }
+
+    // Makes the distributions of a block of frames, and the first part of the gradient.
+    Outcome sum_block(std::int64_t begin) {
+        Findings found;
+        const Frames<T> block = frames_from(begin);
+        if (batch_.input == Input::logits) {
+            kernels_.find_sums({block, from_, sum_, gradient_, gradient_stride_, weight_}, found);
+        } else if (gradient_ != nullptr) {
+            for (std::int64_t t = block.begin; t < block.end; ++t)
+                std::fill_n(gradient_ + t * gradient_stride_, given_.columns, T(0));
+        }
+        if (found.bad) return Outcome::bad;
+        return proceed(gradient_ != nullptr ? 3 : 2, 0) ? Outcome::solved : Outcome::stopped;
+    }
+
+    // Keeps the last segment's alpha, where nothing else has been summed either, or checkpoints alone.
+    Outcome go_forward(bool alone) {
+        Findings found;
+        double log_of_frames = 0;
+        start(forward_, 0);
+        for (std::int64_t segment = 0; segment < total_frames_; segment += segment_) {
+            if (gradient_ != nullptr && segment > 0) copy_state(forward_, checkpoint_, segment, true);
+            const std::int64_t end = std::min(segment + segment_, total_frames_);
+            for (std::int64_t begin = segment; begin < end; begin += kFramesPerBlock) {
+                if (alone)
+                    if (const Outcome outcome = sum_block(begin); outcome != Outcome::solved) return outcome;
+                const Stretch<T> block = stretch(segment, begin, forward_, alone && end == total_frames_);
+                kernels_.emit(block, found);
+                if (found.bad) return Outcome::bad;
+                if (found.too_large) return Outcome::unproved;
+                kernels_.advance(block, found);
+                log_of_frames += log_of_block(block.frames.begin, block.frames.end);
+                if (!proceed(0, 2)) return Outcome::stopped;
+            }
+        }
+        return find_loss(log_of_frames, found.dropped) ? Outcome::solved : Outcome::unproved;
+    }
+
+    // Leaves the checkpoints of the way back; what it meets, the way forward meets too.
+    bool go_back_for_checkpoints() {
+        start(backward_, text_.labels);
+        for (std::int64_t segment = (segments() - 1) * segment_; segment > 0; segment -= segment_) {
+            if (!walk_back(segment, false)) return false;
+            copy_state(backward_, back_checkpoint_, segment, true);
+        }
+        return true;
+    }
+
+    bool solve_segment(std::int64_t number) {
+        const std::int64_t segment = number * segment_, end = segment + segment_;
+        if (end < total_frames_) copy_state(backward_, back_checkpoint_, end, false);
+        else start(backward_, text_.labels);
+        std::fill_n(row_, text_.positions, T(0));
+        return replay(segment, false) && walk_back(segment, true);
     }
 
    private:
@@ -57,16 +146,6 @@ class ForwardBackward {
 
     static std::int64_t whole_blocks(std::int64_t frames) {
         return (frames + kFramesPerBlock - 1) / kFramesPerBlock * kFramesPerBlock;
-    }
-
-    void load(std::int64_t problem, T* gradient, std::int64_t stride, T weight) {
-        given_ = batch_.frames.template at<X>(problem);
-        total_frames_ = given_.rows;
-        gradient_ = gradient;
-        gradient_stride_ = stride;
-        weight_ = weight;
-        load_text(batch_.labels(problem));
-        plan();
     }
 
     void load_text(const Labels& labels) {
@@ -124,8 +203,7 @@ class ForwardBackward {
         sum_ = from_ + frames;
         power_ = powers_.reserve(frames);
         row_ = rows_.reserve(positions);
-        const std::int64_t segments = (total_frames_ + segment_ - 1) / segment_;
-        if (gradient_ != nullptr && segments > 1) checkpoint_ = checkpoints_.reserve((segments - 1) * 2 * positions);
+        if (gradient_ != nullptr) checkpoint_ = checkpoints_.reserve((segments() - 1) * 2 * positions);
     }
 
     // Probability 1 in one blank, and 0 elsewhere.
@@ -139,7 +217,7 @@ class ForwardBackward {
     }
 
     // Frames from `begin` on, a block of them.
-    Frames<T> frames(std::int64_t begin) {
+    Frames<T> frames_from(std::int64_t begin) {
         const std::int64_t end = std::min(begin + kFramesPerBlock, total_frames_), columns = given_.columns;
         if constexpr (std::is_same_v<T, X>) {
             return {given_.data, given_.row_stride, columns, begin, end};
@@ -152,10 +230,19 @@ class ForwardBackward {
     }
 
     // The same, in the segment that begins at `segment`.
-    Stretch<T> stretch(std::int64_t segment, std::int64_t begin, const State& state) {
-        Stretch<T> out{
-            text_,     frames(begin),   total_frames_, segment,     from_, power_, batch_.input == Input::log_probs,
-            emission_, blank_emission_, state.label,   state.blank, alpha_};
+    Stretch<T> stretch(std::int64_t segment, std::int64_t begin, const State& state, bool with_alpha) {
+        Stretch<T> out{text_,
+                       frames_from(begin),
+                       total_frames_,
+                       segment,
+                       from_,
+                       power_,
+                       batch_.input == Input::log_probs,
+                       emission_,
+                       blank_emission_,
+                       state.label,
+                       state.blank,
+                       with_alpha ? alpha_ : Column<T>{}};
         if (keeps_emissions_) {
             out.emission = emission_.from(segment * text_.positions);
             out.blank_emission = blank_emission_.from(segment);
@@ -163,52 +250,23 @@ class ForwardBackward {
         return out;
     }
 
-    bool proceed(std::int64_t passes_over_rows) {
-        const std::int64_t vectors = text_.positions / kernels_.width;
+    bool proceed(std::int64_t passes_over_rows, std::int64_t passes_over_states) {
+        const std::int64_t of_states = 2 * (text_.positions / kernels_.width);
         const std::int64_t of_rows = given_.columns / kernels_.width + 1;
-        return pacer_.proceed(kFramesPerBlock * (4 * vectors + passes_over_rows * of_rows));
+        return pacer_.proceed(kFramesPerBlock * (passes_over_states * of_states + passes_over_rows * of_rows));
     }
 
-    // Copies between a state and the checkpoint of a segment.
-    void copy_state(std::int64_t segment, bool saves) const {
+    // Copies between a state and the checkpoint at the beginning of a segment.
+    void copy_state(const State& state, const Column<T>& checkpoint, std::int64_t segment, bool saves) const {
         const std::int64_t positions = text_.positions;
-        const Column<T> saved = checkpoint_.from((segment / segment_ - 1) * 2 * positions);
-        const auto copy = [&](const Column<T>& state, const Column<T>& at) {
-            const Column<T>&to = saves ? at : state, &of = saves ? state : at;
+        const Column<T> saved = checkpoint.from((segment / segment_ - 1) * 2 * positions);
+        const auto copy = [&](const Column<T>& column, const Column<T>& at) {
+            const Column<T>&to = saves ? at : column, &of = saves ? column : at;
             std::copy_n(of.mantissa, positions, to.mantissa);
             std::copy_n(of.exponent, positions, to.exponent);
         };
-        copy(forward_.label, saved);
-        copy(forward_.blank, saved.from(positions));
-    }
-
-    Outcome go_forward() {
-        Findings found;
-        double log_of_frames = 0;
-        start(forward_, 0);
-        for (std::int64_t segment = 0; segment < total_frames_; segment += segment_) {
-            if (gradient_ != nullptr && segment > 0) copy_state(segment, true);
-            const std::int64_t end = std::min(segment + segment_, total_frames_);
-            const bool is_last = end == total_frames_;
-            for (std::int64_t begin = segment; begin < end; begin += kFramesPerBlock) {
-                Stretch<T> block = stretch(segment, begin, forward_);
-                if (!is_last) block.alpha = {};
-                if (batch_.input == Input::logits) {
-                    kernels_.find_sums({block.frames, from_, sum_, gradient_, gradient_stride_, weight_}, found);
-                    if (found.bad) return Outcome::bad;
-                } else if (gradient_ != nullptr) {
-                    for (std::int64_t t = block.frames.begin; t < block.frames.end; ++t)
-                        std::fill_n(gradient_ + t * gradient_stride_, given_.columns, T(0));
-                }
-                kernels_.emit(block, found);
-                if (found.bad) return Outcome::bad;
-                if (found.too_large) return Outcome::unproved;
-                kernels_.advance(block, found);
-                log_of_frames += log_of_block(block.frames.begin, block.frames.end);
-                if (!proceed(gradient_ != nullptr ? 3 : 2)) return Outcome::stopped;
-            }
-        }
-        return find_loss(log_of_frames, found.dropped) ? Outcome::solved : Outcome::unproved;
+        copy(state.label, saved);
+        copy(state.blank, saved.from(positions));
     }
 
     // The logarithms of the frames' sums, less those of the powers of 2 that their emissions are relative to.
@@ -253,29 +311,42 @@ class ForwardBackward {
         return static_cast<int>(std::max(exponent, static_cast<Exponent<T>>(-10000)));
     }
 
-    bool go_back() {
+    // Computes a segment's alpha again, and its emissions if they are not kept.
+    bool replay(std::int64_t segment, bool has_emissions) {
         Findings found;
+        if (segment > 0) copy_state(forward_, checkpoint_, segment, false);
+        else start(forward_, 0);
+        const std::int64_t end = std::min(segment + segment_, total_frames_);
+        for (std::int64_t begin = segment; begin < end; begin += kFramesPerBlock) {
+            const Stretch<T> block = stretch(segment, begin, forward_, true);
+            if (!has_emissions) kernels_.emit(block, found);
+            kernels_.advance(block, found);
+            if (!proceed(0, 2)) return false;
+        }
+        return true;
+    }
+
+    // Goes back through a segment, whose emissions and alpha are there, or only for the state before it.
+    bool walk_back(std::int64_t segment, bool has_alpha) {
+        Findings found;
+        const Occupancies<T> out{inverse_total_, total_exponent_, row_, gradient_, gradient_stride_, weight_};
+        const std::int64_t end = std::min(segment + segment_, total_frames_);
+        for (std::int64_t begin = (end - 1) / kFramesPerBlock * kFramesPerBlock; begin >= segment;
+             begin -= kFramesPerBlock) {
+            const Stretch<T> block = stretch(segment, begin, backward_, has_alpha);
+            if (!has_alpha) kernels_.emit(block, found);
+            kernels_.retreat(block, out, found);
+            if (!proceed(0, 2)) return false;
+        }
+        return true;
+    }
+
+    bool go_back() {
         start(backward_, text_.labels);
         std::fill_n(row_, text_.positions, T(0));
-        const Occupancies<T> out{inverse_total_, total_exponent_, row_, gradient_, gradient_stride_, weight_};
-        for (std::int64_t segment = (total_frames_ - 1) / segment_ * segment_; segment >= 0; segment -= segment_) {
-            const std::int64_t end = std::min(segment + segment_, total_frames_);
-            if (end < total_frames_) {
-                if (segment > 0) copy_state(segment, false);
-                else start(forward_, 0);
-                for (std::int64_t begin = segment; begin < end; begin += kFramesPerBlock) {
-                    const Stretch<T> block = stretch(segment, begin, forward_);
-                    if (!keeps_emissions_) kernels_.emit(block, found);
-                    kernels_.advance(block, found);
-                    if (!proceed(0)) return false;
-                }
-            }
-            for (std::int64_t begin = (end - 1) / kFramesPerBlock * kFramesPerBlock; begin >= segment;
-                 begin -= kFramesPerBlock) {
-                kernels_.retreat(stretch(segment, begin, backward_), out, found);
-                if (!proceed(0)) return false;
-            }
-        }
+        const std::int64_t last = (segments() - 1) * segment_;
+        for (std::int64_t segment = last; segment >= 0; segment -= segment_)
+            if ((segment < last && !replay(segment, keeps_emissions_)) || !walk_back(segment, true)) return false;
         return true;
     }
 
@@ -298,10 +369,10 @@ class ForwardBackward {
     Buffer<LaneInt<T>> symbol_, skips_;
     std::vector<std::pair<std::int64_t, std::int64_t>> sorted_;
     Buffer<std::int64_t> order_;
-    Cells emissions_, blank_emissions_, alphas_, states_, checkpoints_;
+    Cells emissions_, blank_emissions_, alphas_, states_, checkpoints_, back_checkpoints_;
     Buffer<T> sums_, rows_, widened_;
     Buffer<Exponent<T>> powers_;
-    Column<T> emission_, blank_emission_, alpha_, checkpoint_;
+    Column<T> emission_, blank_emission_, alpha_, checkpoint_, back_checkpoint_;
     State forward_, backward_;
     T *from_ = nullptr, *sum_ = nullptr, *row_ = nullptr;
     Exponent<T>* power_ = nullptr;

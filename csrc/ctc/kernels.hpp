@@ -100,7 +100,7 @@ struct Stretch {
     Column<T> emission;        // [frame][position]: of labels
     Column<T> blank_emission;  // [frame]
     Column<T> label, blank;    // the state
-    Column<T> alpha;           // [frame][position]: of labels, after the frame; null: not kept
+    Column<T> alpha;           // [frame][position]: of labels, after the frame; null: neither kept nor used
 };
 
 // What the backward pass makes of the two: occupancies, and the gradient less them.

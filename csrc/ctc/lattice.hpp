@@ -163,7 +163,8 @@ void retreat(const ctc::Stretch<T>& stretch, const ctc::Occupancies<T>& out, ctc
         const Band band = band_of(stretch, t);
         const std::int64_t at = t - stretch.first;
         const ctc::Column<T> emission = stretch.emission.from(at * text.positions);
-        const ctc::Column<T> alpha = stretch.alpha.from(at * text.positions);
+        const bool has_alpha = stretch.alpha.mantissa != nullptr;
+        const ctc::Column<T> alpha = has_alpha ? stretch.alpha.from(at * text.positions) : stretch.alpha;
         const Extended<T> of_blank = splat_column<T>(stretch.blank_emission, at);
         const auto enter = [&](std::int64_t v, Extended<T>& through) __attribute__((always_inline)) {
             const Extended<T> blank = load_column<T>(stretch.blank, v * width);
@@ -184,6 +185,7 @@ void retreat(const ctc::Stretch<T>& stretch, const ctc::Occupancies<T>& out, ctc
             after = entered;
             store_column<T>(stretch.label, v * width, multiply<T>(beta, load_column<T>(emission, v * width)));
             store_column<T>(stretch.blank, v * width, multiply<T>(through, of_blank));
+            if (!has_alpha) continue;
             const Extended<T> both = multiply<T>(load_column<T>(alpha, v * width), beta);
             const Vec<T> occupancy = both.mantissa * out.inverse_total * scale_from(both.exponent, total);
             store(out.row + v * width, occupancy);
@@ -193,6 +195,7 @@ void retreat(const ctc::Stretch<T>& stretch, const ctc::Occupancies<T>& out, ctc
             normalise(stretch.label, band, dropped);
             normalise(stretch.blank, band, dropped);
         }
+        if (!has_alpha) continue;
         T* const gradient = out.gradient + t * out.stride;
         gradient[text.blank] -= out.weight * std::max(T(0), T(1) - across_lanes<T>(sum, plus));
         for (std::int64_t group = 0; group < text.groups; ++group) {

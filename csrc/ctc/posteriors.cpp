@@ -1,9 +1,12 @@
 #include "ctc/posteriors.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <type_traits>
+#include <vector>
 
 #include "ctc/careful.hpp"
 #include "ctc/forward_backward.hpp"
@@ -35,9 +38,13 @@ double work_of(const Batch& batch, std::int64_t p) {
 template <class T>
 class Worker {
    public:
-    Worker(const Kernels<T>& kernels, const Batch& batch, const Posteriors<T>& out, Pulse& pulse)
-        : batch_(batch),
+    // `helpers` threads more may work on a problem.
+    Worker(const Kernels<T>& kernels, const Batch& batch, const Posteriors<T>& out, Pulse& pulse, int helpers)
+        : kernels_(kernels),
+          batch_(batch),
           out_(out),
+          pulse_(pulse),
+          helpers_(helpers),
           pacer_(pulse),
           fast_(kernels, batch, pacer_),
           wide_(kernels_for<double>(kernels.isa), batch, pacer_),
@@ -55,8 +62,7 @@ class Worker {
             loss = std::numeric_limits<double>::infinity();
             if (const std::int64_t bad = find_bad(frames, labels); bad >= 0) return refuse(p, bad);
         } else if (frames.rows > 0) {
-            using Outcome = typename ForwardBackward<T>::Outcome;
-            switch (fast_.solve(p, loss, gradient.data, gradient.row_stride, weight)) {
+            switch (solve_fast(p, loss, gradient, weight)) {
                 case Outcome::stopped:
                     return false;
                 case Outcome::bad:
@@ -81,11 +87,59 @@ class Worker {
     }
 
    private:
+    // One long recording goes to several threads, if they are not taken by others of the batch. The bits are the same.
+    Outcome solve_fast(std::int64_t p, double& loss, const Room<T>& gradient, T weight) {
+        if (helpers_ > 0 && gradient.data != nullptr) {
+            fast_.load(p, gradient.data, gradient.row_stride, weight);
+            if (fast_.segments() > 1 && solve_together(p, gradient, weight)) {
+                loss = fast_.loss();
+                return Outcome::solved;
+            }
+            if (!pacer_.proceed(0)) return Outcome::stopped;
+        }
+        return fast_.solve(p, loss, gradient.data, gradient.row_stride, weight);
+    }
+
+    // False where one worker is to find out what is wrong.
+    bool solve_together(std::int64_t p, const Room<T>& gradient, T weight) {
+        std::vector<std::unique_ptr<Worker>> others;
+        fast_.plan_back_checkpoints();
+        for (int k = 0; k < helpers_; ++k) {
+            others.push_back(std::make_unique<Worker>(kernels_, batch_, out_, pulse_, 0));
+            others.back()->fast_.load(p, gradient.data, gradient.row_stride, weight);
+            others.back()->fast_.share(fast_);
+        }
+        std::atomic<bool> is_sound{true};
+        const auto run = [&](std::int64_t tasks, auto&& task) {
+            parallel_for(tasks, helpers_ + 1, pulse_, [&](int worker, std::int64_t number) {
+                ForwardBackward<T>& fast = worker == 0 ? fast_ : others[static_cast<std::size_t>(worker - 1)]->fast_;
+                if (is_sound && !task(fast, number)) is_sound = false;
+            });
+            return is_sound && !pulse_.stopped();
+        };
+        const std::int64_t blocks = (fast_.frames() - 1) / kFramesPerBlock + 1;
+        if (!run(blocks, [](ForwardBackward<T>& fast, std::int64_t block) {
+                return fast.sum_block(block * kFramesPerBlock) == Outcome::solved;
+            }))
+            return false;
+        const ForwardBackward<T>* first = nullptr;
+        if (!run(2, [&](ForwardBackward<T>& fast, std::int64_t back) {
+                if (back == 1) return fast.go_back_for_checkpoints();
+                first = &fast;
+                return fast.go_forward(false) == Outcome::solved;
+            }))
+            return false;
+        const ForwardBackward<T>& total = *first;
+        if (&fast_ != first) fast_.share_total(total);
+        for (const auto& other : others) other->fast_.share_total(total);
+        return run(fast_.segments(),
+                   [](ForwardBackward<T>& fast, std::int64_t segment) { return fast.solve_segment(segment); });
+    }
+
     bool make_certain(std::int64_t p, double& loss) {
         if constexpr (std::is_same_v<T, float>) {
             if (std::abs(loss) >= least_certain_loss(batch_.frames.rows_of(p))) return true;
             double wide = 0;
-            using Outcome = typename ForwardBackward<double, float>::Outcome;
             const Outcome outcome = wide_.solve(p, wide, nullptr, 0, 1);
             if (outcome == Outcome::solved) loss = wide;
             return outcome != Outcome::stopped;
@@ -127,8 +181,11 @@ class Worker {
         return -1;
     }
 
+    const Kernels<T>& kernels_;
     const Batch& batch_;
     const Posteriors<T>& out_;
+    Pulse& pulse_;
+    int helpers_;
     Pacer pacer_;
     ForwardBackward<T> fast_;
     ForwardBackward<double, T> wide_;
@@ -142,8 +199,10 @@ Run find_posteriors(const Kernels<T>& kernels, const Batch& batch, int threads, 
                     const Posteriors<T>& out) {
     double work = 0;
     for (std::int64_t p = 0; p < batch.count(); ++p) work += work_of(batch, p);
+    const int helpers = batch.count() == 1 ? useful_threads(work, threads, work_per_thread) - 1 : 0;
     return run_batch(
-        batch.count(), work, threads, work_per_thread, pulse, [&] { return Worker<T>(kernels, batch, out, pulse); },
+        batch.count(), work, threads, work_per_thread, pulse,
+        [&] { return Worker<T>(kernels, batch, out, pulse, helpers); },
         [&](Worker<T>& worker, std::int64_t p, std::int64_t) {
             if (!worker.solve(p)) return p;
             pulse.add_done(1);

@@ -225,6 +225,19 @@ void test_segments(Isa isa) {
         const Case<T> c(shape, Input::logits, T(2), 5);
         compare(c, isa, name_of(c, isa) + " in segments");
     }
+    // Several threads on one recording, of both kinds of scores.
+    for (const Input input : {Input::logits, Input::log_probs}) {
+        std::vector<Case<T>> cases{Case<T>({1500, 5, 150}, input, T(2), 5)};
+        const Found<T> one = solve(cases, isa, true, false);
+        for (const int threads : {2, 3}) {
+            const Found<T> several = solve(cases, isa, true, false, threads);
+            check(several.loss == one.loss && several.gradient == one.gradient,
+                  name_of(cases[0], isa) + " by " + std::to_string(threads) + " threads");
+        }
+        cases[0].at(700, cases[0].labels[10]) = std::numeric_limits<T>::quiet_NaN();
+        const std::int64_t where = 700 * 5 + cases[0].labels[10];
+        check(solve(cases, isa, true, false, 2).bad[0] == where, "NaN is found by two threads");
+    }
 }
 
 template <class T>
