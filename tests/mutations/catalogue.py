@@ -1860,11 +1860,92 @@ CUDA_ASSIGNMENT_KERNELS = [
     ),
 ]
 
+CTC_NATIVE = [
+    Mutation(
+        "a label follows its equal without a blank",
+        "csrc/ctc/lattice.hpp",
+        "const Extended<T> entered = choose(load_int<T>(text.skips + v * width), through, blank);",
+        "const Extended<T> entered = through;",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "a score that counts as 0 has the exponent of 1",
+        "csrc/ctc/lattice.hpp",
+        "Exponents<T>{} + ctc::kNoEmission<T>}; }",
+        "Exponents<T>{}}; }",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "states keep their exponents",
+        "csrc/core/extended.hpp",
+        "{Float32Lanes{}, Int32Lanes{} + least}, {mantissa, exponent});",
+        "{Float32Lanes{}, Int32Lanes{} + least}, {mantissa, v.exponent});",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "a sum of two takes the exponent of the first",
+        "csrc/core/extended.hpp",
+        "const Exponents<T> exponent = larger_exponent(a.exponent, b.exponent);",
+        "const Exponents<T> exponent = a.exponent;",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "what counts as 0 is not asked for",
+        "csrc/ctc/forward_backward.hpp",
+        "if (!(mantissa > 0) || static_cast<double>(exponent) < limit) return false;",
+        "if (!(mantissa > 0)) return false;",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "a frame of enormous scores goes the fast way",
+        "csrc/ctc/lattice.hpp",
+        "if (!(std::abs(from) <= ctc::kLargestScore<T>)) {",
+        "if (false) {",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "every segment begins as the first",
+        "csrc/ctc/forward_backward.hpp",
+        "if (segment > 0) copy_state(forward_, checkpoint_, segment, false);",
+        "if (segment < 0) copy_state(forward_, checkpoint_, segment, false);",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "every segment ends as the last",
+        "csrc/ctc/forward_backward.hpp",
+        "if (end < total_frames_) copy_state(backward_, back_checkpoint_, end, false);",
+        "if (end < 0) copy_state(backward_, back_checkpoint_, end, false);",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "a small loss keeps the digits of float32",
+        "csrc/ctc/posteriors.cpp",
+        "if (std::abs(loss) >= least_certain_loss(batch_.frames.rows_of(p))) return true;",
+        "if (std::abs(loss) >= 0) return true;",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "an impossible text keeps what was written of its gradient",
+        "csrc/ctc/posteriors.cpp",
+        "if (out_.gradient != nullptr) clear(out_.gradient[p], frames.columns);",
+        "if (out_.gradient != nullptr) clear(out_.gradient[p], 0);",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "what leaves the band stays occupied",
+        "csrc/ctc/lattice.hpp",
+        "store(out.row + band.end * width, Vec<T>{});",
+        "store(out.row + band.end * width, load(out.row + band.end * width));",
+        ("native:test_ctc",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
     *ASSIGNMENT_RANKING,
     *ASSIGNMENT_PYTHON,
+    *CTC_NATIVE,
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
     *WARPING_WINDOWS,

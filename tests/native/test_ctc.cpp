@@ -256,6 +256,20 @@ void test_hard_scores(Isa isa) {
         for (std::int64_t t = 0; t < 60; ++t) sometimes.at(t, t % 6) = never;
         compare(sometimes, isa, name_of(sometimes, isa) + " at times" + what);
     }
+    // Others fall behind by more than a mantissa can tell, beside states that are 0.
+    Case<T> far({60, 6, 12}, Input::log_probs, T(60), 4);
+    for (std::int64_t t = 0; t < 60; ++t) far.at(t, t % 6) = -inf;
+    compare(far, isa, name_of(far, isa) + " far behind");
+    // A frame's scores may be far from those of the others.
+    Case<T> low({60, 6, 12}, Input::log_probs, T(1), 4);
+    for (std::int64_t k = 0; k < 6; ++k) low.at(7, k) -= T(3e6);
+    compare(low, isa, name_of(low, isa) + " with a low frame");
+    // One score that counts as 0 is better than two that do not.
+    Case<T> choice({3, 3, 1}, Input::logits, T(0), 1);
+    choice.labels[0] = 1;
+    choice.at(0, 0) = choice.at(1, 0) = choice.at(2, 0) = T(-4.5e5);
+    choice.at(1, 1) = T(-8e5);
+    compare(choice, isa, name_of(choice, isa) + " with a choice");
     // No alignment does without a score of -1e9, and one costs less than two.
     Case<T> needed({20, 4, 3}, Input::log_probs, T(1), 6);
     for (std::int64_t t = 0; t < 20; ++t) needed.at(t, needed.labels[1]) = T(-1e9);
