@@ -88,7 +88,7 @@ class Batch:
 
     def bad_value(self, item: int, index: tuple[int, ...], wanted: str) -> ValueError:
         """Word what is wrong with a value that lies at an index of an item."""
-        value = float(self.data[item][index])
+        value = self.data[item][index].item()
         name = self.name
         place: tuple[int, ...] = tuple(index[: self.ndims[item]])
         if self.is_padded:

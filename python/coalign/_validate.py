@@ -23,7 +23,7 @@ from ._arrays import (
 from ._batch import Batch, Lengths
 from ._device import DeviceArray
 from ._errors import DeviceError
-from ._scalars import LONGEST
+from ._scalars import LONGEST, as_integer
 
 #: Lengths as the user gave them, and the name of that argument.
 GivenLengths = tuple[Any, str]
@@ -74,6 +74,103 @@ def take_matrices(
     return _take_batch(
         obj, name, lengths, "one matrix", (2,), (3,), require_shape, least=least, on_gpu=on_gpu
     )
+
+
+def take_emissions(x: Any, x_lengths: Any) -> Batch:
+    """Check recordings: frames of scores of symbols, (T, C), a padded batch or a list."""
+    lengths = ((x_lengths, "x_lengths"),)
+    found = _take_batch(x, "x", lengths, "one recording", (2,), (3,), require_scores, least=0)
+    symbols = count_symbols(found)
+    for i, array in enumerate(found.arrays):
+        if array.shape[-1] != symbols:
+            raise ValueError(
+                f"x[{i}]: expected {symbols} symbols as in x[0], got {array.shape[-1]}"
+            )
+    return found
+
+
+def count_symbols(x: Batch) -> int:
+    """Return of how many symbols the frames hold scores; an empty list sets no bound."""
+    return int(x.arrays[0].shape[-1]) if x.arrays else LONGEST
+
+
+def take_blank(blank: Any, x: Batch) -> int:
+    """Check which of the symbols is the blank; -1 is the last."""
+    value, symbols = as_integer(blank), count_symbols(x)
+    if value is None:
+        raise TypeError(f"blank: expected an integer, got {type(blank).__name__}")
+    if not -1 <= value < symbols:
+        raise ValueError(f"blank: expected a symbol from 0 to {symbols - 1}, or -1, got {value}")
+    return symbols - 1 if value == -1 else value
+
+
+def take_targets(targets: Any, target_lengths: Any, x: Batch, blank: int) -> Batch:
+    """Check the texts of recordings: labels other than the blank, as contiguous int64.
+
+    They come as (L,) for one text; as (B, L), as a list of (L,), or as all labels one after the
+    other with the texts' lengths. They lie in host memory, in arrays of any kind.
+    """
+    found = _take_texts(targets, target_lengths, is_batch=x.is_batch)
+    require_pairs(x, found)
+    symbols = count_symbols(x)
+    found.require_all(
+        lambda labels: (labels >= 0) & (labels < symbols) & (labels != blank),
+        f"labels from 0 to {symbols - 1} other than the blank, {blank}",
+    )
+    return found
+
+
+def _take_texts(targets: Any, lengths: Any, *, is_batch: bool) -> Batch:
+    is_list = isinstance(targets, (list, tuple)) and (
+        any(is_array(item) or isinstance(item, (list, tuple)) for item in targets)
+        if len(targets) > 0
+        # Beside one recording an empty list is an empty text.
+        else is_batch
+    )
+    if is_list:
+        require_no_lengths(((lengths, "target_lengths"),), "targets", "a list")
+        texts = [_take_labels(item, f"targets[{i}]", (1,)) for i, item in enumerate(targets)]
+        return _list_of_texts(texts)
+    labels = _take_labels(targets, "targets", (1, 2))
+    if labels.ndim == 2:
+        counts = take_lengths(lengths, "target_lengths", *labels.shape, least=0)
+        return Batch("targets", labels, (counts,), NUMPY, True, np.ones(len(labels), np.int64))
+    if lengths is None:
+        return Batch("targets", [labels], (np.array([labels.size]),), NUMPY, False, [1])
+    return _list_of_texts(_cut(labels, lengths))
+
+
+def _list_of_texts(texts: list[Array]) -> Batch:
+    counts = np.array([text.size for text in texts], np.int64)
+    return Batch("targets", texts, (counts,), NUMPY, True, [1] * len(texts))
+
+
+def _cut(labels: Array, lengths: Any) -> list[Array]:
+    """Cut labels that follow one another into texts."""
+    name = "target_lengths"
+    counts = take_lengths(
+        lengths, name, np.size(take_integers(lengths, name, "integers")), labels.size, least=0
+    )
+    if counts.sum() != labels.size:
+        raise ValueError(
+            f"{name}: expected lengths of the {labels.size} labels in all, got {counts.sum()}"
+        )
+    return np.split(labels, np.cumsum(counts)[:-1]) if counts.size else []
+
+
+def _take_labels(obj: Any, name: str, ndims: tuple[int, ...]) -> Array:
+    labels = take_integers(obj, name, "integer labels")
+    require_ndim(labels, name, ndims)
+    return np.ascontiguousarray(labels, np.int64)
+
+
+def require_pairs(xs: Batch, ys: Batch) -> int:
+    """Return how many pairs two sides make: one item goes with each of a batch."""
+    if xs.is_batch and ys.is_batch and len(xs) != len(ys):
+        raise ValueError(
+            f"{xs.name} and {ys.name}: expected batches of one size, got {len(xs)} and {len(ys)}"
+        )
+    return len(xs) if xs.is_batch else len(ys)
 
 
 def _take_batch(
@@ -205,6 +302,15 @@ def require_frames(shape: tuple[int, ...], name: str) -> None:
         raise ValueError(f"{name}: expected at least one dimension, got shape {shape}")
     if frames > LONGEST:
         raise ValueError(f"{name}: expected at most {LONGEST} frames, got {frames}")
+
+
+def require_scores(shape: tuple[int, ...], name: str) -> None:
+    """Check the (frames, symbols) of a recording."""
+    frames, symbols = shape
+    if symbols == 0:
+        raise ValueError(f"{name}: expected at least one symbol, got shape {shape}")
+    if max(frames, symbols) > LONGEST:
+        raise ValueError(f"{name}: expected at most {LONGEST} frames and symbols, got {shape}")
 
 
 def require_matrix(shape: tuple[int, ...], name: str, least: int) -> None:

@@ -83,13 +83,12 @@ class _Pairs(ResultCall[Warping]):
         xs = _validate.take_series(x, "x", x_lengths, "x_lengths")
         ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
         _validate.require_like(xs, ys)
+        _validate.require_pairs(xs, ys)
         n, m = xs.lengths[0], ys.lengths[0]
         if xs.is_batch and not ys.is_batch:
             m = np.resize(m, n.shape)
         elif ys.is_batch and not xs.is_batch:
             n = np.resize(n, m.shape)
-        elif len(xs) != len(ys):
-            raise ValueError(f"x and y: expected batches of one size, got {len(xs)} and {len(ys)}")
         return cls((xs, ys), n, m, options, _native_window(options.window, n, m), path)
 
     @property
