@@ -18,12 +18,13 @@ import coalign
 from promises import PROMISES, Function
 
 #: Public functions that align nothing.
-OTHERS = ("show_config",)
+OTHERS = ("read_arpa", "show_config")
 
 ONE_SIDE = "Its results are no larger than a side of its input."
 NO_PROGRESS = "It reports no progress."
 DENSE = "It takes dense arrays only."
 ON_CPU = "It runs on the CPU."
+SCORES = "expected finite values, or -inf for probability zero"
 ALONE = "It takes one array, so there is nothing to pair a batch of it with."
 SCIPYS = "It has SciPy's signature, results and words."
 SCIPYS_HAS_NOT = "batches lengths threads device out progress broadcast kinds result words"
@@ -37,6 +38,11 @@ def hard_costs(side: int) -> Any:
     """Costs whose assignment takes longest for their size: products (Machol and Wien)."""
     numbers = np.arange(1, side + 1, dtype=np.float32)
     return np.outer(numbers, numbers)
+
+
+def emissions(rng: Any, t: int, c: int) -> dict[str, Any]:
+    """Scores of a softmax that is sure of some frames and not of others."""
+    return {"x": 3 * rng.normal(size=(t, c))}
 
 
 FUNCTIONS = (
@@ -172,6 +178,70 @@ FUNCTIONS = (
             "result": "It returns an array.",
             "broadcast": "It computes all pairs of two collections.",
             "sparse": DENSE,
+        },
+    ),
+    Function(
+        "ctc_greedy",
+        coalign.ctc_greedy,
+        make=emissions,
+        inputs={"x": "tc"},
+        sizes={"t": 0},
+        shared={"c": (5, 3)},
+        lengths={"x_lengths": "t"},
+        fields={
+            "labels": "int64 *",
+            "start": "int64 *",
+            "stop": "int64 *",
+            "score": "float *",
+            "total": "float",
+            "status": "int32",
+        },
+        variants=({}, {"input": "log_probs", "blank": 2}),
+        refused=(math.nan, math.inf),
+        wanted=SCORES,
+        tolerance={"score": (1e-5, 1e-12), "total": (1e-5, 1e-12)},
+        long=lambda: {"x": np.broadcast_to(np.zeros(100_000, np.float32), (50_000, 100_000))},
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "broadcast": ALONE,
+            "gpu": ON_CPU,
+        },
+    ),
+    Function(
+        "ctc_beam_search",
+        partial(coalign.ctc_beam_search, n_best=3),
+        make=emissions,
+        inputs={"x": "tc"},
+        sizes={"t": 0},
+        shared={"c": (5, 3)},
+        lengths={"x_lengths": "t"},
+        fields={
+            "labels": "int64 *",
+            "start": "int64 *",
+            "stop": "int64 *",
+            "score": "float *",
+            "length": "int64 k",
+            "total": "float k",
+            "acoustic": "float k",
+            "status": "int32",
+        },
+        variants=(
+            {},
+            {"beam_width": 3, "token_min_logp": -3.0},
+            {"input": "log_probs", "blank": 2, "beam_threshold": 5.0},
+        ),
+        refused=(math.nan, math.inf),
+        wanted=SCORES,
+        tolerance=dict.fromkeys(("score", "total", "acoustic"), (1e-5, 1e-12)),
+        long=lambda: {"x": np.broadcast_to(np.zeros(29, np.float32), (1_000_000, 29))},
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "broadcast": ALONE,
+            "gpu": ON_CPU,
         },
     ),
 )

@@ -167,7 +167,7 @@ class Subject:
         """The same function's arguments in every form that it takes."""
         lacks = self.function.lacks
         if "single" not in lacks:
-            sizes = dict(zip(self.function.sizes, (9, 40), strict=True))
+            sizes = dict(zip(self.function.sizes, (9, 40), strict=False))
             yield "single", self.problem(seed, dtype, **sizes)
         if "batches" not in lacks:
             yield "batch", stacked(self.equals(seed + 1, 3, dtype))
@@ -790,7 +790,7 @@ def sparse(s: Subject) -> None:
     """SciPy's sparse matrices are taken, or refused by name."""
     from scipy import sparse as scipy_sparse
 
-    problem = s.problem(15, n=6, m=6)
+    problem = s.problem(15, **dict.fromkeys(s.function.sizes, 6))
     name = next(iter(s.function.inputs))
     dense = np.where(problem[name] == 0, 1.0, problem[name])
     for kind in (scipy_sparse.csr_array, scipy_sparse.csc_array):

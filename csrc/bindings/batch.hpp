@@ -86,8 +86,8 @@ class PlainBatch {
         if (array.is_int64() || array.is_float32() != is_float32_ || axes > 2 || axes < 1) return false;
         if (axes == 1 && (axis > 0 || !is_series())) return false;
         item = {array.data<void>(), array.length(axis), axes > 1 ? array.length(axis + 1) : 1, array.stride(axis), 1};
-        // A single column has no stride: it is read as the only element of each row.
-        if (item.columns > 1) item.column_stride = array.stride(axis + 1);
+        // A single column has no stride: it is read as the only element of each row. Nor has an array without elements.
+        if (item.columns > 1 && array.size() > 0) item.column_stride = array.stride(axis + 1);
         if (item.rows < readable_.least || item.rows > readable_.most || item.columns < readable_.least) return false;
         if (is_series()) {
             if (item.column_stride != 1 || (item.rows > 1 && item.row_stride != item.columns)) return false;

@@ -42,6 +42,11 @@ class PlainArray {
 
     int axes() const { return array_->nd; }
     std::int64_t length(int axis) const { return array_->dimensions[axis]; }
+    std::int64_t size() const {
+        std::int64_t product = 1;
+        for (int axis = 0; axis < axes(); ++axis) product *= length(axis);
+        return product;
+    }
     // In elements; 0 for an axis of one element.
     std::int64_t stride(int axis) const {
         return length(axis) > 1 ? static_cast<std::int64_t>(array_->strides[axis]) / element_size() : 0;

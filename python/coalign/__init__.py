@@ -10,20 +10,31 @@ from .assignment import (
     assign_top_k,
     linear_sum_assignment,
 )
+from .decoding import CTCBeams, CTCDecoding, ctc_beam_search, ctc_greedy
+from .ngram import NGram, read_arpa
+from .streaming import CTCBeamStream, CTCGreedyStream
 from .warping import Warping, dtw, dtw_cdist, slanted
 
 __all__ = [
     "Assignment",
+    "CTCBeamStream",
+    "CTCBeams",
+    "CTCDecoding",
+    "CTCGreedyStream",
     "DeviceError",
     "InfeasibleError",
+    "NGram",
     "RankedAssignments",
     "Status",
     "Warping",
     "assign",
     "assign_top_k",
+    "ctc_beam_search",
+    "ctc_greedy",
     "dtw",
     "dtw_cdist",
     "linear_sum_assignment",
+    "read_arpa",
     "show_config",
     "slanted",
 ]

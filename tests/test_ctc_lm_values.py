@@ -1,0 +1,249 @@
+"""Language models in beam search: any object with the methods of one, and n-grams from files."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import coalign
+from coalign import _execution
+from oracles import decoding as oracle
+
+ARPA = """\
+\\data\\
+ngram 1=6
+ngram 2=4
+ngram 3=2
+
+\\1-grams:
+-99\t<s>\t-0.30
+-1.2\t</s>
+-2.0\t<unk>\t-0.05
+-0.6\ta\t-0.20
+-0.7\tb\t-0.10
+-0.9\tother\t-0.40
+
+\\2-grams:
+-0.2\t<s> a\t-0.25
+-0.5\ta b\t-0.15
+-0.4\tb a
+-0.3\tb </s>
+
+\\3-grams:
+-0.10\t<s> a b
+-0.05\ta b </s>
+
+\\end\\
+"""
+SYMBOLS = ["-", "a", "b", "c"]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> coalign.NGram:
+    path = tmp_path / "model.arpa"
+    path.write_text(ARPA)
+    return coalign.read_arpa(path, SYMBOLS)
+
+
+def log10_of(model: coalign.NGram, labels: list[int]) -> tuple[list[float], float]:
+    """The logarithms, to base 10, of each label after those before it, and of the end."""
+    state, scores = model.start(), []
+    for label in labels:
+        score, state = model.score(state, label)
+        scores.append(score / math.log(10))
+    return scores, model.end(state) / math.log(10)
+
+
+def test_probabilities_are_those_of_the_file(model: coalign.NGram) -> None:
+    # By hand, from Katz' rule: the longest n-gram that the file has, else a back-off and the rest.
+    for labels, scores, end in (
+        ([], [], -0.30 + -1.2),  # <s> backs off to </s>
+        ([1], [-0.2], -0.25 + -0.20 + -1.2),  # <s> a; then "<s> a", "a" back off
+        ([1, 2], [-0.2, -0.10], -0.05),  # a trigram, and "a b </s>"
+        ([2], [-0.30 + -0.7], -0.3),  # <s> backs off to b; then "b </s>"
+        ([1, 2, 1], [-0.2, -0.10, -0.15 + -0.4], -0.20 + -1.2),  # "a b" backs off to "b a"
+        ([3], [-0.30 + -2.0], -0.05 + -1.2),  # c is <unk>
+        ([2, 2], [-0.30 + -0.7, -0.10 + -0.7], -0.3),
+    ):
+        ours, ours_end = log10_of(model, labels)
+        assert ours == pytest.approx(scores, rel=1e-12), labels
+        assert ours_end == pytest.approx(end, rel=1e-12), labels
+    assert model.order == 3
+    assert repr(model) == "NGram(order=3, symbols=<4>)"
+
+
+def test_a_packed_file_is_read(model: coalign.NGram, tmp_path: Path) -> None:
+    path = tmp_path / "model.arpa.gz"
+    path.write_bytes(gzip.compress(ARPA.encode()))
+    assert log10_of(coalign.read_arpa(path, SYMBOLS), [1, 2]) == log10_of(model, [1, 2])
+
+
+def test_a_label_that_no_ngram_has_is_impossible(tmp_path: Path) -> None:
+    path = tmp_path / "model.arpa"
+    path.write_text("\n".join(line for line in ARPA.split("\n") if "<unk>" not in line))
+    model = coalign.read_arpa(path, SYMBOLS)
+    assert model.score(model.start(), 3)[0] == -math.inf
+    x = np.where(np.arange(4) == 3, 5.0, 0.0) * np.ones((2, 1))
+    found = coalign.ctc_beam_search(x, lm=model, n_best=50)
+    assert 3 not in found.labels
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"model\.arpa: expected a model in ARPA format"),
+        ("\\1-grams:\n-1 a\n", r"model\.arpa: expected a model in ARPA format"),
+        ("\\2-grams:\n", r"model\.arpa, line 1: expected \\1-grams:, got \\2-grams:"),
+        ("\\1-grams:\n-x a\n", r"model\.arpa, line 2: expected a logarithm, 1 words and"),
+        ("\\1-grams:\n-1\n", r"model\.arpa, line 2: expected a logarithm, 1 words and"),
+        ("\\1-grams:\n-1 a -1 -1\n", r"model\.arpa, line 2: expected a logarithm, 1 words and"),
+        ("\\1-grams:\nnan a\n", r"model\.arpa, line 2: expected a logarithm, 1 words and"),
+    ],
+)
+def test_a_file_of_another_format_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "model.arpa"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        coalign.read_arpa(path, SYMBOLS)
+
+
+def test_symbols_are_words_that_differ(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\Asymbols: expected no symbol twice"):
+        coalign.read_arpa(tmp_path / "none", ["a", "a"])
+    with pytest.raises(TypeError, match=r"\Asymbols: expected a sequence of str"):
+        coalign.read_arpa(tmp_path / "none", "ab")
+    with pytest.raises(ValueError, match=r"\Asymbols: expected at least one"):
+        coalign.read_arpa(tmp_path / "none", [])
+
+
+class Wrapped:
+    """The protocol in Python: a model whose states are the labels so far."""
+
+    def __init__(self, model: coalign.NGram) -> None:
+        self.model, self.calls = model, 0
+
+    def start(self) -> tuple[int, ...]:
+        return ()
+
+    def _state(self, labels: tuple[int, ...]) -> int:
+        state = self.model.start()
+        for label in labels:
+            _, state = self.model.score(state, label)
+        return state
+
+    def score(self, state: tuple[int, ...], label: int) -> tuple[float, tuple[int, ...]]:
+        self.calls += 1
+        return self.model.score(self._state(state), label)[0], (*state, label)
+
+    def end(self, state: tuple[int, ...]) -> float:
+        return self.model.end(self._state(state))
+
+
+def test_a_wide_beam_with_a_model_is_exact(isa: str, model: coalign.NGram) -> None:
+    rng = np.random.default_rng(7)
+    alpha, beta = 0.8, 0.3
+    wrapped = Wrapped(model)
+    for frames in (0, 1, 3, 5):
+        x = rng.normal(size=(frames, 4))
+        scores = oracle.log_scores(x)
+        expected = {}
+        for labels, (total, _) in oracle.enumerate_labellings(scores, 0).items():
+            parts, end = log10_of(model, list(labels))
+            by_model = alpha * math.log(10) * (sum(parts) + end) + beta * len(labels)
+            expected[labels] = (total + by_model, total)
+        options = {"beam_width": 5000, "n_best": len(expected) + 1, "alpha": alpha, "beta": beta}
+        for lm in (model, wrapped):
+            with _execution.forced(isa):
+                found = coalign.ctc_beam_search(x, lm=lm, **options)
+            ranked = sorted(expected.items(), key=lambda item: -item[1][0])
+            assert (found.total[len(ranked) :] == -np.inf).all()
+            for i, (labels, (total, acoustic)) in enumerate(ranked):
+                assert tuple(found.labels[i, : found.length[i]].tolist()) == labels
+                assert found.total[i] == pytest.approx(total, rel=1e-11, abs=1e-11)
+                assert found.acoustic[i] == pytest.approx(acoustic, rel=1e-11, abs=1e-11)
+
+
+def test_a_narrow_beam_with_a_model_is_the_plain_search(isa: str, model: coalign.NGram) -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(60, 4))
+
+    def by_model(labels: tuple[int, ...]) -> float:
+        return 0.5 * math.log(10) * sum(log10_of(model, list(labels))[0]) + 1.5 * len(labels)
+
+    kept = oracle.beam_search(oracle.log_scores(x), 0, 12, by_model)
+    ends = [0.5 * math.log(10) * log10_of(model, list(labels))[1] for _, labels in kept]
+    totals = {labels: total + end for (total, labels), end in zip(kept, ends, strict=True)}
+    ranked = sorted(totals, key=lambda labels: -totals[labels])
+    wrapped = Wrapped(model)
+    for lm in (model, wrapped):
+        with _execution.forced(isa):
+            found = coalign.ctc_beam_search(x, lm=lm, beam_width=12, n_best=12)
+        rows = [tuple(found.labels[i, : found.length[i]].tolist()) for i in range(12)]
+        assert rows == ranked
+        np.testing.assert_allclose(found.total, [totals[labels] for labels in ranked], rtol=1e-11)
+    # Each beginning is scored once, not once a frame.
+    assert wrapped.calls < 60 * 12
+
+
+def test_a_model_changes_no_bit_with_threads(model: coalign.NGram) -> None:
+    x = np.random.default_rng(9).normal(size=(40, 50, 4))
+    one = coalign.ctc_beam_search(x, lm=model, threads=1)
+    with _execution.forced(work_per_thread=0) as runs:
+        two = coalign.ctc_beam_search(x, lm=model, threads=2)
+    assert runs[0].workers <= 2
+    assert one.total.tobytes() == two.total.tobytes()
+    same = (np.array_equal(a, b) for a, b in zip(one.labels, two.labels, strict=True))
+    assert all(same)
+
+
+class Odd:
+    """A model that answers as it is told."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def start(self) -> None:
+        return None
+
+    def score(self, state: None, label: int) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def end(self, state: None) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (KeyError("lost"), KeyError, "lost"),
+        (1.0, TypeError, r"lm: expected score\(state, label\) to return a pair"),
+        ((1.0,), TypeError, r"lm: expected score\(state, label\) to return a pair"),
+        ((math.nan, None), ValueError, r"lm: expected a log-score below inf from score\(state"),
+        ((math.inf, None), ValueError, r"lm: expected a log-score below inf from score\(state"),
+        (("x", None), TypeError, "must be real number, not str"),
+    ],
+)
+def test_what_a_model_does_wrong_is_said(answer: Any, error: type, message: str) -> None:
+    x = np.zeros((3, 2, 4))
+    with pytest.raises(error, match=message):
+        coalign.ctc_beam_search(x, lm=Odd(answer), threads=2)
+
+
+def test_what_is_no_model_is_refused(model: coalign.NGram) -> None:
+    with pytest.raises(TypeError, match=r"\Alm: expected None, an NGram, or an object with start"):
+        coalign.ctc_beam_search(np.zeros((2, 4)), lm=3)
+    with pytest.raises(ValueError, match=r"\Alm: expected a model of 5 symbols as in x, got 4"):
+        coalign.ctc_beam_search(np.zeros((2, 5)), lm=model)
+    with pytest.raises(ValueError, match=r"\Alabel: expected 0 to 3, got 4"):
+        model.score(model.start(), 4)
+    with pytest.raises(ValueError, match=r"\Astate: expected one that this model has returned"):
+        model.score(999, 1)
+    with pytest.raises(ValueError, match=r"\Astate: expected one that this model has returned"):
+        model.end(-1)
