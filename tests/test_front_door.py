@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import coalign
-from coalign import _assignment, _execution, _warping
+from coalign import _assignment, _decoding, _execution, _warping
 from oracles.compare import assert_same_bits
 
 rng = np.random.default_rng(11)
@@ -35,6 +35,13 @@ PLAIN: dict[str, Call] = {
     "assign a tuple": lambda: coalign.assign((COST, COST[:0])),
     "assign no row": lambda: coalign.assign(COST[:0]),
     "assign no problem": lambda: coalign.assign(BATCH[:0]),
+    "ctc_greedy": lambda: coalign.ctc_greedy(COST),
+    "ctc_greedy float32": lambda: coalign.ctc_greedy(COST.astype(np.float32), threads=2),
+    "ctc_greedy of log_probs": lambda: coalign.ctc_greedy(COST, input="log_probs", blank=-1),
+    "ctc_greedy of a padded batch": lambda: coalign.ctc_greedy(
+        BATCH, x_lengths=np.array([5, 0, 3]), device="cpu"
+    ),
+    "ctc_greedy of a list": lambda: coalign.ctc_greedy([COST, COST[::-1], COST[:0]]),
     "linear_sum_assignment": lambda: coalign.linear_sum_assignment(COST),
     "linear_sum_assignment, tall": lambda: coalign.linear_sum_assignment(COST.T, maximize=True),
     "dtw": lambda: coalign.dtw(X, Y),
@@ -74,6 +81,7 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(_assignment, "assign", refuse)
     monkeypatch.setattr(_assignment, "linear_sum_assignment", refuse)
+    monkeypatch.setattr(_decoding, "ctc_greedy", refuse)
     monkeypatch.setattr(_warping, "dtw", refuse)
 
 

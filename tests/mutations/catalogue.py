@@ -51,6 +51,10 @@ CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
 DEMO = "tests/test_demo.py"
 REPORT = "tests/test_bench_report.py"
 CENSUS = "tests/test_bench_census.py"
+GREEDY = "tests/test_ctc_greedy_values.py"
+BEAM = "tests/test_ctc_beam_values.py"
+STREAMING = "tests/test_ctc_beam_streaming.py"
+LM = "tests/test_ctc_lm_values.py"
 
 
 def kept(cell: str) -> str:
@@ -1940,11 +1944,155 @@ CTC_NATIVE = [
     ),
 ]
 
+CTC_DECODING = [
+    Mutation(
+        "a label is repeated without a blank",
+        "csrc/ctc/beam.cpp",
+        "entering[i] = (repeats ? now_.at.blank : now_.at.both)[slot];",
+        "entering[i] = (repeats ? now_.at.both : now_.at.both)[slot];",
+        (f"{BEAM}::test_a_wide_beam_is_exact",),
+    ),
+    Mutation(
+        "a longer prefix repeats its label without a blank",
+        "csrc/ctc/beam.cpp",
+        "mass = now_.at.blank[i] + symbol.score;",
+        "mass = now_.at.both[i] + symbol.score;",
+        (f"{BEAM}::test_a_wide_beam_is_exact",),
+    ),
+    Mutation(
+        "a prefix is in the beam twice",
+        "csrc/ctc/beam.cpp",
+        "if (has_children && child_of_[static_cast<std::size_t>(symbol.label)] == i) continue;",
+        "if (has_children && child_of_[static_cast<std::size_t>(symbol.label)] == -2) continue;",
+        (f"{BEAM}::test_a_wide_beam_is_exact",),
+    ),
+    Mutation(
+        "a prefix is tried with a symbol too few",
+        "csrc/ctc/beam.cpp",
+        "static_cast<std::size_t>(options_.width / (i + 1)) + 1);",
+        "static_cast<std::size_t>(options_.width / (i + 1)));",
+        (f"{BEAM}::test_a_narrow_beam_keeps_what_the_plain_search_keeps",),
+    ),
+    Mutation(
+        "of equal prefixes the longer one stays",
+        "csrc/ctc/beam.cpp",
+        "if ((a.label < 0) != (b.label < 0)) return a.label < 0;",
+        "if ((a.label < 0) != (b.label < 0)) return b.label < 0;",
+        (f"{BEAM}::test_equal_labellings_come_in_a_fixed_order",),
+    ),
+    Mutation(
+        "no prefix is too far behind",
+        "csrc/ctc/beam.cpp",
+        "const double least = candidates_.front().score - options_.threshold;",
+        "const double least = kNever;",
+        (f"{BEAM}::test_the_threshold_drops_what_is_far_behind",),
+    ),
+    Mutation(
+        "the best symbol of a frame may be impossible",
+        "csrc/ctc/beam.cpp",
+        "std::min(options_.least_symbol, *std::max_element(scores, scores + columns_))",
+        "std::max(options_.least_symbol, *std::min_element(scores, scores + columns_))",
+        (f"{BEAM}::test_symbols_below_the_least_are_impossible",),
+    ),
+    Mutation(
+        "the best path of a prefix enters too late",
+        "csrc/ctc/beam.cpp",
+        "if (path.score + score > out.by_label.score)",
+        "if (path.score + score < out.by_label.score)",
+        (f"{BEAM}::test_a_wide_beam_is_exact",),
+    ),
+    Mutation(
+        "a node that moves leaves its child where it was",
+        "csrc/ctc/beam.cpp",
+        "if (node.parent >= 0) node.parent = moved_[static_cast<std::size_t>(node.parent)];",
+        "if (node.parent > 0) node.parent = moved_[0];",
+        (f"{STREAMING}::test_long_streams_drop_what_is_dead",),
+    ),
+    Mutation(
+        "a prefix that stays forgets its language model",
+        "csrc/ctc/beam.cpp",
+        "score = mass + entries_[static_cast<std::size_t>(i)].model;",
+        "score = mass + 0 * entries_[static_cast<std::size_t>(i)].model;",
+        (f"{LM}::test_a_narrow_beam_with_a_model_is_the_plain_search",),
+    ),
+    Mutation(
+        "the end of the text counts nothing",
+        "csrc/ctc/beam.cpp",
+        "score += options_.alpha * options_.model->end(",
+        "score += 0 * options_.model->end(",
+        (f"{LM}::test_a_wide_beam_with_a_model_is_exact",),
+    ),
+    Mutation(
+        "a frame of -inf has numbers in a beam",
+        "csrc/ctc/beam_kernels.cpp",
+        "const double all = sum.sum > 0 ? value<double>(sum) : 0;",
+        "const double all = value<double>(sum);",
+        (f"{BEAM}::test_impossible_recordings_say_so",),
+    ),
+    Mutation(
+        "repeats do not merge",
+        "csrc/ctc/greedy.cpp",
+        "if (label != carry.label) {",
+        "if (label >= -1) {",
+        (f"{GREEDY}::test_repeats_merge_unless_a_blank_parts_them",),
+    ),
+    Mutation(
+        "a piece ends its last label",
+        "csrc/ctc/greedy.cpp",
+        "if (is_last) close(carry, out.spans, carry.frames);",
+        "close(carry, out.spans, carry.frames);",
+        (f"{STREAMING}::test_every_split_gives_the_same_bits",),
+    ),
+    Mutation(
+        "the best symbol is the first of its vector",
+        "csrc/ctc/greedy_kernels.cpp",
+        "return at + std::countr_zero(set);",
+        "return at + 0 * std::countr_zero(set);",
+        (f"{GREEDY}::test_the_labels_are_the_best_paths",),
+    ),
+    Mutation(
+        "a recording without a path has labels",
+        "csrc/bindings/decoding.cpp",
+        "if (out.status == Status::infeasible) out.spans.count = 0;",
+        "if (out.status == Status::nan) out.spans.count = 0;",
+        (f"{GREEDY}::test_a_frame_of_minus_infinity_has_no_symbol",),
+    ),
+    Mutation(
+        "a shorter history costs nothing",
+        "csrc/ctc/ngram.cpp",
+        "score += node.back_off;",
+        "score += 0 * node.back_off;",
+        (f"{LM}::test_probabilities_are_those_of_the_file",),
+    ),
+    Mutation(
+        "a history backs off to no word at all",
+        "csrc/ctc/ngram.cpp",
+        "node.shorter = found;",
+        "node.shorter = 0;",
+        (f"{LM}::test_probabilities_are_those_of_the_file",),
+    ),
+    Mutation(
+        "logarithms to base 10 are taken for natural ones",
+        "python/coalign/ngram.py",
+        "math.log(10) * float(part)",
+        "float(part)",
+        (f"{LM}::test_probabilities_are_those_of_the_file",),
+    ),
+    Mutation(
+        "a refused piece is read up to the wrong value",
+        "python/coalign/streaming.py",
+        "piece.require_all(lambda scores: scores < np.inf, _decoding.WANTED)",
+        "piece.require_all(lambda scores: scores == scores, _decoding.WANTED)",
+        (f"{STREAMING}::test_a_refused_piece_leaves_the_stream_as_it_was",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
     *ASSIGNMENT_RANKING,
     *ASSIGNMENT_PYTHON,
+    *CTC_DECODING,
     *CTC_NATIVE,
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
