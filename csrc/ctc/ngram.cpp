@@ -38,7 +38,7 @@ void NGramModel::finish() {
     // By order: the node without its first word is its parent's, without its first word, with the last word again.
     std::vector<std::int32_t> order(nodes_.size());
     for (std::size_t n = 0; n < order.size(); ++n) order[n] = static_cast<std::int32_t>(n);
-    std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+    std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
         return nodes_[static_cast<std::size_t>(a)].order < nodes_[static_cast<std::size_t>(b)].order;
     });
     for (const std::int32_t n : order) {
