@@ -86,6 +86,19 @@ def test_long_streams_drop_what_is_dead(
     assert_same(fed.result(), whole(x, **options))
 
 
+@pytest.mark.parametrize(("stream", "whole", "options"), cases())
+def test_an_impossible_recording_stays_impossible(
+    stream: Callable[..., Any], whole: Callable[..., Any], options: dict[str, Any]
+) -> None:
+    x = emissions(np.dtype(np.float64))
+    x[6] = -np.inf
+    fed = stream(**options)
+    for piece in (x[:5], x[5:9], x[9:]):
+        fed.feed(piece)
+    assert fed.result().status == coalign.Status.INFEASIBLE
+    assert_same(fed.result(), whole(x, **options))
+
+
 @pytest.mark.parametrize("stream", [coalign.CTCGreedyStream, coalign.CTCBeamStream])
 def test_a_refused_piece_leaves_the_stream_as_it_was(stream: Callable[..., Any]) -> None:
     x = emissions(np.dtype(np.float64))

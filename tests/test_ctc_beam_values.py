@@ -109,6 +109,21 @@ def test_thousands_of_frames_keep_their_digits(isa: str) -> None:
     assert oracle.alignment_score(scores, 0, labels, *spans) <= total
 
 
+def test_long_recordings_drop_what_is_dead(isa: str) -> None:
+    # Ten thousand prefixes and more come and go, and what is left has to be where it was.
+    x = np.random.default_rng(12).normal(size=(1000, 12))
+    scores = oracle.log_scores(x)
+    expected = oracle.beam_search(scores, 0, 12)
+    with _execution.forced(isa):
+        found = coalign.ctc_beam_search([x[:200], x], beam_width=12, n_best=12, threads=1)
+    rows = zip(found.labels[1], found.length[1], strict=True)
+    assert [tuple(row[:n].tolist()) for row, n in rows] == [labels for _, labels in expected]
+    np.testing.assert_allclose(found.total[1], [total for total, _ in expected], rtol=1e-11)
+    spans = (side[1][0, : found.length[1, 0]] for side in (found.start, found.stop))
+    on_path = oracle.alignment_score(scores, 0, expected[0][1], *spans)
+    assert -np.inf < on_path < expected[0][0]
+
+
 def test_equal_labellings_come_in_a_fixed_order() -> None:
     # All symbols alike: what stays comes before what is longer, then the smaller label.
     found = coalign.ctc_beam_search(np.zeros((1, 4)), n_best=4)

@@ -64,6 +64,7 @@ def test_no_frames_have_no_labels(door: str) -> None:
 @pytest.mark.parametrize("input", ["logits", "log_probs"])
 def test_a_frame_of_minus_infinity_has_no_symbol(isa: str, door: str, input: str) -> None:
     x = np.zeros((3, 3, 4))
+    x[1, :2, 1] = 1  # a label that comes first
     x[1, 2] = -np.inf
     x[0, :, 0] = -np.inf  # a symbol that is never there
     with _execution.forced(isa):

@@ -146,7 +146,7 @@ def take_beam_options(
 ) -> tuple[int, int, float | None, float | None, float, float]:
     """Check the options of a beam, and put them in the order of native code."""
     width = min(take_count(beam_width, "beam_width"), 2**30 - 1)
-    best = take_count(n_best, "n_best")
+    best = min(take_count(n_best, "n_best"), width)
     threshold = None if beam_threshold is None else _take_number(beam_threshold, "beam_threshold")
     if threshold is not None and threshold < 0:
         raise ValueError(f"beam_threshold: expected at least 0, got {threshold}")

@@ -2006,7 +2006,21 @@ CTC_DECODING = [
         "csrc/ctc/beam.cpp",
         "if (node.parent >= 0) node.parent = moved_[static_cast<std::size_t>(node.parent)];",
         "if (node.parent > 0) node.parent = moved_[0];",
-        (f"{STREAMING}::test_long_streams_drop_what_is_dead",),
+        (f"{BEAM}::test_long_recordings_drop_what_is_dead",),
+    ),
+    Mutation(
+        "a span that moves leaves the one after it where it was",
+        "csrc/ctc/beam.cpp",
+        "if (span.before >= 0) span.before = moved_[static_cast<std::size_t>(span.before)];",
+        "if (span.before > 0) span.before = moved_[0];",
+        (f"{BEAM}::test_long_recordings_drop_what_is_dead",),
+    ),
+    Mutation(
+        "a table that is emptied keeps what it held",
+        "csrc/ctc/pair_table.hpp",
+        "if (places_.size() < wanted || ++round_ == 0) {",
+        "if (places_.size() < wanted || round_ == 0) {",
+        (f"{BEAM}::test_long_recordings_drop_what_is_dead",),
     ),
     Mutation(
         "a prefix that stays forgets its language model",
@@ -2021,13 +2035,6 @@ CTC_DECODING = [
         "score += options_.alpha * options_.model->end(",
         "score += 0 * options_.model->end(",
         (f"{LM}::test_a_wide_beam_with_a_model_is_exact",),
-    ),
-    Mutation(
-        "a frame of -inf has numbers in a beam",
-        "csrc/ctc/beam_kernels.cpp",
-        "const double all = sum.sum > 0 ? value<double>(sum) : 0;",
-        "const double all = value<double>(sum);",
-        (f"{BEAM}::test_impossible_recordings_say_so",),
     ),
     Mutation(
         "repeats do not merge",
