@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -93,34 +94,43 @@ def test_a_prefix_that_comes_back_is_one_prefix(isa: str) -> None:
         assert len(set(ours)) == len(ours)
 
 
+@cache
+def thousands() -> tuple[np.ndarray, float, tuple[int, ...]]:
+    """A long recording of large logits, and the best labelling of a beam of 8."""
+    x = 30 * np.random.default_rng(6).normal(size=(1500, 8))
+    return (x, *oracle.beam_search(oracle.log_scores(x), 0, 8)[0])
+
+
 def test_thousands_of_frames_keep_their_digits(isa: str) -> None:
-    rng = np.random.default_rng(6)
-    x = 30 * rng.normal(size=(3000, 8))
+    x, total, labels = thousands()
     with _execution.forced(isa):
         wide = coalign.ctc_beam_search(x, beam_width=8)
         narrow = coalign.ctc_beam_search(x.astype(np.float32), beam_width=8)
-    scores = oracle.log_scores(x)
-    (total, labels) = oracle.beam_search(scores, 0, 8)[0]
     assert tuple(wide.best().tolist()) == labels
     assert wide.total[0] == pytest.approx(total, rel=1e-10)
     assert narrow.total[0] == pytest.approx(total, rel=1e-5)
     row = slice(0, int(wide.length[0]))
     spans = (side[0, row] for side in (wide.start, wide.stop))
-    assert oracle.alignment_score(scores, 0, labels, *spans) <= total
+    assert oracle.alignment_score(oracle.log_scores(x), 0, labels, *spans) <= total
+
+
+@cache
+def passing() -> tuple[np.ndarray, list[tuple[float, tuple[int, ...]]]]:
+    """A recording that is sure of nothing, and a beam of 12."""
+    x = np.random.default_rng(12).normal(size=(1000, 12))
+    return x, oracle.beam_search(oracle.log_scores(x), 0, 12)
 
 
 def test_long_recordings_drop_what_is_dead(isa: str) -> None:
     # Ten thousand prefixes and more come and go, and what is left has to be where it was.
-    x = np.random.default_rng(12).normal(size=(1000, 12))
-    scores = oracle.log_scores(x)
-    expected = oracle.beam_search(scores, 0, 12)
+    x, expected = passing()
     with _execution.forced(isa):
         found = coalign.ctc_beam_search([x[:200], x], beam_width=12, n_best=12, threads=1)
     rows = zip(found.labels[1], found.length[1], strict=True)
     assert [tuple(row[:n].tolist()) for row, n in rows] == [labels for _, labels in expected]
     np.testing.assert_allclose(found.total[1], [total for total, _ in expected], rtol=1e-11)
     spans = (side[1][0, : found.length[1, 0]] for side in (found.start, found.stop))
-    on_path = oracle.alignment_score(scores, 0, expected[0][1], *spans)
+    on_path = oracle.alignment_score(oracle.log_scores(x), 0, expected[0][1], *spans)
     assert -np.inf < on_path < expected[0][0]
 
 
@@ -172,6 +182,7 @@ def test_impossible_recordings_say_so() -> None:
         ({"beam_threshold": -1.0}, "beam_threshold: expected at least 0, got -1.0"),
         ({"beam_threshold": np.nan}, "beam_threshold: expected a number, got NaN"),
         ({"token_min_logp": np.nan}, "token_min_logp: expected a number, got NaN"),
+        ({"alpha": -0.5}, "alpha: expected at least 0, got -0.5"),
         ({"alpha": np.inf}, "alpha: expected a finite number, got inf"),
         ({"beta": -np.inf}, "beta: expected a finite number, got -inf"),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import math
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +236,43 @@ def test_what_a_model_does_wrong_is_said(answer: Any, error: type, message: str)
     x = np.zeros((3, 2, 4))
     with pytest.raises(error, match=message):
         coalign.ctc_beam_search(x, lm=Odd(answer), threads=2)
+
+
+def test_a_label_that_is_ruled_out_stays_out(model: coalign.NGram) -> None:
+    class NoB(Wrapped):
+        def score(self, state: tuple[int, ...], label: int) -> tuple[float, tuple[int, ...]]:
+            return -math.inf if label == 2 else -1.0, (*state, label)
+
+        def end(self, state: tuple[int, ...]) -> float:
+            return -math.inf if len(state) > 1 else 0.0
+
+    x = np.random.default_rng(13).normal(size=(4, 4))
+    for alpha in (0.0, 0.5):
+        found = coalign.ctc_beam_search(x, lm=NoB(model), alpha=alpha, beam_width=99, n_best=99)
+        rows = zip(found.labels, found.length, found.total, strict=True)
+        kept = {tuple(row[:n].tolist()) for row, n, total in rows if total > -np.inf}
+        assert kept == {(), (1,), (3,)}
+
+
+def test_ctrl_c_stops_one_slow_frame() -> None:
+    # Two thousand prefixes with two thousand symbols each: one frame takes a second.
+    symbols = [str(c) for c in range(2000)]
+    words = np.arange(1, 2000)[:, np.newaxis]
+    scores = np.stack([-np.arange(1, 2000) / 1000, np.zeros(1999)], axis=1)
+    model, x = coalign.NGram(symbols, [(words, scores)]), np.zeros((400, 2000))
+    taken = []
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        while not taken or (min(taken) > 0.1 and len(taken) < 4):
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            began = time.perf_counter()
+            with pytest.raises(KeyboardInterrupt):
+                coalign.ctc_beam_search(x, lm=model, beam_width=2000)
+            taken.append(time.perf_counter() - began - 0.5)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert min(taken) < 0.1, taken
 
 
 def test_what_is_no_model_is_refused(model: coalign.NGram) -> None:

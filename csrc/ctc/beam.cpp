@@ -61,13 +61,14 @@ typename BeamSearch<T>::Read BeamSearch<T>::read(const MatrixView<T>& frames, Pa
             bad = t * columns_ + (std::find_if(values, values + columns_, is_bad) - values);
             return Read::bad;
         }
-        step(row);
+        if (!step(row, pacer)) return Read::stopped;
     }
     return Read::whole;
 }
 
+// False when the call is to stop; the search is then of no more use.
 template <class T>
-void BeamSearch<T>::step(double* scores) {
+bool BeamSearch<T>::step(double* scores, Pacer& pacer) {
     if (options_.least_symbol > kNever) {
         const double least = std::min(options_.least_symbol, *std::max_element(scores, scores + columns_));
         for (std::int64_t c = 0; c < columns_; ++c)
@@ -75,13 +76,15 @@ void BeamSearch<T>::step(double* scores) {
     }
     candidates_.clear();
     const double least = collect_stays(scores);
-    if (options_.model == nullptr) collect_extensions(scores, least);
-    else collect_with_model(scores, least);
+    const bool goes_on =
+        options_.model == nullptr ? collect_extensions(scores, least, pacer) : collect_with_model(scores, least, pacer);
+    if (!goes_on) return false;
     keep_best();
     enter(scores);
     ++frame_;
     if (nodes_.size() > most_nodes_) drop_dead_nodes();
     if (spans_.size() > most_spans_) drop_dead_spans();
+    return true;
 }
 
 // Moves every prefix one frame on by itself. Returns the score that a longer one must exceed to be among the best.
@@ -134,8 +137,8 @@ bool BeamSearch<T>::mark_children(std::int64_t entry, std::int32_t mark) {
 // with its symbol r has i r - 1 - i others that are at least as good and cannot be taken out by a repeated label: only
 // r up to width / i + 1 can be among the best. That leaves some width * log(width) candidates of width * columns.
 template <class T>
-void BeamSearch<T>::collect_extensions(const double* scores, double least) {
-    if (count_ == 0) return;
+bool BeamSearch<T>::collect_extensions(const double* scores, double least, Pacer& pacer) {
+    if (count_ == 0) return true;
     std::int32_t* const labels = above_.data();
     const double most = now_.at.both[0];
     // The sum may round to either side of what the difference says.
@@ -154,6 +157,7 @@ void BeamSearch<T>::collect_extensions(const double* scores, double least) {
     std::sort(symbols_.begin(), symbols_.end(), is_better);
     for (std::int64_t i = 0; i < count_; ++i) {
         const Entry& entry = entries_[static_cast<std::size_t>(i)];
+        if (!pacer.proceed(8)) return false;
         const bool has_children = mark_children(i, static_cast<std::int32_t>(i));
         const double both = now_.at.both[i];
         const auto most_symbols = std::min(symbols_.size(), static_cast<std::size_t>(options_.width / (i + 1)) + 1);
@@ -170,27 +174,32 @@ void BeamSearch<T>::collect_extensions(const double* scores, double least) {
         }
         if (has_children) mark_children(i, -1);
     }
+    return true;
 }
 
 // A model may prefer any symbol, so each that is possible is tried.
 template <class T>
-void BeamSearch<T>::collect_with_model(const double* scores, double least) {
+bool BeamSearch<T>::collect_with_model(const double* scores, double least, Pacer& pacer) {
     const std::int32_t* const labels = above_.data();
     const std::int64_t found = kernels_.above(scores, columns_, kNever, above_.data());
+    const bool is_quick = options_.model->is_quick();
     for (std::int64_t i = 0; i < count_; ++i) {
         const Entry& entry = entries_[static_cast<std::size_t>(i)];
+        if (!pacer.proceed(16 * found)) return false;
         const bool has_children = mark_children(i, static_cast<std::int32_t>(i));
         for (std::int64_t k = 0; k < found; ++k) {
             const std::int32_t label = labels[k];
             if (label == options_.blank || child_of_[static_cast<std::size_t>(label)] == i) continue;
             const double mass = (label == entry.label ? now_.at.blank : now_.at.both)[i] + scores[label];
             if (!(mass > kNever)) continue;
-            const std::int32_t node = child(entry.node, label);
-            const double score = mass + nodes_[static_cast<std::size_t>(node)].model;
+            const double model = is_quick ? grown(entry.node, label).model
+                                          : nodes_[static_cast<std::size_t>(child(entry.node, label))].model;
+            const double score = mass + model;
             if (score > least) candidates_.push_back({score, mass, static_cast<std::int32_t>(i), label});
         }
         if (has_children) mark_children(i, -1);
     }
+    return true;
 }
 
 // Of equals, a prefix that stays comes before a longer one, then the better prefix, then the smaller symbol.
@@ -285,20 +294,25 @@ void BeamSearch<T>::enter(const double* scores) {
             static_cast<std::int32_t>(i);
 }
 
-// The prefix with one more label.
+// The prefix with one more label, which nobody has yet.
+template <class T>
+typename BeamSearch<T>::Node BeamSearch<T>::grown(std::int32_t parent, std::int32_t label) const {
+    const Node& before = nodes_[static_cast<std::size_t>(parent)];
+    Node made{parent, label, -1, 0.0, 0};
+    if (options_.model != nullptr) {
+        const LanguageModel::Step step = options_.model->step(before.state, label);
+        made.model = before.model + weighted(step.score) + options_.beta;
+        made.state = step.state;
+    }
+    return made;
+}
+
 template <class T>
 std::int32_t BeamSearch<T>::child(std::int32_t parent, std::int32_t label) {
     const std::int32_t found = table_.find(parent, label);
     if (found != PairTable::kNone) return found;
-    const Node before = nodes_[static_cast<std::size_t>(parent)];
-    Node made{parent, label, -1, 0.0, 0};
-    if (options_.model != nullptr) {
-        const LanguageModel::Step step = options_.model->step(before.state, label);
-        made.model = before.model + options_.alpha * step.score + options_.beta;
-        made.state = step.state;
-    }
     const auto number = static_cast<std::int32_t>(nodes_.size());
-    nodes_.push_back(made);
+    nodes_.push_back(grown(parent, label));
     table_.add(parent, label, number);
     return number;
 }
@@ -362,7 +376,7 @@ void BeamSearch<T>::find_best(Labellings& out) {
         const Entry& entry = entries_[static_cast<std::size_t>(i)];
         double score = now_.at.both[i] + entry.model;
         if (options_.model != nullptr)
-            score += options_.alpha * options_.model->end(nodes_[static_cast<std::size_t>(entry.node)].state);
+            score += weighted(options_.model->end(nodes_[static_cast<std::size_t>(entry.node)].state));
         if (score > kNever) order.push_back({score, now_.at.both[i], static_cast<std::int32_t>(i), -1});
     }
     std::sort(order.begin(), order.end(), is_before);

@@ -114,15 +114,20 @@ class BeamSearch {
     };
 
     void forget();
-    void step(double* scores);
+    bool step(double* scores, Pacer& pacer);
     double collect_stays(const double* scores);
-    void collect_extensions(const double* scores, double least);
-    void collect_with_model(const double* scores, double least);
+    bool collect_extensions(const double* scores, double least, Pacer& pacer);
+    bool collect_with_model(const double* scores, double least, Pacer& pacer);
     void keep_best();
     void enter(const double* scores);
     Entry stayed(const Entry& entry, const double* scores);
     Entry extended(const Entry& entry, std::int32_t label, double score);
     bool mark_children(std::int64_t entry, std::int32_t mark);
+    // What is impossible stays so, whatever its weight.
+    double weighted(double score) const {
+        return score > -std::numeric_limits<double>::infinity() ? options_.alpha * score : score;
+    }
+    Node grown(std::int32_t parent, std::int32_t label) const;
     std::int32_t child(std::int32_t parent, std::int32_t label);
     void drop_dead_nodes();
     void drop_dead_spans();

@@ -18,6 +18,8 @@ class LanguageModel {
     virtual State start() = 0;
     virtual Step step(State state, std::int64_t label) = 0;
     virtual double end(State state) = 0;
+    // Whether asking again costs less than keeping the answer.
+    virtual bool is_quick() const { return false; }
     // The state is not asked for again.
     virtual void release(State) {}
 };

@@ -25,6 +25,7 @@ class NGramModel final : public LanguageModel {
     State start() override { return start_; }
     Step step(State state, std::int64_t label) override;
     double end(State state) override;
+    bool is_quick() const override { return true; }
     std::int64_t nodes() const { return static_cast<std::int64_t>(nodes_.size()); }
 
    private:

@@ -155,6 +155,8 @@ def take_beam_options(
     for value, name in zip(weights, ("alpha", "beta"), strict=True):
         if math.isinf(value):
             raise ValueError(f"{name}: expected a finite number, got {value}")
+    if weights[0] < 0:
+        raise ValueError(f"alpha: expected at least 0, got {weights[0]}")
     return width, best, threshold, least, weights[0], weights[1]
 
 

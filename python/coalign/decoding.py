@@ -120,7 +120,8 @@ def ctc_beam_search(
         that of the text's end. States are any objects and are never changed; a score may be -inf.
         Python code runs in one thread.
     alpha : float
-        Weight of the language model's scores.
+        Weight of the language model's scores, at least 0. Whatever it is, a score of -inf rules a
+        label out.
     beta : float
         What each label adds to the score beside a language model, whose scores favour short texts.
     threads, device

@@ -2032,9 +2032,23 @@ CTC_DECODING = [
     Mutation(
         "the end of the text counts nothing",
         "csrc/ctc/beam.cpp",
-        "score += options_.alpha * options_.model->end(",
-        "score += 0 * options_.model->end(",
+        "score += weighted(options_.model->end(",
+        "score += 0 * weighted(options_.model->end(",
         (f"{LM}::test_a_wide_beam_with_a_model_is_exact",),
+    ),
+    Mutation(
+        "a frame with a language model cannot be stopped",
+        "csrc/ctc/beam.cpp",
+        "if (!pacer.proceed(16 * found)) return false;",
+        "if (!pacer.proceed(0 * found)) return false;",
+        (f"{LM}::test_ctrl_c_stops_one_slow_frame",),
+    ),
+    Mutation(
+        "a weight of 0 makes numbers of what is ruled out",
+        "csrc/ctc/beam.hpp",
+        "infinity() ? options_.alpha * score : score;",
+        "infinity() || options_.alpha == 0 ? options_.alpha : score;",
+        (f"{LM}::test_a_label_that_is_ruled_out_stays_out",),
     ),
     Mutation(
         "repeats do not merge",
