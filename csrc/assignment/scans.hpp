@@ -139,7 +139,7 @@ inline TwoMinima<T> two_minima(const T* row, const T* v, std::int64_t columns) {
 // Whether most rows hold one cost many times, and not far beyond their two least: by the samples of some rows.
 template <class T, bool kNegate>
 inline bool are_rows_flat(const assignment::Problem<T>& problem) {
-    constexpr std::int64_t width = 4 * kWidth<T>, fewest = 4, most = 32;
+    constexpr std::int64_t width = 32, fewest = 4, most = 32;
     constexpr T far = 64;
     if (problem.columns < width || problem.rows < fewest) return false;
     const std::int64_t first = problem.columns < 2 * width ? problem.columns - width : problem.columns / 2;
