@@ -6,6 +6,8 @@
 // for a free column: only the price of a matched column is ever lowered, and a matched column stays matched.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +15,7 @@
 
 #include "assignment/candidates.hpp"
 #include "assignment/kernels.hpp"
+#include "assignment/matching.hpp"
 #include "assignment/scans.hpp"
 #include "assignment/search.hpp"
 #include "assignment/short_search.hpp"
@@ -37,17 +40,17 @@ class Dense {
           scans_(scans),
           space_(workspace),
           v_(space_.values(padded<T>(p_.columns))),
-          taken_(space_.values(padded<T>(p_.columns))),
           least_(space_.values(padded<T>(p_.columns))),
           least_row_(space_.indices(padded<T>(p_.columns))),
           queue_(space_.indices(p_.rows)),
+          matching_(p_, out_, space_),
           lists_(p_, v_, space_),
-          search_(p_, out_, v_, taken_, lists_, space_, pacer, scans_),
-          short_search_(p_, out_, v_, taken_, space_, pacer, scans_),
-          tight_(p_, out_, taken_, space_, pacer, scans_) {}
+          search_(p_, matching_, v_, lists_, space_, pacer, scans_),
+          short_search_(p_, matching_, v_, space_, pacer, scans_),
+          tight_(p_, matching_, space_, pacer) {}
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
-        return 4 * padded<T>(columns) + rows + Lists::workspace(rows, columns) +
+        return 3 * padded<T>(columns) + rows + Matching<T>::workspace(columns) + Lists::workspace(rows, columns) +
                Search<T, kNegate>::workspace(rows, columns) + ShortSearch<T, kNegate>::workspace(columns) +
                Tight<T, kNegate>::workspace(rows, columns);
     }
@@ -57,8 +60,9 @@ class Dense {
         const bool flat = start != Start::warm && are_rows_flat<T, kNegate>(p_);
         // The first of these reads every cost, and stops at NaN or -inf.
         const Outcome first = square && start == Start::warm ? start_from_before()
-                              : square && !flat              ? look_first<true>(false, start == Start::cold)
-                                                             : look_first<false>(flat, false);
+                              : flat                         ? look_first<false, true>(false)
+                              : square                       ? look_first<true, true>(start == Start::cold)
+                                                             : look_first<false, false>(false);
         if (first.status != Status::ok || first.stopped) return first;
         if (start == Start::careful) {
             // Bids go as far as the second best, which may be far beyond what any path needs.
@@ -66,10 +70,9 @@ class Dense {
         } else if (!price_rows(square)) {
             return stopped();
         }
-        const bool is_short = p_.columns <= kShort;
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             if (out_.col_of_row[i] != kFree) continue;
-            const Outcome found = is_short ? short_search_.augment(i) : search_.augment(i);
+            const Outcome found = is_short() ? short_search_.augment(i) : search_.augment(i);
             if (found.status != Status::ok || found.stopped) return found;
         }
         finish();
@@ -80,16 +83,18 @@ class Dense {
     bool price_rows(bool square) {
         // Prices are 0 then.
         if (ties_decide_ && !tight_.match_rows()) return false;
-        if (!reduce_rows()) return false;
+        if ((square || p_.has_limit || !is_short()) && !reduce_rows()) return false;
         // If a few passes leave many rows free, the paths would be long: rows that want the same columns need prices
         // first. But where ties decide, rows outbid each other by increments, for ever so long.
         const std::int64_t left = free_rows();
         if (!square || left * kHardShare <= p_.rows || left < kFewRows || tied_ * kTiedShare >= bids_) return true;
-        return scale_prices() && take_tight_columns() && reduce_rows();
+        const T scale = robust_spread();
+        if (!(scale > 0) || !(scale < kInfinity<T>)) return true;
+        return scale_prices(scale) && take_tight_columns() && reduce_rows();
     }
 
     using Lists = Candidates<T, kNegate>;
-    static constexpr std::int64_t kFree = -1, kRejected = Search<T, kNegate>::kRejected;
+    static constexpr std::int64_t kFree = Matching<T>::kFree;
     // A tenth of the rows: uniform costs leave 3 to 4 %, points in the plane 15 %, products of factors 70 %.
     static constexpr std::int64_t kHardShare = 10;
     static constexpr std::int64_t kFewRows = 32;
@@ -100,30 +105,20 @@ class Dense {
     // Up to 200 columns in float64 one pass for everything is quicker, by a quarter at 150.
     static constexpr std::int64_t kShort = 1600 / sizeof(T);
 
+    // So many columns of one cost are more than a list holds.
+    static constexpr int kMany = 24;
+
+    bool is_short() const { return p_.columns <= kShort; }
     const T* row(std::int64_t i) const { return p_.cost + i * p_.stride; }
     T at(std::int64_t i, std::int64_t j) const { return kNegate ? -row(i)[j] : row(i)[j]; }
     std::int64_t vectors() const { return padded<T>(p_.columns) / kWidth<T>; }
     static Outcome stopped() { return {Status::ok, 0, 0, true}; }
 
-    void clear() {
-        for (std::int64_t i = 0; i < p_.rows; ++i) out_.col_of_row[i] = kFree;
-        for (std::int64_t j = 0; j < p_.columns; ++j) out_.row_of_col[j] = kFree;
-        mark_free();
-    }
-    void mark_free() {
-        for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) taken_[j] = j < p_.columns ? T(0) : kInfinity<T>;
-    }
     std::int64_t free_rows() const {
         std::int64_t count = 0;
         for (std::int64_t i = 0; i < p_.rows; ++i) count += out_.col_of_row[i] == kFree;
         return count;
     }
-    void match(std::int64_t i, std::int64_t j) {
-        out_.col_of_row[i] = j;
-        out_.row_of_col[j] = i;
-        taken_[j] = kInfinity<T>;
-    }
-
     // Prices far beyond the costs would cost these their digits. Any prices will do to start from, so a few rows tell
     // well enough how large the costs are.
     bool bound_prices() {
@@ -181,17 +176,16 @@ class Dense {
         constexpr T rounding = 2 * std::numeric_limits<T>::epsilon();
         for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) v_[j] = j < p_.columns ? out_.col_dual[j] : T(0);
         if (!bound_prices()) return stopped();
-        for (std::int64_t j = 0; j < p_.columns; ++j) out_.row_of_col[j] = kFree;
-        mark_free();
+        matching_.clear_columns();
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             const std::int64_t j = out_.col_of_row[i];
-            out_.col_of_row[i] = kFree;
+            matching_.release(i);
             const TwoMinima<T> found = bid<true>(i);
             if (found.bad) [[unlikely]]
                 return refuse(i);
             if (j >= 0 && j < p_.columns && out_.row_of_col[j] == kFree) {
                 const T c = at(i, j);
-                if (c < kInfinity<T> && c - v_[j] - found.least <= rounding * std::abs(c)) match(i, j);
+                if (c < kInfinity<T> && c - v_[j] - found.least <= rounding * std::abs(c)) matching_.match(i, j);
             }
             if (!pacer_.proceed(vectors())) return stopped();
         }
@@ -203,9 +197,9 @@ class Dense {
     // leaves many rows of a square problem, Jonker and Volgenant's column reduction begins anew: it has seen all costs
     // by then, row by row, since walking down columns would miss the cache at every step. Where rows are flat, prices
     // of columns would hide that they can all turn to one cost.
-    template <bool kSquare>
-    Outcome look_first(bool flat, bool transfers) {
-        clear();
+    template <bool kSquare, bool kTies>
+    Outcome look_first(bool transfers) {
+        matching_.clear();
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
             store(least_ + k, infinity<T>());
             store(v_ + k, Vec<T>{});
@@ -213,12 +207,14 @@ class Dense {
         }
         std::int64_t left = 0, tied = 0, common = 0;
         for (std::int64_t i = 0; i < p_.rows; ++i) {
+            Vec<T> row_least = infinity<T>();
             Minima<T> minima;
             IntVec<T> bad{};
             for_each_vector<T, kNegate>(row(i), p_.columns,
                                         [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
                                             bad |= ~(c > -infinity<T>());
-                                            minima.take(c);
+                                            if constexpr (kTies) row_least = minimum(row_least, c);
+                                            else minima.take(c);
                                             if constexpr (kSquare) {
                                                 const Vec<T> least = load(least_ + k);
                                                 const IntVec<T> less = c < least;
@@ -231,23 +227,38 @@ class Dense {
                                         });
             if (any(bad)) [[unlikely]]
                 return refuse(i);
-            const TwoMinima<T> found = minima.found(false);
-            tied += found.least == found.second;
-            common += found.is_common;
-            if (!take_tight_column(i, found)) ++left;
-            if (!pacer_.proceed(vectors())) return stopped();
+            T least;
+            typename Tight<T, kNegate>::Columns found;
+            if constexpr (kTies) {
+                least = least_lane<T>(row_least)[0];
+                found = tight_.find(i, least);
+            } else {
+                const TwoMinima<T> two = minima.found(false);
+                least = two.least;
+                found = two.least < two.second ? tight_.note(i, two.column) : tight_.find(i, least);
+            }
+            tied += found.count != 1;
+            common += found.count > kMany;
+            if (!pacer_.proceed(2 * vectors())) return stopped();
+            if (reject_if_dear(i, least)) continue;
+            if (found.first_free >= 0) matching_.match(i, found.first_free);
+            else ++left;
         }
         // A list would hold a few of the many columns at one cost.
-        if (flat || 2 * common >= p_.rows) lists_.give_up();
-        ties_decide_ = 2 * tied >= p_.rows;
-        if (!kSquare || 8 * left <= p_.rows || 4 * tied >= 3 * p_.rows) return {};
+        if ((kTies && !kSquare) || kOften * common >= p_.rows) lists_.give_up();
+        ties_decide_ = kOften * tied >= p_.rows;
+        if (!kSquare || kFewLeft * left <= p_.rows || 4 * tied >= kNearlyAll * p_.rows) return {};
         ties_decide_ = false;
         return reduce_columns(transfers);
     }
 
+    // One row in two; one row in eight, for which columns need not be reduced; three rows in four, whose ties prices of
+    // columns would break. Coin flips tie in all rows, uniform costs in none.
+    static constexpr std::int64_t kOften = 2, kFewLeft = 8, kNearlyAll = 3;
+
     // Column reduction, and reduction transfer.
     Outcome reduce_columns(bool transfers) {
-        clear();
+        matching_.clear();
         // A column that is forbidden to every row gets no price.
         for (std::int64_t j = 0; j < p_.columns; ++j) v_[j] = least_[j] < kInfinity<T> ? least_[j] : T(0);
         for (std::int64_t i = 0; i < p_.rows; ++i) queue_[i] = 0;
@@ -255,7 +266,7 @@ class Dense {
         for (std::int64_t j = 0; j < p_.columns; ++j) {
             const std::int64_t i = least_row_[j];
             if (at(i, j) != v_[j] || queue_[i]++ != 0) continue;
-            match(i, j);
+            matching_.match(i, j);
             --left;
         }
         // Transfers help the rows that are left, and none where the best of a row is no better than its second best.
@@ -289,7 +300,7 @@ class Dense {
         if (!(found.least < kInfinity<T>)) return false;
         std::int64_t j = found.column;
         if (out_.row_of_col[j] >= 0) j = found.least == found.second ? free_at(i, found.least) : -1;
-        if (j >= 0) match(i, j);
+        if (j >= 0) matching_.match(i, j);
         return j >= 0;
     }
 
@@ -299,14 +310,22 @@ class Dense {
             if (j >= 0 || value < lists_.bound(i)) return j;
         }
         ++scans_.bids;
-        return free_column_at<T, kNegate>(row(i), v_, p_.columns, value, taken_);
+        for (std::int64_t w = 0; w < Matching<T>::words(p_.columns); ++w) {
+            const auto free = matching_.free_in(w);
+            if (free == 0) continue;
+            const auto set = matching_.equal(w, value, [&](std::int64_t k) __attribute__((always_inline)) {
+                return costs_at<T, kNegate>(row(i), k, p_.columns) - load(v_ + k);
+            }) & free;
+            if (set != 0) return w * Matching<T>::kBits + std::countr_zero(set);
+        }
+        return -1;
     }
 
     // A pair that costs exactly the limit would gain nothing, so it is not made. Prices are never above 0, so a cost is
     // at most the reduced cost.
     bool reject_if_dear(std::int64_t i, T least) {
         if (!p_.has_limit || least < p_.limit) return false;
-        out_.col_of_row[i] = kRejected;
+        matching_.reject(i);
         return true;
     }
 
@@ -342,10 +361,10 @@ class Dense {
                     }
                 }
                 if (lowers) v_[j] -= slack;
-                match(i, j);
+                matching_.match(i, j);
                 ++q;
                 if (former < 0) continue;
-                out_.col_of_row[former] = kFree;
+                matching_.release(former);
                 if (lowers && budget-- > 0) queue_[--q] = static_cast<Index<T>>(former);
             }
         }
@@ -353,9 +372,7 @@ class Dense {
     }
 
     // Finds prices by auctions with a falling increment (Bertsekas); the assignment of each auction is dropped.
-    bool scale_prices() {
-        const T scale = robust_spread();
-        if (!(scale > 0) || !(scale < kInfinity<T>)) return true;
+    bool scale_prices(T scale) {
         most_ = kMostSpreads * scale;
         clamp_prices();
         const T last = scale / (kLastIncrement * static_cast<T>(p_.rows));
@@ -366,7 +383,7 @@ class Dense {
             if (increment <= last) break;
             increment /= kIncrementRatio;
         }
-        clear();
+        matching_.clear();
         return true;
     }
     // Machol-Wien costs of 4000 x 4000 take 302 passes a row for paths after a last increment of spread / 4n, and 11
@@ -375,11 +392,19 @@ class Dense {
 
     // How far the reduced costs that matter spread over a row, in the median over some rows. Costs that mean "never"
     // are not among them: the spread is seen at the cheapest 32nd of the columns, and then at an eighth and at half of
-    // them as long as it does not jump far beyond the costs. Spreads that rounding could have made do not count.
+    // them as long as it does not jump far beyond the costs. Spreads that rounding could have made do not count. 0, and
+    // so no auctions, if the costs that matter are in some 32 columns of a row: rows would bid up to "never" for them,
+    // where paths along so few are short. Points of which 16 in 1000 are near enough take 37 bids and 14 path passes a
+    // row with auctions, and 1 and 5 without.
     T robust_spread() const {
         constexpr int levels = 3, places[levels] = {1, 7, 31}, most_rows = 32, most_columns = 64;
         T spreads[levels][most_rows], sizes[most_rows];
-        int count = 0;
+        // Behind so many sampled columns about 32 are nearer. In float32 auctions find better prices if they can see
+        // how far the costs that matter spread: these keep digits that paths beside "never" would lose.
+        const bool is_wide = sizeof(T) > sizeof(float);
+        const std::int64_t nearer = is_wide ? 32 * most_columns / p_.columns : 1;
+        const auto beyond = std::clamp<std::int64_t>(nearer, 1, most_columns - 1);
+        int count = 0, gated = 0;
         const std::int64_t step = p_.rows > most_rows ? p_.rows / most_rows : 1;
         for (std::int64_t i = 0; i < p_.rows && count < most_rows; i += step) {
             const T* const c = row(i);
@@ -391,11 +416,13 @@ class Dense {
                 insert(x, static_cast<int>(k), at(i, j) - v_[j] - found.least);
             }
             for (int n = 0; n < levels; ++n) insert(spreads[n], count, x[places[n]]);
+            const T near = std::max(found.second - found.least, std::abs(found.least));
+            gated += found.second < kInfinity<T> && x[beyond] > kGate * near;
             insert(sizes, count, std::abs(at(i, found.column)) + std::abs(v_[found.column]));
             ++count;
         }
         T scale = 0;
-        for (int n = 0; n < levels && count > 0; ++n) {
+        for (int n = 0; n < levels && count > 0 && 2 * gated < count; ++n) {
             const T spread = spreads[n][count / 2];
             const T wide = spread * static_cast<T>(most_columns / (places[n] + 1));
             const T size = sizes[count / 2];
@@ -404,7 +431,7 @@ class Dense {
         }
         return scale;
     }
-    static constexpr T kJump = 256, kNoise = 1024 * std::numeric_limits<T>::epsilon();
+    static constexpr T kJump = 256, kGate = 4096, kNoise = 1024 * std::numeric_limits<T>::epsilon();
 
     // Adds a value to `count` sorted ones.
     static void insert(T* values, int count, T value) {
@@ -430,7 +457,7 @@ class Dense {
     }
 
     bool auction(T increment) {
-        clear();
+        matching_.clear();
         std::int64_t count = 0;
         for (std::int64_t i = p_.rows; i-- > 0;) queue_[count++] = static_cast<Index<T>>(i);
         // If there is no assignment, prices would fall for ever; the paths will find that out.
@@ -445,7 +472,7 @@ class Dense {
             // If rounding swallows the increment, two rows would outbid each other for ever.
             if (former >= 0 && !(price < v_[j])) continue;
             v_[j] = price;
-            match(i, j);
+            matching_.match(i, j);
             if (former >= 0) queue_[count++] = static_cast<Index<T>>(former);
         }
         return true;
@@ -471,8 +498,9 @@ class Dense {
     Pacer& pacer_;
     Scans& scans_;
     Space<T> space_;
-    T *v_, *taken_, *least_;
+    T *v_, *least_;
     Index<T>*least_row_, *queue_;
+    Matching<T> matching_;
     // A bid lowers no price by more: prices have to outbid the costs that matter, not those that mean "never".
     T most_ = kInfinity<T>;
     static constexpr T kMostSpreads = 64;

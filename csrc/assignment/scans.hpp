@@ -97,7 +97,7 @@ template <class T>
 struct TwoMinima {
     T least, second;
     std::int64_t column;
-    bool bad = false, is_common = false;  // is_common: so many columns have the least that every lane does
+    bool bad = false;
 };
 
 // The two least of the values of a row, and the first column of the least, taken in vector by vector from column 0 on.
@@ -116,7 +116,7 @@ class Minima {
         // If a cost is NaN, perhaps no lane has the least.
         const IntVec<T> lanes = least_ == best;
         const unsigned set = bits(lanes);
-        return {best[0], second[0], set != 0 ? first_column<T>(set, at_) : 0, bad, std::popcount(set) == kWidth<T>};
+        return {best[0], second[0], set != 0 ? first_column<T>(set, at_) : 0, bad};
     }
 
    private:
@@ -183,16 +183,6 @@ inline Least<T> least_of(const T* values, std::int64_t count) {
     const Vec<T> best = least_lane<T>(least);
     const IntVec<T> lanes = least == best;
     return {best[0], first_column<T>(bits(lanes), at)};
-}
-
-// The first column whose c_j - v_j is `value` and whose mark is 0, not infinite; or -1.
-template <class T, bool kNegate>
-inline std::int64_t free_column_at(const T* row, const T* v, std::int64_t columns, T value, const T* taken) {
-    for (std::int64_t k = 0; k < columns; k += kWidth<T>) {
-        const IntVec<T> equal = costs_at<T, kNegate>(row, k, columns) - load(v + k) + load(taken + k) == splat(value);
-        if (any(equal)) return k + std::countr_zero(bits(equal));
-    }
-    return -1;
 }
 
 }  // namespace coalign::COALIGN_SET

@@ -7,6 +7,7 @@
 #include "assignment/candidates.hpp"
 #include "assignment/frontier.hpp"
 #include "assignment/kernels.hpp"
+#include "assignment/matching.hpp"
 #include "assignment/scans.hpp"
 
 namespace coalign::COALIGN_SET {
@@ -14,13 +15,11 @@ namespace coalign::COALIGN_SET {
 template <class T, bool kNegate>
 class Search {
    public:
-    // A column's mark in `taken` is 0 while it is free, and infinite then.
-    Search(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, T* v, T* taken,
-           Candidates<T, kNegate>& lists, Space<T>& space, Pacer& pacer, assignment::Scans& scans)
+    Search(const assignment::Problem<T>& problem, Matching<T>& matching, T* v, Candidates<T, kNegate>& lists,
+           Space<T>& space, Pacer& pacer, assignment::Scans& scans)
         : p_(problem),
-          out_(solution),
+          matching_(matching),
           v_(v),
-          taken_(taken),
           lists_(lists),
           pacer_(pacer),
           scans_(scans),
@@ -56,7 +55,7 @@ class Search {
             settled_[count_] = static_cast<Index<T>>(j);
             reached_[count_++] = now_;
             w_[j] = -kInfinity<T>;
-            i = out_.row_of_col[j];
+            i = matching_.row_of(j);
             // The row's dual; distances beyond this row are measured from it.
             offset = at(i, j) - v_[j] - now_;
             if (p_.has_limit && p_.limit - offset < end_) {
@@ -68,14 +67,11 @@ class Search {
         }
         if (!p_.has_limit && sink_ < 0) return {Status::infeasible, first, 0, false};
         lower_prices();
-        if (sink_ >= 0) taken_[sink_] = kInfinity<T>;
         flip(first);
         // Where a list seldom reaches far enough, it costs more than it saves.
         if (wide_ > kWide && 2 * wide_ > looks_) lists_.give_up();
         return {};
     }
-
-    static constexpr std::int64_t kRejected = -2;
 
    private:
     // How many new lists may fall short in one search.
@@ -128,7 +124,7 @@ class Search {
             if (x < now_) x = now_;
             frontier_.reach(j, x, i);
             // A free column ends the search.
-            const bool ends = x + taken_[j] < end_;
+            const bool ends = matching_.is_free(j) & (x < end_);
             end_ = ends ? x : end_;
             sink_ = ends ? j : sink_;
         });
@@ -164,8 +160,7 @@ class Search {
                 return maximum(c - load(w_ + k) - splat(offset), splat(now_));
             },
             [&](std::int64_t k, Vec<T> x, IntVec<T> nearer) __attribute__((always_inline)) {
-                const IntVec<T> ends = nearer & (x + load(taken_ + k) < splat(end_));
-                for (unsigned set = bits(ends); set != 0; set &= set - 1) {
+                for (unsigned set = bits(nearer) & matching_.free_from(k); set != 0; set &= set - 1) {
                     const int lane = std::countr_zero(set);
                     if (x[lane] < end_) {
                         end_ = x[lane];
@@ -179,26 +174,19 @@ class Search {
         for (std::int64_t k = 0; k < count_; ++k) v_[settled_[k]] += reached_[k] - end_;
     }
 
-    // Every row along the path takes the column that the next row had.
     void flip(std::int64_t first) {
         std::int64_t j = sink_;
         if (j < 0) {
-            j = out_.col_of_row[dropped_];
-            out_.col_of_row[dropped_] = kRejected;
+            j = matching_.column_of(dropped_);
+            matching_.reject(dropped_);
             if (dropped_ == first) return;
         }
-        while (true) {
-            const std::int64_t i = frontier_.before(j), next = out_.col_of_row[i];
-            out_.col_of_row[i] = j;
-            out_.row_of_col[j] = i;
-            if (i == first) return;
-            j = next;
-        }
+        matching_.flip(first, j, [&](std::int64_t column) { return frontier_.before(column); });
     }
 
     const assignment::Problem<T>& p_;
-    const assignment::Solution<T>& out_;
-    T *v_, *taken_;
+    Matching<T>& matching_;
+    T* v_;
     Candidates<T, kNegate>& lists_;
     Pacer& pacer_;
     assignment::Scans& scans_;

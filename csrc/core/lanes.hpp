@@ -13,7 +13,7 @@
 //                                          NaN where a or b is
 //     fused                                a * b + c, rounded once except on v2; never contracted by chance
 //                                          (-ffp-contract=off)
-//     square_root, add_where, any, bits, expand, split
+//     square_root, add_where, any, bits, equal_bits, expand, split
 #pragma once
 
 #include <cstdint>
@@ -41,6 +41,15 @@ template <class T>
 #endif
     return value;
 }
+
+#if !defined(__AVX512F__)
+// Bit l: a and b are equal in lane l.
+template <class V>
+[[gnu::always_inline]] inline unsigned equal_bits(V a, V b) {
+    const decltype(a == b) equal = a == b;
+    return bits(equal);
+}
+#endif
 
 // Each lane meets the one whose number differs in the bits of kStep.
 template <int kStep, class V, int... I>

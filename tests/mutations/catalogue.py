@@ -1186,8 +1186,8 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a careful start transfers reductions",
         "csrc/assignment/dense.hpp",
-        "look_first<true>(false, start == Start::cold)",
-        "look_first<true>(false, true)",
+        "look_first<true, true>(start == Start::cold)",
+        "look_first<true, true>(true)",
         (f"{SENTINELS}::test_totals_that_only_a_second_solution_proves",),
     ),
     Mutation(
@@ -1270,8 +1270,8 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a pair at exactly the limit is made where rows are short",
         "csrc/assignment/short_search.hpp",
-        "const bool is_pair = ends.free < alone;",
-        "const bool is_pair = ends.free <= alone;",
+        "const bool is_pair = now < alone;",
+        "const bool is_pair = now <= alone;",
         (f"{ASSIGNMENT}::test_a_limit",),
     ),
     Mutation(
@@ -1297,10 +1297,24 @@ ASSIGNMENT_NATIVE = [
     ),
     Mutation(
         "tight columns are taken though another row keeps them",
-        "csrc/assignment/tight.hpp",
+        "csrc/assignment/matching.hpp",
         "free_[j / kBits] &= ~(Bits{1} << (j % kBits));",
         "",
         (f"{TIES}::test_the_optimum",),
+    ),
+    Mutation(
+        "only the columns of a set's first vector are tight",
+        "csrc/assignment/matching.hpp",
+        "for (std::int64_t k = 0; k < end; k += kWidth<T>)",
+        "for (std::int64_t k = 0; k < end && k < kWidth<T>; k += kWidth<T>)",
+        (f"{TIES}::test_the_optimum",),
+    ),
+    Mutation(
+        "rows bid for the few columns that are near enough",
+        "csrc/assignment/dense.hpp",
+        "gated += found.second < kInfinity<T> && x[beyond] > kGate * near;",
+        "static_cast<void>(near);",
+        (f"{SENTINELS}::test_points_beyond_a_gate_cost_few_scans",),
     ),
     Mutation(
         "the second least is that of one lane",

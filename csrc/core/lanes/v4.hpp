@@ -64,6 +64,15 @@ template <class M>
     return _mm512_test_epi64_mask(words, words);
 }
 
+// Bit l: a and b are equal in lane l. From bits(a == b) GCC 12 makes a vector of the comparison's mask, and a mask
+// again.
+[[gnu::always_inline]] inline unsigned equal_bits(Float32Lanes a, Float32Lanes b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+}
+[[gnu::always_inline]] inline unsigned equal_bits(Float64Lanes a, Float64Lanes b) {
+    return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ);
+}
+
 // Writes `first` plus the number of each bit of a set of 64, in order, and says how many they are; 16 more may be
 // written over.
 [[gnu::always_inline]] inline int expand(std::uint64_t set, std::int32_t first, std::int32_t* out) {
