@@ -126,8 +126,10 @@ void advance(const ctc::Stretch<T>& stretch, ctc::Findings& findings) {
     for (std::int64_t t = stretch.frames.begin; t < stretch.frames.end; ++t) {
         const Band band = band_of(stretch, t);
         if (t % ctc::kFramesPerBlock == 0) {
-            normalise(stretch.label, band, dropped);
-            normalise(stretch.blank, band, dropped);
+            // The last position before the band goes on into it: in a text as long as its frames it is the only one.
+            const Band entering{std::max<std::int64_t>(band.begin - 1, 0), band.end};
+            normalise(stretch.label, entering, dropped);
+            normalise(stretch.blank, entering, dropped);
         }
         const std::int64_t at = t - stretch.first;
         const ctc::Column<T> emission = stretch.emission.from(at * text.positions);
