@@ -45,6 +45,45 @@ def emissions(rng: Any, t: int, c: int) -> dict[str, Any]:
     return {"x": 3 * rng.normal(size=(t, c))}
 
 
+ONE_TEXT = "A row of this table brings one text for all recordings; tests of its own pair the rest."
+OWN_OUT = "Its result is an object; tests of its own fill its preallocated gradient."
+TEXT = np.array([1, 2])
+
+
+def posteriors(
+    x: Any,
+    *,
+    targets: Any = TEXT,
+    x_lengths: Any = None,
+    target_lengths: Any = None,
+    blank: Any = 0,
+    input: Any = "logits",
+    reduction: Any = "none",
+    zero_infinity: Any = False,
+    threads: Any = None,
+    device: Any = None,
+) -> Any:
+    """`coalign.ctc_forward_backward` without `out`."""
+    return coalign.ctc_forward_backward(
+        x,
+        targets,
+        x_lengths=x_lengths,
+        target_lengths=target_lengths,
+        blank=blank,
+        input=input,
+        reduction=reduction,
+        zero_infinity=zero_infinity,
+        threads=threads,
+        device=device,
+    )
+
+
+def long_recording() -> dict[str, Any]:
+    """A recording and a text whose lattice takes seconds."""
+    frames = np.broadcast_to(np.zeros(32, np.float32), (500_000, 32))
+    return {"x": frames, "targets": np.resize(TEXT, 20_000)}
+
+
 FUNCTIONS = (
     Function(
         "assign",
@@ -178,6 +217,52 @@ FUNCTIONS = (
             "result": "It returns an array.",
             "broadcast": "It computes all pairs of two collections.",
             "sparse": DENSE,
+        },
+    ),
+    Function(
+        "ctc_loss",
+        partial(coalign.ctc_loss, targets=TEXT),
+        make=emissions,
+        inputs={"x": "tc"},
+        sizes={"t": 0},
+        shared={"c": (5, 3)},
+        lengths={"x_lengths": "t"},
+        fields={"loss": "float"},
+        variants=({}, {"input": "log_probs", "blank": 2, "targets": np.array([1, 1])}),
+        refused=(math.nan, math.inf),
+        wanted=SCORES,
+        tolerance={"loss": (1e-5, 1e-10)},
+        long=long_recording,
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "broadcast": ONE_TEXT,
+            "gpu": ON_CPU,
+            "result": "It returns an array.",
+        },
+    ),
+    Function(
+        "ctc_forward_backward",
+        posteriors,
+        make=emissions,
+        inputs={"x": "tc"},
+        sizes={"t": 0},
+        shared={"c": (5, 3)},
+        lengths={"x_lengths": "t"},
+        fields={"loss": "float", "grad": "float tc", "status": "int32"},
+        constants=("blank", "input"),
+        variants=({}, {"input": "log_probs", "blank": 2, "targets": np.array([1])}),
+        refused=(math.nan, math.inf),
+        wanted=SCORES,
+        tolerance={"loss": (1e-5, 1e-10)},
+        long=long_recording,
+        lacks={
+            "out": OWN_OUT,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "broadcast": ONE_TEXT,
+            "gpu": ON_CPU,
         },
     ),
     Function(

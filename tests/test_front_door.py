@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import coalign
-from coalign import _assignment, _decoding, _execution, _warping
+from coalign import _assignment, _ctc, _decoding, _execution, _warping
 from oracles.compare import assert_same_bits
 
 rng = np.random.default_rng(11)
 COST = rng.random((6, 9))
 BATCH = rng.random((3, 5, 4))
+TEXT, TEXTS = np.array([1, 2, 1]), np.array([[1, 2], [2, 2], [2, 1]])
 X, Y = rng.random(12), rng.random(9)
 SERIES = rng.random((3, 8, 2))
 
@@ -35,6 +36,22 @@ PLAIN: dict[str, Call] = {
     "assign a tuple": lambda: coalign.assign((COST, COST[:0])),
     "assign no row": lambda: coalign.assign(COST[:0]),
     "assign no problem": lambda: coalign.assign(BATCH[:0]),
+    "ctc_loss": lambda: coalign.ctc_loss(COST, TEXT),
+    "ctc_loss float32": lambda: coalign.ctc_loss(COST.astype(np.float32), TEXT, threads=2),
+    "ctc_loss of texts in a row": lambda: coalign.ctc_loss(
+        BATCH, TEXT, target_lengths=np.array([2, 0, 1]), blank=-1, input="log_probs"
+    ),
+    "ctc_loss, mean": lambda: coalign.ctc_loss(BATCH, TEXTS, reduction="mean"),
+    "ctc_loss of one and many": lambda: coalign.ctc_loss(COST, TEXTS, zero_infinity=True),
+    "ctc_loss of many and one": lambda: coalign.ctc_loss(BATCH, TEXT),
+    "ctc_forward_backward": lambda: coalign.ctc_forward_backward(COST, TEXT),
+    "ctc_forward_backward of a padded batch": lambda: coalign.ctc_forward_backward(
+        BATCH, TEXTS, x_lengths=np.array([5, 0, 3]), target_lengths=np.array([2, 0, 1])
+    ),
+    "ctc_forward_backward of a list": lambda: coalign.ctc_forward_backward(
+        [COST, COST[::-1], COST[:0]], [TEXT, TEXT[:0], TEXT[:1]], reduction="sum"
+    ),
+    "ctc_forward_backward of no frames": lambda: coalign.ctc_forward_backward(COST[:0], TEXT),
     "ctc_greedy": lambda: coalign.ctc_greedy(COST),
     "ctc_greedy float32": lambda: coalign.ctc_greedy(COST.astype(np.float32), threads=2),
     "ctc_greedy of log_probs": lambda: coalign.ctc_greedy(COST, input="log_probs", blank=-1),
@@ -58,6 +75,8 @@ PLAIN: dict[str, Call] = {
 
 
 def fields_of(found: Any) -> list[Any]:
+    if isinstance(found, (np.ndarray, np.generic)):
+        return [found]
     return list(found) if isinstance(found, tuple) else [getattr(found, n) for n in found._fields]
 
 
@@ -81,6 +100,8 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(_assignment, "assign", refuse)
     monkeypatch.setattr(_assignment, "linear_sum_assignment", refuse)
+    monkeypatch.setattr(_ctc, "ctc_loss", refuse)
+    monkeypatch.setattr(_ctc, "ctc_forward_backward", refuse)
     monkeypatch.setattr(_decoding, "ctc_greedy", refuse)
     monkeypatch.setattr(_warping, "dtw", refuse)
 

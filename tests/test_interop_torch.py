@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coalign import DeviceError, Status, assign, dtw, dtw_cdist, slanted
+from coalign import (
+    DeviceError,
+    Status,
+    assign,
+    ctc_forward_backward,
+    ctc_loss,
+    dtw,
+    dtw_cdist,
+    slanted,
+)
 from oracles.compare import assert_same_bits
 
 if os.environ.get("COALIGN_REQUIRE_TORCH"):
@@ -168,3 +177,58 @@ def test_assignments_of_tensors_start_others() -> None:
     assert_tensor(assign(costs, warm_start=cold).total, cold.total.numpy())
     one = assign(costs[0], warm_start=assign(costs[0].numpy()))
     assert_tensor(one.col_of_row, cold.col_of_row[0].numpy())
+
+
+# CTC
+
+
+def ctc_problem() -> tuple[Any, Any, Any, Any]:
+    """Frames first, as PyTorch has them; texts in a padded array."""
+    frames = tensor(np.random.default_rng(23).normal(size=(12, 3, 5)).astype(np.float32))
+    texts = torch.tensor([[1, 2, 2], [4, 0, 0], [3, 1, 0]])
+    return frames, texts, torch.tensor([12, 9, 7]), torch.tensor([3, 1, 2])
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ctc_agrees_with_torch(reduction: str, dtype: str) -> None:
+    frames, texts, x_lengths, target_lengths = ctc_problem()
+    frames = frames.to(getattr(torch, dtype))
+    leaf = frames.clone().requires_grad_()
+    loss = torch.nn.functional.ctc_loss(
+        leaf.log_softmax(-1), texts, x_lengths, target_lengths, reduction=reduction
+    )
+    loss.sum().backward()
+    in_a_row = torch.cat([text[:n] for text, n in zip(texts, target_lengths.tolist(), strict=True)])
+    for targets in (texts, texts.int(), in_a_row):
+        found = ctc_forward_backward(
+            frames.transpose(0, 1),
+            targets,
+            x_lengths=x_lengths,
+            target_lengths=target_lengths,
+            reduction=reduction,
+        )
+        torch.testing.assert_close(found.loss, loss.detach(), rtol=1e-5, atol=0)
+        torch.testing.assert_close(found.grad.transpose(0, 1), leaf.grad, rtol=0, atol=1e-5)
+        assert type(found.occupancy()) is torch.Tensor
+    out = torch.full_like(frames, float("nan")).transpose(0, 1)
+    found = ctc_forward_backward(
+        frames.transpose(0, 1),
+        texts,
+        x_lengths=x_lengths,
+        target_lengths=target_lengths,
+        reduction=reduction,
+        out=out,
+    )
+    assert found.grad is out
+    torch.testing.assert_close(out.transpose(0, 1), leaf.grad, rtol=0, atol=1e-5)
+
+
+def test_ctc_of_half_precision_is_that_of_its_values() -> None:
+    frames, texts, x_lengths, target_lengths = ctc_problem()
+    options = {"x_lengths": x_lengths, "target_lengths": target_lengths}
+    for dtype in (torch.bfloat16, torch.float16):
+        half = frames.to(dtype).transpose(0, 1)
+        expected = ctc_loss(half.float().numpy(), texts.numpy(), **options)
+        assert_tensor(ctc_loss(half, texts, **options), expected)
+        assert ctc_forward_backward(half, texts, **options).grad.dtype == torch.float32

@@ -102,6 +102,7 @@ def test_public_names_are_all_there_is() -> None:
     submodules = {name for name, value in vars(coalign).items() if inspect.ismodule(value)}
     assert {name for name in submodules if not name.startswith("_")} <= {
         "assignment",
+        "ctc",
         "decoding",
         "ngram",
         "streaming",
@@ -150,6 +151,7 @@ INSTANCES = {
     "Assignment": lambda: coalign.assign([[0.0]]),
     "CTCBeams": lambda: coalign.ctc_beam_search([[0.0]]),
     "CTCDecoding": lambda: coalign.ctc_greedy([[0.0]]),
+    "CTCPosteriors": lambda: coalign.ctc_forward_backward([[0.0, 0.0]], [1]),
     "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),
     "slanted": lambda: coalign.slanted(3),
@@ -217,7 +219,14 @@ def test_check_speaks_for_every_status_that_is_not_ok() -> None:
 
 
 # Called in the interpreter's own convention, with the arguments of the public functions in order.
-FRONT_DOORS = ("assign", "ctc_greedy", "dtw", "linear_sum_assignment")
+FRONT_DOORS = (
+    "assign",
+    "ctc_forward_backward",
+    "ctc_greedy",
+    "ctc_loss",
+    "dtw",
+    "linear_sum_assignment",
+)
 
 
 def stub() -> dict[str, ast.stmt]:

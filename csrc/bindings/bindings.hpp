@@ -17,6 +17,7 @@ namespace coalign::bindings {
 namespace py = pybind11;
 
 void bind_assignment(py::module_& module);
+void bind_ctc(py::module_& module);
 void bind_decoding(py::module_& module);
 void bind_warping(py::module_& module);
 

@@ -120,6 +120,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
         py::arg("wanted"), "The instruction set that a call would use.");
     bind_results(module);
     bind_assignment(module);
+    bind_ctc(module);
     bind_decoding(module);
     bind_warping(module);
 }

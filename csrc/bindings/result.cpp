@@ -153,8 +153,13 @@ PyObject* writeable_fields(PyObject* self, PyObject*) {
     }
 }
 
-// A read-only view of an array; anything else is returned as it is.
+// A read-only view of an array, or a list of those; anything else is returned as it is.
 py::object locked(py::handle value) {
+    if (py::isinstance<py::list>(value)) {
+        py::list items;
+        for (const py::handle item : value) items.append(locked(item));
+        return items;
+    }
     auto& api = npy_api::get();
     if (Py_TYPE(value.ptr()) != api.PyArray_Type_) return py::reinterpret_borrow<py::object>(value);
     auto look = py::reinterpret_steal<py::object>(api.PyArray_View_(value.ptr(), nullptr, nullptr));
@@ -192,13 +197,7 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
             } else if (!field.may_be_missing) {
                 throw py::type_error(std::string(schema.name) + ": missing field " + field.name);
             }
-            if (py::isinstance<py::list>(value)) {
-                py::list items;
-                for (const py::handle item : value) items.append(locked(item));
-                value = items;
-            } else {
-                value = locked(value);
-            }
+            value = locked(value);
             object.values[f] = value.release().ptr();
         }
         if (used != given.size() + named.size()) throw py::type_error(std::string(schema.name) + ": unknown field");

@@ -93,7 +93,7 @@ class Result {
     }
     // How many numbers a field of rows, columns or paths holds.
     std::int64_t size(int field) const;
-    // A field that is not an array of numbers; an array is locked.
+    // A field that is not an array of numbers; arrays, alone or in a list, are locked.
     void set(int field, const py::object& value);
     py::object release() { return std::move(object_); }
 

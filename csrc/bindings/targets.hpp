@@ -58,7 +58,7 @@ class PlainTargets {
    private:
     static bool has_unit_stride(const PlainArray& array) {
         const int last = array.axes() - 1;
-        return last >= 0 && last <= 1 && (array.length(last) <= 1 || array.stride(last) == 1);
+        return last >= 0 && last <= 1 && (array.length(last) <= 1 || array.size() == 0 || array.stride(last) == 1);
     }
 
     void add(const std::int64_t* labels, std::int64_t length) {

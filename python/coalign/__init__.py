@@ -10,6 +10,7 @@ from .assignment import (
     assign_top_k,
     linear_sum_assignment,
 )
+from .ctc import CTCPosteriors, ctc_forward_backward, ctc_loss
 from .decoding import CTCBeams, CTCDecoding, ctc_beam_search, ctc_greedy
 from .ngram import NGram, read_arpa
 from .streaming import CTCBeamStream, CTCGreedyStream
@@ -21,6 +22,7 @@ __all__ = [
     "CTCBeams",
     "CTCDecoding",
     "CTCGreedyStream",
+    "CTCPosteriors",
     "DeviceError",
     "InfeasibleError",
     "NGram",
@@ -30,7 +32,9 @@ __all__ = [
     "assign",
     "assign_top_k",
     "ctc_beam_search",
+    "ctc_forward_backward",
     "ctc_greedy",
+    "ctc_loss",
     "dtw",
     "dtw_cdist",
     "linear_sum_assignment",

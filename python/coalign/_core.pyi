@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._assignment_result import Assignment
+from ._ctc_result import CTCPosteriors
 from ._decoding_result import CTCDecoding
 from ._warping_result import Warping
 
@@ -86,6 +87,29 @@ class CTCDecodingFields:
     @property
     def status(self) -> Any: ...
 
+class PosteriorsFields:
+    _fields: tuple[str, ...]
+    def __init__(self, *fields: Any, **named: Any) -> None: ...
+    def _writeable_fields(self) -> tuple[Any, ...]: ...
+    @property
+    def loss(self) -> Any: ...
+    @property
+    def grad(self) -> Any: ...
+    @property
+    def status(self) -> Any: ...
+    @property
+    def x(self) -> Any: ...
+    @property
+    def targets(self) -> Any: ...
+    @property
+    def x_lengths(self) -> Any: ...
+    @property
+    def target_lengths(self) -> Any: ...
+    @property
+    def blank(self) -> int: ...
+    @property
+    def input(self) -> str: ...
+
 class RankedFields:
     _fields: tuple[str, ...]
     def __init__(self, *fields: Any, **named: Any) -> None: ...
@@ -134,6 +158,40 @@ def assign(
 ) -> Assignment: ...
 @overload
 def assign(*prepared: Any) -> tuple[Assignment, tuple[int, int, int] | None, tuple[int, int]]: ...
+@overload
+def ctc_forward_backward(
+    x: Any,
+    targets: Any,
+    x_lengths: Any,
+    target_lengths: Any,
+    blank: Any,
+    input: Any,
+    reduction: Any,
+    zero_infinity: Any,
+    threads: Any,
+    device: Any,
+    out: Any,
+    /,
+) -> CTCPosteriors: ...
+@overload
+def ctc_forward_backward(*prepared: Any) -> tuple[Any, Any, tuple[int, int] | None]: ...
+@overload
+def ctc_loss(
+    x: Any,
+    targets: Any,
+    x_lengths: Any,
+    target_lengths: Any,
+    blank: Any,
+    input: Any,
+    reduction: Any,
+    zero_infinity: Any,
+    threads: Any,
+    device: Any,
+    /,
+) -> Any: ...
+@overload
+def ctc_loss(*prepared: Any) -> tuple[Any, tuple[int, int] | None]: ...
+def ctc_occupancy(*prepared: Any) -> tuple[int, int] | None: ...
 def linear_sum_assignment(
     cost_matrix: Any, maximize: Any, prepared: bool = False, /
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
@@ -150,7 +208,9 @@ def ngram_start(model: object) -> int: ...
 def ngram_score(model: object, state: int, label: int) -> tuple[float, int]: ...
 def ngram_end(model: object, state: int) -> float: ...
 def dtw(*arguments: Any) -> Warping: ...
-def connect_result(result: type[AssignmentFields | CTCDecodingFields | WarpingFields]) -> None: ...
+def connect_result(
+    result: type[AssignmentFields | CTCDecodingFields | PosteriorsFields | WarpingFields],
+) -> None: ...
 def assign_top_k(
     *prepared: Any,
 ) -> tuple[

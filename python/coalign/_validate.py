@@ -79,7 +79,9 @@ def take_matrices(
 def take_emissions(x: Any, x_lengths: Any) -> Batch:
     """Check recordings: frames of scores of symbols, (T, C), a padded batch or a list."""
     lengths = ((x_lengths, "x_lengths"),)
-    found = _take_batch(x, "x", lengths, "one recording", (2,), (3,), require_scores, least=0)
+    found = _take_batch(
+        x, "x", lengths, "one recording", (2,), (3,), require_scores, least=0, on_gpu=False
+    )
     symbols = count_symbols(found)
     for i, array in enumerate(found.arrays):
         if array.shape[-1] != symbols:
@@ -388,8 +390,11 @@ def take_out(
     aligned = isinstance(view, DeviceArray) or view.flags.aligned
     if not aligned or (shape[-1] > 1 and view.strides[-1] != size):
         raise ValueError("out: expected rows of unit stride")
-    if shape[0] > 1 and abs(view.strides[0]) < shape[-1] * size:
-        raise ValueError("out: expected rows that do not overlap")
+    taken = shape[-1] * size
+    for stride, count in sorted(zip(map(abs, view.strides[:-1]), shape[:-1], strict=True)):
+        if count > 1 and stride < taken:
+            raise ValueError("out: expected rows that do not overlap")
+        taken += stride * (count - 1)
     if any(_overlap(view, array) for side in inputs for array in side.arrays):
         raise ValueError("out: expected memory of its own, got some of an input's")
     return view

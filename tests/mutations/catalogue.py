@@ -64,6 +64,62 @@ def kept(cell: str) -> str:
 
 WARPING_KERNELS = [
     Mutation(
+        "the front door takes the blank for a label",
+        "csrc/bindings/targets.hpp",
+        " && labels[i] != blank;",
+        ";",
+        ("tests/test_ctc_errors.py::test_options_are_refused",),
+    ),
+    Mutation(
+        "padding of a gradient is left as it was",
+        "csrc/bindings/ctc.cpp",
+        "for (std::int64_t t = frames.rows_of(p); t < frames.rows; ++t)",
+        "for (std::int64_t t = frames.rows; t < frames.rows; ++t)",
+        ("tests/test_ctc_errors.py::test_the_gradient_goes_where_it_is_wanted",),
+    ),
+    Mutation(
+        "an empty text divides a mean by nothing",
+        "csrc/bindings/ctc.cpp",
+        "std::max<std::int64_t>(problems.batch().targets.rows_of(p), 1)",
+        "problems.batch().targets.rows_of(p)",
+        ("tests/test_ctc_values.py::test_reductions_are_those_of_the_losses",),
+    ),
+    Mutation(
+        "the first texts of a row of texts are taken for all",
+        "csrc/bindings/targets.hpp",
+        "return at == end;",
+        "return true;",
+        ("tests/test_ctc_errors.py::test_texts_in_a_row_use_up_their_labels",),
+    ),
+    Mutation(
+        "the general way takes the blank for a label",
+        "python/coalign/_validate.py",
+        "(labels >= 0) & (labels < symbols) & (labels != blank)",
+        "(labels >= 0) & (labels < symbols)",
+        ("tests/test_ctc_inputs.py::test_other_texts_are_refused",),
+    ),
+    Mutation(
+        "a gradient may overlap itself from item to item",
+        "python/coalign/_validate.py",
+        "        taken += stride * (count - 1)\n",
+        "",
+        ("tests/test_ctc_errors.py::test_other_room_for_a_gradient_is_refused",),
+    ),
+    Mutation(
+        "occupancies of a symbol are those of its first state",
+        "python/coalign/_ctc.py",
+        "np.add.reduceat(states[:, order], begins, axis=1)",
+        "states[:, order][:, begins]",
+        ("tests/test_ctc_values.py::test_every_path_is_counted",),
+    ),
+    Mutation(
+        "what enters the band is not normalised",
+        "csrc/ctc/lattice.hpp",
+        "std::max<std::int64_t>(band.begin - 1, 0)",
+        "band.begin",
+        ("tests/test_ctc_values.py::test_float32_and_float64_keep_their_promise",),
+    ),
+    Mutation(
         "the left neighbour is forgotten",
         "csrc/warping/lattice.hpp",
         "minimum(minimum(corner, left), up)",

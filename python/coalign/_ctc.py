@@ -1,0 +1,263 @@
+"""The general way of CTC calls: arguments of any kind are checked, prepared and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core, _execution, _validate
+from ._arrays import Array
+from ._batch import Batch, has_contiguous_rows, has_whole_strides
+from ._ctc_result import CTCPosteriors
+from ._pipeline import ArrayCall, ResultCall, carry_out, carry_out_into
+from ._scalars import choice, take_flag
+
+INPUTS = ("logits", "log_probs")
+REDUCTIONS = ("none", "sum", "mean")
+WANTED = "finite values, or -inf for probability zero"
+ONLY_CPU = 'device: "cuda" does not compute CTC; the CPU does'
+
+
+@dataclass(frozen=True, slots=True)
+class Problems:
+    """Recordings and their texts; one of either goes with each of a batch of the others."""
+
+    x: Batch
+    texts: Batch
+    blank: int
+    input: str
+
+    @classmethod
+    def take(
+        cls, x: Any, targets: Any, x_lengths: Any, target_lengths: Any, blank: Any, input: Any
+    ) -> Problems:
+        """Check what all calls begin with."""
+        choice(input, "input", INPUTS)
+        taken = _validate.take_emissions(x, x_lengths)
+        symbol = _validate.take_blank(blank, taken)
+        texts = _validate.take_targets(targets, target_lengths, taken, symbol)
+        return cls(taken, texts, symbol, input)
+
+    def __len__(self) -> int:
+        return _validate.require_pairs(self.x, self.texts)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether results have a batch axis."""
+        return self.x.is_batch or self.texts.is_batch
+
+    def native(self) -> tuple[Any, ...]:
+        """Return the arguments that native calls begin with."""
+        return (
+            self.x.native(self.x.dtype, _is_readable),
+            self.texts.native(np.dtype(np.int64), has_contiguous_rows),
+            self.x.native_lengths(),
+            self.texts.native_lengths(),
+            self.blank,
+            self.input,
+        )
+
+    def require_good(self, bad: tuple[int, int] | None) -> None:
+        """Raise for the value that native code could not take: its problem, and its place there."""
+        if bad is not None:
+            problem, element = bad
+            place = divmod(element, _validate.count_symbols(self.x))
+            raise self.x.bad_value(problem if self.x.is_batch else 0, place, WANTED)
+
+    def shapes(self, columns: Callable[[int], int], most: int) -> Any:
+        """Return the shape of a result with rows of frames; a list has a shape for each item."""
+        if self.x.is_batch and not self.x.is_padded:
+            counts = self.x.lengths[0].tolist()
+            return [(frames, columns(p)) for p, frames in enumerate(counts)]
+        shape = (int(self.x.room(0) or 0), most)
+        return (len(self), *shape) if self.is_batch else shape
+
+
+def _is_readable(array: Array) -> bool:
+    return has_contiguous_rows(array) and has_whole_strides(array)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss(ArrayCall):
+    """A call for the losses alone."""
+
+    problems: Problems
+    reduction: str
+    zero_infinity: bool
+    threads: int
+
+    @property
+    def only_cpu(self) -> str | None:
+        """Why no GPU takes the call."""
+        return ONLY_CPU
+
+    def fill(self, out: Array, report: Callable[[int], None] | None) -> None:
+        """Compute on the CPU; raise for the first value that cannot be taken."""
+        if len(self.problems) == 0:
+            out[...] = np.nan if self.reduction == "mean" else 0
+            return
+        out[...], bad = _core.ctc_loss(
+            *self.problems.native(), self.reduction, self.zero_infinity, self.threads, None, True
+        )
+        self.problems.require_good(bad)
+
+
+def ctc_loss(
+    x: Any,
+    targets: Any,
+    x_lengths: Any,
+    target_lengths: Any,
+    blank: Any,
+    input: Any,
+    reduction: Any,
+    zero_infinity: Any,
+    threads: Any,
+    device: Any,
+) -> Any:
+    """Compute the losses of what `coalign.ctc_loss` takes."""
+    device = _execution.take_device(device)
+    choice(reduction, "reduction", REDUCTIONS)
+    zero_infinity = take_flag(zero_infinity, "zero_infinity")
+    threads = _execution.thread_count(threads)
+    problems = Problems.take(x, targets, x_lengths, target_lengths, blank, input)
+    shape = (len(problems),) if problems.is_batch and reduction == "none" else ()
+    call = _Loss(
+        (problems.x,), shape, problems.x.dtype, 1, problems, reduction, zero_infinity, threads
+    )
+    loss = carry_out_into(call, device, None, False, "ctc_loss")
+    return loss[()] if isinstance(loss, np.ndarray) and loss.ndim == 0 else loss
+
+
+@dataclass(frozen=True, slots=True)
+class _Posteriors(ResultCall[CTCPosteriors]):
+    """A call for losses and gradients."""
+
+    problems: Problems
+    given: tuple[Any, ...]
+    reduction: str
+    zero_infinity: bool
+    threads: int
+    out: Any
+
+    @property
+    def only_cpu(self) -> str | None:
+        """Why no GPU takes the call."""
+        return ONLY_CPU
+
+    def on_host(self) -> CTCPosteriors:
+        """Compute on the CPU; raise for the first value that cannot be taken."""
+        problems, is_batch = self.problems, self.problems.is_batch
+        symbols = _validate.count_symbols(problems.x)
+        shapes = problems.shapes(lambda _: symbols, symbols)
+        room = _take_room(self.out, shapes, problems.x)
+        if len(problems) == 0:
+            none = _Loss((problems.x,), (), problems.x.dtype, 1, problems, self.reduction, False, 1)
+            loss = np.zeros(() if self.reduction != "none" else 0, problems.x.dtype)
+            none.fill(loss, None)
+            found: tuple[Any, Any, Any] = (loss[()], np.empty(0, np.int32), None)
+        else:
+            found = _core.ctc_forward_backward(
+                *problems.native(),
+                self.reduction,
+                self.zero_infinity,
+                self.threads,
+                None,
+                room,
+                True,
+            )
+        loss, status, bad = found
+        problems.require_good(bad)
+        if not is_batch:
+            loss, status = loss if self.reduction != "none" else loss[0], status[0]
+        grad = [*self.out] if isinstance(self.out, tuple) else self.out
+        if grad is None:
+            wrap = problems.x.kind.wrap
+            grad = [wrap(array) for array in room] if isinstance(room, list) else wrap(room)
+        return CTCPosteriors(loss, grad, status, *self.given)
+
+
+def _take_room(out: Any, shapes: Any, x: Batch) -> Any:
+    """Return where a gradient goes: new arrays, or checked views of the caller's."""
+    if not isinstance(shapes, list):
+        if out is None:
+            return np.empty(shapes, x.dtype)
+        return _validate.take_out(out, shapes, x.dtype, (x,))
+    if out is None:
+        return [np.empty(shape, x.dtype) for shape in shapes]
+    if not isinstance(out, (list, tuple)) or len(out) != len(shapes):
+        raise TypeError(f"out: expected a list of {len(shapes)} arrays like x")
+    return [
+        _validate.take_out(array, shape, x.dtype, (x,))
+        for array, shape in zip(out, shapes, strict=True)
+    ]
+
+
+def ctc_forward_backward(
+    x: Any,
+    targets: Any,
+    x_lengths: Any,
+    target_lengths: Any,
+    blank: Any,
+    input: Any,
+    reduction: Any,
+    zero_infinity: Any,
+    threads: Any,
+    device: Any,
+    out: Any,
+) -> CTCPosteriors:
+    """Compute losses and gradients of what `coalign.ctc_forward_backward` takes."""
+    device = _execution.take_device(device)
+    choice(reduction, "reduction", REDUCTIONS)
+    zero_infinity = take_flag(zero_infinity, "zero_infinity")
+    threads = _execution.thread_count(threads)
+    problems = Problems.take(x, targets, x_lengths, target_lengths, blank, input)
+    given = (x, targets, x_lengths, target_lengths, blank, input)
+    call = _Posteriors((problems.x,), problems, given, reduction, zero_infinity, threads, out)
+    return carry_out(call, device)
+
+
+def occupancy(found: CTCPosteriors, per: Any) -> Any:
+    """Compute what `CTCPosteriors.occupancy` returns."""
+    choice(per, "per", ("symbol", "state"))
+    problems = Problems.take(
+        found.x, found.targets, found.x_lengths, found.target_lengths, found.blank, found.input
+    )
+    labels = problems.texts.lengths[0]
+    most = 2 * int(labels.max(initial=0)) + 1
+
+    def states(p: int) -> int:
+        return 2 * int(labels[p if problems.texts.is_batch else 0]) + 1
+
+    rooms = _zeros(problems.shapes(states, most), problems.x.dtype)
+    if len(problems) > 0:
+        threads = _execution.default_threads()
+        problems.require_good(_core.ctc_occupancy(*problems.native(), threads, rooms))
+    if per == "symbol":
+        symbols = _validate.count_symbols(problems.x)
+        by_state = rooms
+        rooms = _zeros(problems.shapes(lambda _: symbols, symbols), problems.x.dtype)
+        for p in range(len(problems)):
+            item = p if problems.is_batch else ...
+            text = problems.texts.item(p if problems.texts.is_batch else 0)
+            _add_by_symbol(by_state[item], text, problems.blank, rooms[item])
+    wrap = problems.x.kind.wrap
+    return [wrap(room) for room in rooms] if isinstance(rooms, list) else wrap(rooms)
+
+
+def _zeros(shapes: Any, dtype: np.dtype[Any]) -> Any:
+    if isinstance(shapes, list):
+        return [np.zeros(shape, dtype) for shape in shapes]
+    return np.zeros(shapes, dtype)
+
+
+def _add_by_symbol(states: Array, text: npt.NDArray[np.int64], blank: int, out: Array) -> None:
+    """Add up what the states of each symbol hold, in the order of the text."""
+    symbols = np.full(2 * len(text) + 1, blank)
+    symbols[1::2] = text
+    order = np.argsort(symbols, kind="stable")
+    used, begins = np.unique(symbols[order], return_index=True)
+    out[:, used] = np.add.reduceat(states[:, order], begins, axis=1)
