@@ -8,6 +8,7 @@ gives a reason for each feature that its function does not have.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import coalign
+from coalign._arrays import is_array
 from promises import PROMISES, Function
 
 #: Public functions that align nothing.
@@ -84,6 +86,62 @@ def long_recording() -> dict[str, Any]:
     return {"x": frames, "targets": np.resize(TEXT, 20_000)}
 
 
+def tokens(t: int) -> int:
+    """How many tokens the text of t frames has."""
+    return t // 3
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape of an array of any kind; of one frame where it is none."""
+    for shape in (lambda: x.shape, lambda: np.shape(x), lambda: np.from_dlpack(x).shape):
+        with suppress(Exception):
+            if len(shape()) > 1:
+                return tuple(shape())
+    return (1, 1)
+
+
+def text_of(x: Any, wildcard: Any) -> Any:
+    """A text that fits a recording, with repeats."""
+    return np.resize([1, 2, 2 if wildcard is None else wildcard], tokens(shape_of(x)[-2]))
+
+
+def aligned(
+    x: Any,
+    *,
+    x_lengths: Any = None,
+    input: str = "logits",  # the function's word
+    blank: int = 0,
+    wildcard: int | None = None,
+    open_begin: bool = False,
+    open_end: bool = False,
+    threads: int | None = None,
+    device: str | None = None,
+) -> coalign.CTCAlignment:
+    """Align recordings with texts of their lengths: the promises vary x alone."""
+    targets, target_lengths = text_of(x, wildcard), None
+    if isinstance(x, (list, tuple)) and (not x or any(map(is_array, x))):
+        targets = [text_of(item, wildcard) for item in x]
+    else:
+        with suppress(Exception):
+            # One text for each item of a padded batch: as much of the same as fits it.
+            lengths, shape = np.asarray(x_lengths), shape_of(x)
+            if lengths.shape == shape[:1] and lengths.max() <= shape[1]:
+                targets, target_lengths = np.tile(targets, (len(lengths), 1)), lengths // 3
+    return coalign.ctc_align(
+        x,
+        targets,
+        x_lengths=x_lengths,
+        target_lengths=target_lengths,
+        blank=blank,
+        input=input,
+        wildcard=wildcard,
+        open_begin=open_begin,
+        open_end=open_end,
+        threads=threads,
+        device=device,
+    )
+
+
 FUNCTIONS = (
     Function(
         "assign",
@@ -141,6 +199,41 @@ FUNCTIONS = (
         variants=({}, {"maximize": True}),
         long=lambda: {"cost_matrix": hard_costs(6000)},
         lacks=dict.fromkeys(SCIPYS_HAS_NOT.split(), SCIPYS) | {"sparse": DENSE},
+    ),
+    Function(
+        "ctc_align",
+        aligned,
+        make=lambda rng, t, c: {"x": rng.normal(size=(t, c))},
+        inputs={"x": "tc"},
+        sizes={"t": 0},
+        shared={"c": (4, 5)},
+        lengths={"x_lengths": "t"},
+        fields={
+            "labels": "int64 t",
+            "frame_scores": "float t",
+            "starts": "int64 k",
+            "stops": "int64 k",
+            "total": "float64",
+            "status": "int32",
+        },
+        most={"k": tokens},
+        variants=(
+            {},
+            {"input": "log_probs"},
+            {"open_begin": True, "open_end": True},
+            {"wildcard": 7, "blank": 3, "open_end": True},
+        ),
+        refused=(math.nan, math.inf),
+        wanted="expected finite scores, or -inf for probability zero",
+        tolerance={"total": (1e-12, 1e-12), "frame_scores": (1e-6, 1e-12)},
+        long=lambda: {"x": np.random.default_rng(0).random((150_000, 4), np.float32)},
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "broadcast": "The row varies recordings alone; tests of its own pair one with many.",
+            "sparse": DENSE,
+            "gpu": ON_CPU,
+        },
     ),
     Function(
         "dtw",

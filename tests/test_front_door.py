@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import coalign
-from coalign import _assignment, _ctc, _decoding, _execution, _warping
+from coalign import _assignment, _ctc, _decoding, _execution, _forced_alignment, _warping
 from oracles.compare import assert_same_bits
 
 rng = np.random.default_rng(11)
@@ -19,6 +19,8 @@ BATCH = rng.random((3, 5, 4))
 TEXT, TEXTS = np.array([1, 2, 1]), np.array([[1, 2], [2, 2], [2, 1]])
 X, Y = rng.random(12), rng.random(9)
 SERIES = rng.random((3, 8, 2))
+SCORES = rng.normal(size=(3, 12, 5))
+WORDS = np.array([[1, 2, 2], [3, 1, 4], [4, 4, 1]])
 
 Call = Callable[[], Any]
 
@@ -61,6 +63,22 @@ PLAIN: dict[str, Call] = {
     "ctc_greedy of a list": lambda: coalign.ctc_greedy([COST, COST[::-1], COST[:0]]),
     "linear_sum_assignment": lambda: coalign.linear_sum_assignment(COST),
     "linear_sum_assignment, tall": lambda: coalign.linear_sum_assignment(COST.T, maximize=True),
+    "ctc_align": lambda: coalign.ctc_align(SCORES[0], WORDS[0]),
+    "ctc_align float32": lambda: coalign.ctc_align(SCORES[0].astype(np.float32), WORDS[0], blank=0),
+    "ctc_align with options": lambda: coalign.ctc_align(
+        SCORES[0], WORDS[0], input="log_probs", wildcard=9, open_begin=True, open_end=True
+    ),
+    "ctc_align, the last is the blank": lambda: coalign.ctc_align(SCORES[0], WORDS[0], blank=-1),
+    "ctc_align a padded batch": lambda: coalign.ctc_align(
+        SCORES, WORDS, x_lengths=np.array([12, 7, 9]), target_lengths=np.array([3, 0, 2])
+    ),
+    "ctc_align lists": lambda: coalign.ctc_align([*SCORES], (WORDS[0], WORDS[1, :1], WORDS[2])),
+    "ctc_align texts in a row": lambda: coalign.ctc_align(
+        SCORES, WORDS.reshape(-1), target_lengths=np.array([2, 0, 7])
+    ),
+    "ctc_align one and many": lambda: coalign.ctc_align(SCORES[0], WORDS, threads=2),
+    "ctc_align many and one": lambda: coalign.ctc_align(SCORES, WORDS[0]),
+    "ctc_align no frame": lambda: coalign.ctc_align(np.zeros((0, 5)), WORDS[0, :0]),
     "dtw": lambda: coalign.dtw(X, Y),
     "dtw float32": lambda: coalign.dtw(X.astype(np.float32), Y.astype(np.float32)),
     "dtw with a path": lambda: coalign.dtw(X, Y, metric="cityblock", path=True),
@@ -103,6 +121,7 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_ctc, "ctc_loss", refuse)
     monkeypatch.setattr(_ctc, "ctc_forward_backward", refuse)
     monkeypatch.setattr(_decoding, "ctc_greedy", refuse)
+    monkeypatch.setattr(_forced_alignment, "ctc_align", refuse)
     monkeypatch.setattr(_warping, "dtw", refuse)
 
 

@@ -106,6 +106,7 @@ def test_public_names_are_all_there_is() -> None:
         "decoding",
         "ngram",
         "streaming",
+        "forced_alignment",
         "warping",
         "demo",
     }
@@ -152,6 +153,7 @@ INSTANCES = {
     "CTCBeams": lambda: coalign.ctc_beam_search([[0.0]]),
     "CTCDecoding": lambda: coalign.ctc_greedy([[0.0]]),
     "CTCPosteriors": lambda: coalign.ctc_forward_backward([[0.0, 0.0]], [1]),
+    "CTCAlignment": lambda: coalign.ctc_align([[0.0, 1.0]], [1]),
     "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),
     "slanted": lambda: coalign.slanted(3),

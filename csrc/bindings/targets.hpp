@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "bindings/plain.hpp"
 #include "core/ragged.hpp"
@@ -38,13 +39,14 @@ class PlainTargets {
     const Ragged& batch() const { return batch_; }
     bool is_batch() const { return is_batch_; }
 
-    // Whether every label is in [0, symbols) and none is the blank.
-    bool are_labels(std::int64_t symbols, std::int64_t blank) const {
+    // Whether every label is in [0, symbols) and none is the blank; or is the wildcard.
+    bool are_labels(std::int64_t symbols, std::int64_t blank,
+                    std::optional<std::int64_t> wildcard = std::nullopt) const {
         bool sound = true;
         for (std::int64_t p = 0; p < batch_.count; ++p) {
             const auto* const labels = batch_.begin_of<std::int64_t>(p);
             for (std::int64_t i = 0; i < batch_.rows_of(p); ++i)
-                sound &= labels[i] >= 0 && labels[i] < symbols && labels[i] != blank;
+                sound &= (labels[i] >= 0 && labels[i] < symbols && labels[i] != blank) || wildcard == labels[i];
         }
         return sound;
     }

@@ -12,12 +12,14 @@ from .assignment import (
 )
 from .ctc import CTCPosteriors, ctc_forward_backward, ctc_loss
 from .decoding import CTCBeams, CTCDecoding, ctc_beam_search, ctc_greedy
+from .forced_alignment import CTCAlignment, ctc_align
 from .ngram import NGram, read_arpa
 from .streaming import CTCBeamStream, CTCGreedyStream
 from .warping import Warping, dtw, dtw_cdist, slanted
 
 __all__ = [
     "Assignment",
+    "CTCAlignment",
     "CTCBeamStream",
     "CTCBeams",
     "CTCDecoding",
@@ -31,6 +33,7 @@ __all__ = [
     "Warping",
     "assign",
     "assign_top_k",
+    "ctc_align",
     "ctc_beam_search",
     "ctc_forward_backward",
     "ctc_greedy",

@@ -32,7 +32,7 @@ class Result:
 
         Returns
         -------
-        Assignment, RankedAssignments or Warping
+        Assignment, CTCAlignment, RankedAssignments or Warping
             This object.
 
         Raises

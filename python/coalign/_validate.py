@@ -106,7 +106,9 @@ def take_blank(blank: Any, x: Batch) -> int:
     return symbols - 1 if value == -1 else value
 
 
-def take_targets(targets: Any, target_lengths: Any, x: Batch, blank: int) -> Batch:
+def take_targets(
+    targets: Any, target_lengths: Any, x: Batch, blank: int, wildcard: int | None = None
+) -> Batch:
     """Check the texts of recordings: labels other than the blank, as contiguous int64.
 
     They come as (L,) for one text; as (B, L), as a list of (L,), or as all labels one after the
@@ -115,9 +117,14 @@ def take_targets(targets: Any, target_lengths: Any, x: Batch, blank: int) -> Bat
     found = _take_texts(targets, target_lengths, is_batch=x.is_batch)
     require_pairs(x, found)
     symbols = count_symbols(x)
+    beside = "" if wildcard is None else f", or the wildcard, {wildcard}"
+
+    def are_labels(labels: Array) -> Any:
+        are_symbols = (labels >= 0) & (labels < symbols) & (labels != blank)
+        return are_symbols if wildcard is None else are_symbols | (labels == wildcard)
+
     found.require_all(
-        lambda labels: (labels >= 0) & (labels < symbols) & (labels != blank),
-        f"labels from 0 to {symbols - 1} other than the blank, {blank}",
+        are_labels, f"labels from 0 to {symbols - 1} other than the blank, {blank}{beside}"
     )
     return found
 

@@ -39,6 +39,8 @@ PATHS = "tests/test_warping_paths.py"
 WINDOWS = "tests/test_warping_windows.py"
 INDEPENDENCE = "tests/test_warping_independence.py"
 ERRORS = "tests/test_warping_errors.py"
+ALIGN = "tests/test_ctc_align_values.py"
+ALIGN_ERRORS = "tests/test_ctc_align_errors.py"
 ARRAYS = "tests/test_arrays.py"
 BINDINGS = "tests/test_bindings.py"
 FRONT = "tests/test_front_door.py"
@@ -2178,6 +2180,93 @@ CTC_DECODING = [
     ),
 ]
 
+FORCED_ALIGNMENT = [
+    Mutation(
+        "a path has to be in the last lanes a frame early",
+        "csrc/ctc/viterbi.cpp",
+        "text_.length - length() + begin - 1);",
+        "text_.length - length() + begin);",
+        (f"{ALIGN}::test_a_text_as_long_as_its_recording",),
+    ),
+    Mutation(
+        "equal labels need no blank between them",
+        "csrc/ctc/viterbi.cpp",
+        "skip[i] = repeats_last || i == 0 ? kNever : 0;",
+        "skip[i] = i == 0 ? kNever : 0;",
+        (f"{ALIGN}::test_every_path_of_six_frames",),
+    ),
+    Mutation(
+        "a piece of the lattice leaves out lanes that the path came from",
+        "csrc/ctc/viterbi.cpp",
+        "least = std::max<std::int64_t>(most - (end - begin), 0);",
+        "least = std::max<std::int64_t>(most - (end - begin) / 4, 0);",
+        (f"{ALIGN}::test_minutes_of_speech_keep_their_digits",),
+    ),
+    Mutation(
+        "the text has to end with the recording",
+        "csrc/ctc/viterbi.cpp",
+        "options_.open_end ? last_lane() : -1, from});",
+        "-1, from});",
+        (f"{ALIGN}::test_the_text_is_found_inside_a_recording",),
+    ),
+    Mutation(
+        "a wildcard takes the blank",
+        "csrc/ctc/viterbi_kernels.cpp",
+        "if (pass.any_label) at(ctc::kBestLabelRow, k) = best;",
+        "if (pass.any_label) at(ctc::kBestLabelRow, k) = std::max(best, at(ctc::kBlankRow, k));",
+        (f"{ALIGN}::test_every_path_of_six_frames",),
+    ),
+    Mutation(
+        "what all paths lose at a frame stays in their scores",
+        "csrc/ctc/viterbi_kernels.cpp",
+        "store(place, load(place) - most[part]);",
+        "store(place, load(place) + 0 * most[part]);",
+        (f"{ALIGN}::test_frames_where_all_is_masked_cost_no_digits",),
+    ),
+    Mutation(
+        "scores overflow",
+        "csrc/ctc/viterbi_kernels.cpp",
+        "select(v > kNever, maximum(v, splat(ctc::kLeastScore)), v);",
+        "v;",
+        (f"{ALIGN}::test_scores_near_the_lowest_number",),
+    ),
+    Mutation(
+        "of equal paths the blank wins",
+        "csrc/ctc/viterbi_kernels.cpp",
+        "left[v] = before >= blank[v];",
+        "left[v] = before > blank[v];",
+        (f"{ALIGN}::test_ties_keep_the_token",),
+    ),
+    Mutation(
+        "a label is entered over the label before it where the blank is better",
+        "csrc/ctc/viterbi_kernels.cpp",
+        "skipped[v] = jump > own;",
+        "skipped[v] = jump > label[v];",
+        (f"{ALIGN}::test_long_problems",),
+    ),
+    Mutation(
+        "NaN is a score",
+        "csrc/ctc/viterbi_kernels.cpp",
+        "bool is_good = !any(~good);",
+        "bool is_good = any(good) || true;",
+        (f"{ALIGN_ERRORS}::test_what_is_refused",),
+    ),
+    Mutation(
+        "a symbol passes for a wildcard",
+        "python/coalign/_forced_alignment.py",
+        "if 0 <= value < symbols and x.arrays:",
+        "if False:",
+        (f"{ALIGN_ERRORS}::test_what_is_refused",),
+    ),
+    Mutation(
+        "spans have a row for what pads a text",
+        "python/coalign/_alignment_result.py",
+        "tokens = np.flatnonzero(starts >= 0)",
+        "tokens = np.arange(len(starts))",
+        (f"{ALIGN}::test_padded_recordings_with_a_list_of_texts",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -2185,6 +2274,7 @@ CATALOGUE = [
     *ASSIGNMENT_PYTHON,
     *CTC_DECODING,
     *CTC_NATIVE,
+    *FORCED_ALIGNMENT,
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
     *WARPING_WINDOWS,

@@ -1,0 +1,132 @@
+"""The general way of forced alignment: arguments of any kind are checked, prepared and run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _core, _execution, _validate
+from ._alignment_result import CTCAlignment
+from ._arrays import Array
+from ._batch import Batch, has_contiguous_rows, has_whole_strides
+from ._pipeline import ResultCall, carry_out, require_feasible
+from ._scalars import as_integer, choice, take_flag
+
+# What is said of a value that is no score, and of a GPU.
+_WANTED = "finite scores, or -inf for probability zero"
+_ONLY_CPU = 'device: "cuda" does not compute CTC; the CPU does'
+
+
+@dataclass(frozen=True, slots=True)
+class _Align(ResultCall[CTCAlignment]):
+    """A call that aligns recordings with their texts."""
+
+    blank: int
+    options: tuple[Any, ...]  # as native code takes them: input, wildcard, both ends, threads
+
+    @property
+    def only_cpu(self) -> str | None:
+        """Why no GPU takes the call."""
+        return _ONLY_CPU
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the results have a batch axis."""
+        return any(side.is_batch for side in self.inputs)
+
+    def on_host(self) -> CTCAlignment:
+        """Align on the CPU; raise for the first value that is no score."""
+        x, texts = self.inputs
+        if any(side.is_batch and len(side) == 0 for side in self.inputs):
+            return _nothing(x, texts)
+        try:
+            return _core.ctc_align(
+                x.native(x.dtype, _is_readable),
+                texts.native(np.dtype(np.int64), lambda array: array.flags.c_contiguous),
+                x.native_lengths(),
+                texts.native_lengths(),
+                self.blank,
+                *self.options,
+                None,
+                True,
+            )
+        except _core.NotFiniteError as error:
+            _, item, element = error.args
+            place = divmod(element, _validate.count_symbols(x))
+            raise x.bad_value(item if x.is_batch else 0, place, _WANTED) from None
+
+    def settle(self, found: CTCAlignment, *, from_gpu: bool) -> CTCAlignment:
+        """Raise for the first text that does not fit its recording."""
+        require_feasible(found.status, self.is_batch, self._misfit)
+        return found
+
+    def _misfit(self, problem: int) -> str:
+        """Say why a problem has no alignment."""
+        x, texts = (side.item(problem if side.is_batch else 0) for side in self.inputs)
+        repeats = int((texts[1:] == texts[:-1]).sum())
+        if len(texts) + repeats > len(x):
+            parted = f" of which {repeats} follow an equal one after a blank" if repeats else ""
+            return f"{len(x)} frames cannot hold {len(texts)} tokens{parted}"
+        return "every alignment has a frame of probability zero"
+
+
+def _nothing(x: Batch, texts: Batch) -> CTCAlignment:
+    """Return the alignments of no recordings, or of one with no texts."""
+    frames, tokens = x.room(0), texts.room(0)
+    no_total, no_status = np.empty(0), np.empty(0, np.int32)
+    if not x.is_padded and (x.is_batch or not texts.is_padded):
+        empty: list[Array] = []
+        return CTCAlignment(*[empty] * 6, no_total, no_status)
+    shapes = ((0, frames or 0), (0, tokens or 0))
+    labels, frame_scores = (np.empty(shapes[0], dtype) for dtype in (np.int64, x.dtype))
+    starts, scores = (np.empty(shapes[1], dtype) for dtype in (np.int64, x.dtype))
+    return CTCAlignment(labels, frame_scores, starts, starts, scores, scores, no_total, no_status)
+
+
+def _is_readable(array: Array) -> bool:
+    return has_contiguous_rows(array) and has_whole_strides(array)
+
+
+def _take_wildcard(wildcard: Any, x: Batch) -> int | None:
+    """Check the label that stands for any symbols: none of theirs."""
+    if wildcard is None:
+        return None
+    value, symbols = as_integer(wildcard), _validate.count_symbols(x)
+    if value is None:
+        raise TypeError(f"wildcard: expected None or an integer, got {type(wildcard).__name__}")
+    if 0 <= value < symbols and x.arrays:
+        raise ValueError(
+            f"wildcard: expected a label that is no symbol from 0 to {symbols - 1}, got {value}"
+        )
+    return value
+
+
+def ctc_align(
+    x: Any,
+    targets: Any,
+    x_lengths: Any,
+    target_lengths: Any,
+    blank: Any,
+    input: Any,  # the field's word
+    wildcard: Any,
+    open_begin: Any,
+    open_end: Any,
+    threads: Any,
+    device: Any,
+) -> CTCAlignment:
+    """Align what `coalign.ctc_align` takes; raise for the first text that does not fit."""
+    device = _execution.take_device(device)
+    scores = _validate.take_emissions(x, x_lengths)
+    silence = _validate.take_blank(blank, scores)
+    anything = _take_wildcard(wildcard, scores)
+    texts = _validate.take_targets(targets, target_lengths, scores, silence, anything)
+    options = (
+        choice(input, "input", ("logits", "log_probs")),
+        anything,
+        take_flag(open_begin, "open_begin"),
+        take_flag(open_end, "open_end"),
+        _execution.thread_count(threads),
+    )
+    return carry_out(_Align((scores, texts), silence, options), device)
