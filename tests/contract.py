@@ -20,7 +20,7 @@ from coalign._arrays import is_array
 from promises import PROMISES, Function
 
 #: Public functions that align nothing.
-OTHERS = ("read_arpa", "show_config")
+OTHERS = ("plot_alignment", "read_arpa", "show_config", "spans_to_seconds", "to_ctm", "to_textgrid")
 
 ONE_SIDE = "Its results are no larger than a side of its input."
 NO_PROGRESS = "It reports no progress."
@@ -142,6 +142,12 @@ def aligned(
     )
 
 
+def fitting_scores(rng: Any, n: int, m: int) -> dict[str, Any]:
+    """Scores of at most as many tokens as frames, and of none only where there are no frames."""
+    tokens, frames = sorted((n, m))
+    return {"score": rng.normal(size=(tokens, frames if tokens else 0))}
+
+
 FUNCTIONS = (
     Function(
         "assign",
@@ -232,6 +238,31 @@ FUNCTIONS = (
             "progress": NO_PROGRESS,
             "broadcast": "The row varies recordings alone; tests of its own pair one with many.",
             "sparse": DENSE,
+            "gpu": ON_CPU,
+        },
+    ),
+    Function(
+        "monotonic_alignment",
+        coalign.monotonic_alignment,
+        make=fitting_scores,
+        inputs={"score": "nm"},
+        sizes={"n": 0, "m": 0},
+        lengths={"text_lengths": "n", "frame_lengths": "m"},
+        fields={
+            "durations": "int64 n",
+            "token_of_frame": "int64 m",
+            "total": "float64",
+            "status": "int32",
+        },
+        counts=("durations",),
+        refused=(math.nan, math.inf),
+        wanted="expected finite scores or -inf",
+        long=lambda: {"score": np.broadcast_to(np.zeros(1, np.float32), (60_000, 160_000))},
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "broadcast": ALONE,
             "gpu": ON_CPU,
         },
     ),

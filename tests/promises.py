@@ -72,6 +72,8 @@ class Function:
     #: Axes of results of which a problem alone has no more than this, by its sizes, and a batch as
     #: many as its largest problem.
     most: Mapping[str, Callable[..., int]] = field(default_factory=dict)
+    #: Fields of integers that are counts, not indices.
+    counts: tuple[str, ...] = ()
     #: The arguments that hold the sizes of a padded batch's items, each with its axis.
     lengths: Mapping[str, str] = field(default_factory=dict)
     #: Values that no input may hold, and what is said of them.
@@ -341,7 +343,9 @@ def padding(s: Subject) -> None:
                     item = s.item(clean, p, problem)[name]
                     inside[(p, *(slice(size) for size in np.shape(item)))] = True
                 rest = value[~inside]
-                if value.dtype.kind == "i":
+                if name in s.function.counts:
+                    assert (rest == 0).all(), name
+                elif value.dtype.kind == "i":
                     assert (rest == -1).all(), name
                 else:
                     is_bounded = any(axis in s.function.most for axis in s.function.fields[name])

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 import coalign
-from coalign import _assignment, _ctc, _decoding, _execution, _forced_alignment, _warping
+from coalign import (
+    _assignment,
+    _ctc,
+    _decoding,
+    _execution,
+    _forced_alignment,
+    _monotonic,
+    _warping,
+)
 from oracles.compare import assert_same_bits
 
 rng = np.random.default_rng(11)
@@ -79,6 +87,15 @@ PLAIN: dict[str, Call] = {
     "ctc_align one and many": lambda: coalign.ctc_align(SCORES[0], WORDS, threads=2),
     "ctc_align many and one": lambda: coalign.ctc_align(SCORES, WORDS[0]),
     "ctc_align no frame": lambda: coalign.ctc_align(np.zeros((0, 5)), WORDS[0, :0]),
+    "monotonic_alignment": lambda: coalign.monotonic_alignment(COST),
+    "monotonic_alignment float32": lambda: coalign.monotonic_alignment(COST.astype(np.float32)),
+    "monotonic_alignment by columns": lambda: coalign.monotonic_alignment(
+        BATCH.swapaxes(1, 2), threads=2, device="cpu"
+    ),
+    "monotonic_alignment of a padded batch": lambda: coalign.monotonic_alignment(
+        BATCH[:, :3], text_lengths=np.array([3, 0, 1]), frame_lengths=np.array([4, 0, 2])
+    ),
+    "monotonic_alignment of a list": lambda: coalign.monotonic_alignment([COST, COST[:2, ::2]]),
     "dtw": lambda: coalign.dtw(X, Y),
     "dtw float32": lambda: coalign.dtw(X.astype(np.float32), Y.astype(np.float32)),
     "dtw with a path": lambda: coalign.dtw(X, Y, metric="cityblock", path=True),
@@ -122,6 +139,7 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_ctc, "ctc_forward_backward", refuse)
     monkeypatch.setattr(_decoding, "ctc_greedy", refuse)
     monkeypatch.setattr(_forced_alignment, "ctc_align", refuse)
+    monkeypatch.setattr(_monotonic, "monotonic_alignment", refuse)
     monkeypatch.setattr(_warping, "dtw", refuse)
 
 

@@ -107,6 +107,8 @@ def test_public_names_are_all_there_is() -> None:
         "ngram",
         "streaming",
         "forced_alignment",
+        "export",
+        "monotonic",
         "warping",
         "demo",
     }
@@ -154,6 +156,7 @@ INSTANCES = {
     "CTCDecoding": lambda: coalign.ctc_greedy([[0.0]]),
     "CTCPosteriors": lambda: coalign.ctc_forward_backward([[0.0, 0.0]], [1]),
     "CTCAlignment": lambda: coalign.ctc_align([[0.0, 1.0]], [1]),
+    "MonotonicAlignment": lambda: coalign.monotonic_alignment([[0.0]]),
     "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),
     "slanted": lambda: coalign.slanted(3),
@@ -228,6 +231,7 @@ FRONT_DOORS = (
     "ctc_loss",
     "dtw",
     "linear_sum_assignment",
+    "monotonic_alignment",
 )
 
 

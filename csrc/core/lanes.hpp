@@ -13,7 +13,7 @@
 //                                          NaN where a or b is
 //     fused                                a * b + c, rounded once except on v2; never contracted by chance
 //                                          (-ffp-contract=off)
-//     square_root, add_where, any, bits, equal_bits, expand, split
+//     square_root, add_where, any, bits, bits_less, equal_bits, load_widened, expand, split
 #pragma once
 
 #include <cstdint>

@@ -13,6 +13,8 @@ from .assignment import (
 from .ctc import CTCPosteriors, ctc_forward_backward, ctc_loss
 from .decoding import CTCBeams, CTCDecoding, ctc_beam_search, ctc_greedy
 from .forced_alignment import CTCAlignment, ctc_align
+from .export import plot_alignment, spans_to_seconds, to_ctm, to_textgrid
+from .monotonic import MonotonicAlignment, monotonic_alignment
 from .ngram import NGram, read_arpa
 from .streaming import CTCBeamStream, CTCGreedyStream
 from .warping import Warping, dtw, dtw_cdist, slanted
@@ -27,6 +29,7 @@ __all__ = [
     "CTCPosteriors",
     "DeviceError",
     "InfeasibleError",
+    "MonotonicAlignment",
     "NGram",
     "RankedAssignments",
     "Status",
@@ -41,9 +44,14 @@ __all__ = [
     "dtw",
     "dtw_cdist",
     "linear_sum_assignment",
+    "monotonic_alignment",
+    "plot_alignment",
     "read_arpa",
     "show_config",
     "slanted",
+    "spans_to_seconds",
+    "to_ctm",
+    "to_textgrid",
 ]
 
 __version__ = _core.version

@@ -8,6 +8,7 @@ from ._alignment_result import CTCAlignment
 from ._assignment_result import Assignment
 from ._ctc_result import CTCPosteriors
 from ._decoding_result import CTCDecoding
+from ._monotonic_result import MonotonicAlignment
 from ._warping_result import Warping
 
 version: str
@@ -17,6 +18,7 @@ align_checkpoint_bytes: int
 assignment_work_per_thread: float
 beam_work_per_thread: float
 greedy_work_per_thread: float
+monotonic_work_per_thread: float
 warping_work_per_thread: float
 warping_checkpoint_bytes: int
 
@@ -147,6 +149,19 @@ class RankedFields:
     @property
     def maximize(self) -> bool: ...
 
+class MonotonicFields:
+    _fields: tuple[str, ...]
+    def __init__(self, *fields: Any, **named: Any) -> None: ...
+    def _writeable_fields(self) -> tuple[Any, ...]: ...
+    @property
+    def durations(self) -> Any: ...
+    @property
+    def token_of_frame(self) -> Any: ...
+    @property
+    def total(self) -> Any: ...
+    @property
+    def status(self) -> Any: ...
+
 class WarpingFields:
     _fields: tuple[str, ...]
     def __init__(self, *fields: Any, **named: Any) -> None: ...
@@ -232,12 +247,21 @@ def ngram_model(
 def ngram_start(model: object) -> int: ...
 def ngram_score(model: object, state: int, label: int) -> tuple[float, int]: ...
 def ngram_end(model: object, state: int) -> float: ...
+@overload
+def monotonic_alignment(
+    score: Any, text_lengths: Any, frame_lengths: Any, threads: Any, device: Any, /
+) -> MonotonicAlignment: ...
+@overload
+def monotonic_alignment(
+    *prepared: Any,
+) -> tuple[MonotonicAlignment, tuple[int, int, int] | None]: ...
 def dtw(*arguments: Any) -> Warping: ...
 def connect_result(
     result: type[
         AssignmentFields
         | CTCAlignmentFields
         | CTCDecodingFields
+        | MonotonicFields
         | PosteriorsFields
         | WarpingFields
     ],

@@ -32,8 +32,8 @@ class Result:
 
         Returns
         -------
-        Assignment, CTCAlignment, RankedAssignments or Warping
-            This object.
+        object
+            This result.
 
         Raises
         ------

@@ -34,6 +34,9 @@ SENTINELS = "tests/test_assignment_sentinels.py"
 GAP = "tests/test_assignment_gap.py"
 RANKING = "tests/test_assignment_ranking.py"
 SPARSE = "tests/test_assignment_sparse.py"
+EXPORT = "tests/test_ctc_export.py"
+MONOTONIC = "tests/test_monotonic_values.py"
+MONOTONIC_ERRORS = "tests/test_monotonic_errors.py"
 VALUES = "tests/test_warping_values.py"
 PATHS = "tests/test_warping_paths.py"
 WINDOWS = "tests/test_warping_windows.py"
@@ -1602,6 +1605,194 @@ ASSIGNMENT_SPARSE = [
     ),
 ]
 
+EXPORTS = [
+    Mutation(
+        "quotes stay single in a TextGrid",
+        "python/coalign/export.py",
+        "text.replace('\"', '\"\"')",
+        "text.replace('\"', '\"')",
+        (f"{EXPORT}::test_a_textgrid_is_read_back",),
+    ),
+    Mutation(
+        "gaps are left out of a TextGrid",
+        "python/coalign/export.py",
+        "        if start > at:\n            intervals.append((at, start, '\"\"'))\n",
+        "",
+        (f"{EXPORT}::test_a_textgrid_is_read_back",),
+    ),
+    Mutation(
+        "a TextGrid ends with its last span",
+        "python/coalign/export.py",
+        "    if end > at:\n",
+        "    if False:\n",
+        (f"{EXPORT}::test_a_textgrid_is_read_back",),
+    ),
+    Mutation(
+        "spans may overlap in a TextGrid",
+        "python/coalign/export.py",
+        "if start < before or stop == start:",
+        "if stop == start:",
+        (f"{EXPORT}::test_what_a_textgrid_cannot_hold_is_refused",),
+    ),
+    Mutation(
+        "times have six digits",
+        "python/coalign/export.py",
+        'return np.format_float_positional(seconds, trim="-")',
+        'return f"{seconds:.6f}"',
+        (f"{EXPORT}::test_times_read_back_as_the_same_numbers",),
+    ),
+    Mutation(
+        "CTM says where a token stops",
+        "python/coalign/export.py",
+        "_decimal((stop - start) / rate)",
+        "_decimal(stop / rate)",
+        (f"{EXPORT}::test_ctm_has_a_line_for_each_span",),
+    ),
+    Mutation(
+        "CTM takes tokens of two words",
+        "python/coalign/export.py",
+        "len(text.split()) != 1",
+        "len(text.split()) == 0",
+        (f"{EXPORT}::test_what_ctm_cannot_hold_is_refused",),
+    ),
+    Mutation(
+        "a negative token is taken from the end",
+        "python/coalign/export.py",
+        "(rows < 0).any(axis=1)",
+        "(rows[:, 1:] < 0).any(axis=1)",
+        (f"{EXPORT}::test_wrong_spans_and_rates_are_refused",),
+    ),
+    Mutation(
+        "seconds forget the offset",
+        "python/coalign/export.py",
+        "return _take_spans(spans)[:, 1:] / rate + shift",
+        "return _take_spans(spans)[:, 1:] / rate",
+        (f"{EXPORT}::test_frames_become_seconds",),
+    ),
+    Mutation(
+        "a picture is always in frames",
+        "python/coalign/export.py",
+        "step = 1.0 if frame_rate is None else 1 / _take_rate(frame_rate)",
+        "step = 1.0 if frame_rate is None else 1 + 0 * _take_rate(frame_rate)",
+        (f"{EXPORT}::test_a_picture_shows_every_span",),
+    ),
+]
+
+MONOTONIC_ALIGNMENT = [
+    Mutation(
+        "a tie moves on",
+        "csrc/ctc/monotonic_kernels.cpp",
+        "bits_less(stays, moves) <<",
+        "~bits_less(moves, stays) <<",
+        (f"{MONOTONIC}::test_of_equal_paths_the_one_that_goes_back_by_staying",),
+    ),
+    Mutation(
+        "a token never stays",
+        "csrc/ctc/monotonic_kernels.cpp",
+        "maximum(stays, moves) + ",
+        "moves + ",
+        ("native:test_monotonic",),
+    ),
+    Mutation(
+        "a tile may begin before every token can be there",
+        "csrc/ctc/monotonic_kernels.cpp",
+        "at >= kStrip - 1 && ",
+        "",
+        ("native:test_monotonic",),
+    ),
+    Mutation(
+        "a tile may end past the last frame of a token",
+        "csrc/ctc/monotonic_kernels.cpp",
+        " && at + kTile - 1 <= strip.slack",
+        "",
+        ("native:test_monotonic",),
+    ),
+    Mutation(
+        "the next strip gets the sums a frame late",
+        "csrc/ctc/monotonic_kernels.cpp",
+        "strip.before[f - (kStrip - 1)] =",
+        "strip.before[f - kStrip] =",
+        ("native:test_monotonic",),
+    ),
+    Mutation(
+        "+inf is a score",
+        "csrc/ctc/monotonic_kernels.cpp",
+        "right &= score < std::numeric_limits<T>::infinity();",
+        "right &= score == score;",
+        (f"{MONOTONIC_ERRORS}::test_the_first_value_that_is_no_score",),
+    ),
+    Mutation(
+        "whole tiles are not looked through",
+        "csrc/ctc/monotonic_kernels.cpp",
+        "return check.all();\n}\n\n// The same of frames",
+        "return Vec<T>{};\n}\n\n// The same of frames",
+        (f"{MONOTONIC_ERRORS}::test_the_first_value_that_is_no_score",),
+    ),
+    Mutation(
+        "-inf is no score in a whole tile",
+        "csrc/ctc/monotonic_kernels.cpp",
+        "larger(splat(std::numeric_limits<T>::lowest()), scores)",
+        "scores",
+        (f"{MONOTONIC}::test_sizes_around_a_strip_and_a_tile",),
+    ),
+    Mutation(
+        "an overflow is called infeasible",
+        "csrc/ctc/monotonic.cpp",
+        "else if (exists) result.status = Status::precision_limit;",
+        "",
+        (f"{MONOTONIC}::test_extreme_scores_are_summed_or_said_to_overflow",),
+    ),
+    Mutation(
+        "a path ends before its text does",
+        "csrc/ctc/monotonic.cpp",
+        "token > 0 && (token == t || (moves && t > 0))",
+        "token > 0 && moves && t > 0",
+        (f"{MONOTONIC}::test_extreme_scores_are_summed_or_said_to_overflow",),
+    ),
+    Mutation(
+        "strips of one frame are mixed up",
+        "csrc/ctc/monotonic.cpp",
+        "begin + step - s * kStrip",
+        "begin + step",
+        ("native:test_monotonic",),
+    ),
+    Mutation(
+        "a long search never looks at the pulse",
+        "csrc/ctc/monotonic.cpp",
+        "                    if (!pacer_.proceed(to - f)) return false;\n",
+        "",
+        ("native:test_monotonic",),
+    ),
+    Mutation(
+        "no text may be empty",
+        "csrc/ctc/monotonic.cpp",
+        "if (score.rows == 0 && score.columns == 0) return true;",
+        "",
+        (f"{MONOTONIC}::test_nothing_is_aligned_with_nothing",),
+    ),
+    Mutation(
+        "durations are padded with -1",
+        "csrc/bindings/monotonic.cpp",
+        "form, batch.rows, 0);",
+        "form, batch.rows, -1);",
+        (f"{MONOTONIC}::test_nothing_is_aligned_with_nothing",),
+    ),
+    Mutation(
+        "a problem that does not fit goes unnamed",
+        "python/coalign/_monotonic.py",
+        "require_feasible(found.status, self.scores.is_batch, self._why)",
+        "require_feasible(found.status, False, self._why)",
+        (f"{MONOTONIC_ERRORS}::test_the_problem_that_does_not_fit_is_named",),
+    ),
+    Mutation(
+        "spans begin where they end",
+        "python/coalign/_monotonic_result.py",
+        "stops - durations, stops]",
+        "stops, stops]",
+        (f"{MONOTONIC}::test_path_and_spans_say_what_durations_say",),
+    ),
+]
+
 ASSIGNMENT_RANKING = [
     Mutation(
         "each set keeps as few rows as its parent",
@@ -2275,6 +2466,8 @@ CATALOGUE = [
     *CTC_DECODING,
     *CTC_NATIVE,
     *FORCED_ALIGNMENT,
+    *MONOTONIC_ALIGNMENT,
+    *EXPORTS,
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
     *WARPING_WINDOWS,

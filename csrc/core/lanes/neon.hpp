@@ -23,6 +23,11 @@ template <class M>
     return static_cast<unsigned>((mask[0] & 1) | (mask[1] & 2));
 }
 
+// Bit l: lane l of a is less than lane l of b.
+[[gnu::always_inline]] inline unsigned bits_less(Float64Lanes a, Float64Lanes b) {
+    return bits(Int64Lanes(a < b));
+}
+
 [[gnu::always_inline]] inline Float32Lanes minimum(Float32Lanes a, Float32Lanes b) {
     return vminnmq_f32(a, b);
 }

@@ -14,6 +14,12 @@ namespace coalign::COALIGN_SET {
     return x + reinterpret_cast<Float64Lanes>((set << (63 - bit)) >> 63 & reinterpret_cast<Int64Lanes>(y));
 }
 
+// As many as float64 has lanes.
+[[gnu::always_inline]] inline Float64Lanes load_widened(const float* p) {
+    typedef float Half __attribute__((vector_size(kVectorBytes / 2), aligned(4), may_alias));
+    return __builtin_convertvector(*reinterpret_cast<const Half*>(p), Float64Lanes);
+}
+
 // Writes `first` plus the number of each bit of a set of 64, in order, and says how many they are; 16 more may be
 // written over.
 [[gnu::always_inline]] inline int expand(std::uint64_t set, std::int32_t first, std::int32_t* out) {

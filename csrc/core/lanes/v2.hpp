@@ -22,6 +22,11 @@ template <class M>
     return static_cast<unsigned>(_mm_movemask_pd(reinterpret_cast<__m128d>(mask)));
 }
 
+// Bit l: lane l of a is less than lane l of b.
+[[gnu::always_inline]] inline unsigned bits_less(Float64Lanes a, Float64Lanes b) {
+    return bits(Int64Lanes(a < b));
+}
+
 [[gnu::always_inline]] inline Float32Lanes minimum(Float32Lanes a, Float32Lanes b) {
     return _mm_min_ps(a, b);
 }

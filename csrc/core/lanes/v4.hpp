@@ -73,6 +73,16 @@ template <class M>
     return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ);
 }
 
+// Bit l: lane l of a is less than lane l of b. A mask made a vector, and that a mask again, takes three operations.
+[[gnu::always_inline]] inline unsigned bits_less(Float64Lanes a, Float64Lanes b) {
+    return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ);
+}
+
+// As many as float64 has lanes. The compiler converts them half by half.
+[[gnu::always_inline]] inline Float64Lanes load_widened(const float* p) {
+    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+}
+
 // Writes `first` plus the number of each bit of a set of 64, in order, and says how many they are; 16 more may be
 // written over.
 [[gnu::always_inline]] inline int expand(std::uint64_t set, std::int32_t first, std::int32_t* out) {
