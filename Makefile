@@ -96,14 +96,14 @@ build/bench/ready: bench/requirements.txt bench/requirements-nodeps.txt
 	$(BENCH_PYTHON) -m pip install -q --no-deps -r bench/requirements-nodeps.txt
 	touch $@
 
-# One of them: make bench SUITES=assignment. Options of pytest-benchmark go into BENCH; the census takes none.
+# One of them: make bench SUITES=assignment. Options of pytest-benchmark go into BENCH; a census takes none.
 SUITES ?= warping assignment calls census
 bench: build/bench/ready
 	$(BENCH_PYTHON) -m pip install -q .
 	for suite in $(SUITES); do \
-	  if [ $$suite = census ]; then $(BENCH_PYTHON) bench/census.py bench/latest-census.json; else \
-	  $(BENCH_PYTHON) -m pytest bench/test_bench_$$suite.py -q --benchmark-json bench/latest-$$suite.json \
-	      -W default::pytest_benchmark.logger.PytestBenchmarkWarning $(BENCH); fi && \
+	  case $$suite in *census) $(BENCH_PYTHON) bench/census.py $$suite bench/latest-$$suite.json ;; \
+	  *) $(BENCH_PYTHON) -m pytest bench/test_bench_$$suite.py -q --benchmark-json bench/latest-$$suite.json \
+	      -W default::pytest_benchmark.logger.PytestBenchmarkWarning $(BENCH) ;; esac && \
 	  $(BENCH_PYTHON) bench/report.py bench/latest-$$suite.json || exit 1; \
 	done
 

@@ -10,7 +10,6 @@ functions compute in the dtype of the array where they can.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,13 +19,24 @@ from numpy.typing import NDArray
 import coalign
 import families
 from cases_assignment import TOLERANCE, Assignment
-from contest import ONLY_SMALL, SELECTED, SHORT, Case, Contender, PeerFloor, Suite, calling
+from contest import (
+    ONLY_SMALL,
+    SELECTED,
+    SHORT,
+    Contender,
+    Counted,
+    Group,
+    PeerFloor,
+    Suite,
+    calling,
+)
 
 BATCH = 64
 # At least so many times the speed of the fastest peer: in a case; in one of a call so small that
-# what surrounds the solver decides; in the median of the calls and in that of the batches.
+# what surrounds the solver decides; and in the medians.
 LEAST, LEAST_OF_SMALL, SMALL = 1.0, 1 / 1.5, 900
-MEDIANS = {False: 2.0, True: 3.0}
+ROWS = "costs"
+GROUPS = (Group("", "one call", 2.0, by_size=True), Group("batches", "a batch", 3.0))
 
 SQUARE, WIDE, TALL = (1, 1), (1, 2), (2, 1)
 # Sizes of the shorter side, by batch, dtype and shape. From one size to the next, wide and tall
@@ -135,15 +145,6 @@ def contenders(dtype: str, *, batch: bool) -> tuple[Contender, ...]:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Counted(Case):
-    """A case of the census, with where it stands in the tables."""
-
-    family: str = ""
-    size: int = 0
-    batch: bool = False
-
-
 def case(family: str, size: int, rows: int, columns: int, dtype: str, *, batch: bool) -> Counted:
     """Give a case; its size is that of the table's column."""
 
@@ -162,8 +163,9 @@ def case(family: str, size: int, rows: int, columns: int, dtype: str, *, batch: 
         own=(own,),
         floors={dtype: (PeerFloor(least, tuple(peer.name for peer in peers)),)},
         family=family,
+        group=GROUPS[batch].name,
         size=size,
-        batch=batch,
+        kind=(family, dtype, batch, rows / columns),
     )
 
 

@@ -1,20 +1,22 @@
 """Time the cases of the census, every contender beside the others in one process.
 
-    python bench/census.py bench/latest-census.json       # the record
-    python bench/census.py run.json --families "coin flips" "constant"
+    python bench/census.py census bench/latest-census.json       # the record
+    python bench/census.py census run.json --families "coin flips" "constant"
+    python bench/census.py ctc_census bench/latest-ctc_census.json
 
 Thousands of measurements in ten minutes allow no calibration for each, and only the fastest peer
 counts. So a case goes like this. Every contender first solves each instance of the case once or
-more, untimed for the record: that warms it up, its answers are held to SciPy's, and it tells who
-is fast. A peer whose answer is off is out, and the record names it. Then coalign and the peers that
-took less than NEAR times the fastest peer's time take turns, round by round, over the same arrays.
-A round is enough passes over the instances to last ROUND seconds, or one instance, the next one
-each round, where that alone takes longer; there is only one where SciPy needs more than PATIENCE
-seconds. A contender's time is the median of its rounds: many short ones for short calls, since what
-disturbs them comes and goes within milliseconds.
+more, untimed for the record: that warms it up, its answers are held to the judge's, and it tells
+who is fast. The judge is the case's own, who is not timed, or else the first peer. A peer whose
+answer is off is out, and the record names it. Then coalign and the peers that took less than NEAR
+times the fastest peer's time take turns, round by round, over the same data. A round is enough
+passes over the instances to last ROUND seconds, or one instance, the next one each round, where
+that alone takes longer; there is only one where the first peer needs more than PATIENCE seconds. A
+contender's time is the median of its rounds: many short ones for short calls, since what disturbs
+them comes and goes within milliseconds.
 
 A peer that needed more than HOPELESS times the fastest peer's time for a family leaves its next
-size if it would take more than PATIENCE seconds there; SciPy stays, for its answers.
+size if it would take more than PATIENCE seconds there; a peer that judges stays, for its answers.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import argparse
 import datetime
 import faulthandler
 import gc
+import importlib
 import math
 import platform
 import statistics
@@ -38,16 +41,15 @@ from typing import Any
 import numpy as np
 
 import report
-from cases_census import SUITE, Counted
-from contest import ONLY_SMALL, Contender
+from contest import ONLY_SMALL, Contender, Counted, Suite
 
 NEAR = 1.5
 HOPELESS, PATIENCE = 4.0, 0.2
 ROUND = 1e-3
 ROUNDS, ROUNDS_OF_SHORT, ROUNDS_OF_LONG = 7, 25, 3
-# So many instances of a case; more of those whose calls are short, as one that is solved again and
-# again teaches the processor its branches.
-INSTANCES, INSTANCES_OF_SMALL, SMALL = 3, 16, 5_000
+# More instances of a case whose calls are short, as one that is solved again and again teaches the
+# processor its branches.
+INSTANCES_OF_SMALL, SMALL = 16, 5_000
 # A case that takes longer hangs: the run ends and says where.
 HANGS = 120.0
 
@@ -58,26 +60,28 @@ class Runner:
 
     contender: Contender
     solve: Callable[[Any], Any]
+    instances: Sequence[Any]
     seconds: float = 0.0
     rounds: list[float] = field(default_factory=list)
 
-    def timed(self, instances: Sequence[Any], passes: int) -> float:
-        """Solve the instances so many times over, and give the seconds of one call."""
+    def timed(self, passes: int, at: int | None = None) -> float:
+        """Solve all instances, or the one `at`, so often, and give the seconds of one call."""
         solve, clock = self.solve, time.perf_counter
+        chosen = self.instances if at is None else [self.instances[at % len(self.instances)]]
         began = clock()
         for _ in range(passes):
-            for instance in instances:
+            for instance in chosen:
                 solve(instance)
-        return (clock() - began) / (passes * len(instances))
+        return (clock() - began) / (passes * len(chosen))
 
-    def try_out(self, instances: Sequence[Any], known: Any, rtol: float, longest: float) -> Any:
+    def try_out(self, known: Any, rtol: float, longest: float) -> Any:
         """Solve each instance, hold the answers to those known, and see how long a call takes.
 
         If the first call takes longer than `longest`, it is the only one.
         """
         clock = time.perf_counter
         sums, times = [], []
-        for at, instance in enumerate(instances):
+        for at, instance in enumerate(self.instances):
             began = clock()
             found = self.solve(instance)
             times.append(clock() - began)
@@ -89,22 +93,27 @@ class Runner:
         # The first call finds nothing in the caches.
         self.seconds = min(times)
         if self.seconds < ROUND / 2:
-            self.seconds = self.timed(instances, 1)
+            self.seconds = self.timed(1)
         return sums
 
 
 def agree(found: Any, known: Any, rtol: float) -> bool:
-    """Say whether totals are the same, to what their pairs' costs allow."""
-    return bool(np.all(np.abs(found[:, 0] - known[:, 0]) <= rtol * known[:, 1]))
+    """Say whether answers are the same, to the size of what each is made of."""
+    if found.shape != known.shape:
+        return False
+    same = found[:, 0] == known[:, 0]
+    with np.errstate(invalid="ignore"):
+        return bool(np.all(same | (np.abs(found[:, 0] - known[:, 0]) <= rtol * known[:, 1])))
 
 
 @dataclass
 class Census:
     """The run: what was measured, who was wrong where, and who left."""
 
+    suite: Suite
     benchmarks: list[report.Benchmark] = field(default_factory=list)
     wrong: dict[str, list[str]] = field(default_factory=dict)
-    # Seconds a cell by contender, and the fastest peer's, by family, dtype, shape and batch.
+    # Seconds a cell by contender, by what cases have in common that differ in size.
     paces: dict[Any, dict[str, float]] = field(default_factory=dict)
 
     def hopeless(self, key: Any, name: str, cells: int) -> bool:
@@ -117,39 +126,44 @@ class Census:
     def measure(self, case: Counted) -> None:
         """Time a case and add what came of it."""
         *peers, own = case.contenders
-        rtol, problem = SUITE.tolerance[own.dtype], case.problem
+        problem = case.problem
         first = problem.data(0, own.dtype, small=ONLY_SMALL)
         cells = problem.cells(first)
-        count = 1 if ONLY_SMALL else INSTANCES_OF_SMALL if cells <= SMALL else INSTANCES
+        count = 1 if ONLY_SMALL else INSTANCES_OF_SMALL if cells <= SMALL else case.instances
         data = [first, *(problem.data(seed, own.dtype) for seed in range(1, count))]
-        instances = [own.prepare(one) for one in data]
-        rows, columns = first["cost"].shape[-2:]
-        key = (case.family, own.dtype, case.batch, rows / columns)
 
-        mine, scipy = Runner(own, own.load()), Runner(peers[0], peers[0].load())
-        # SciPy is the first peer, and its answers are those that the others are held to.
-        known = scipy.try_out(instances, None, rtol, PATIENCE)
-        instances = instances[: len(known)]
-        mine.try_out(instances, known, rtol, math.inf)
-        others = [scipy]
-        for peer in peers[1:]:
-            if self.hopeless(key, peer.name, cells):
+        def runner_of(contender: Contender) -> Runner:
+            return Runner(contender, contender.load(), [contender.prepare(one) for one in data])
+
+        mine, others = runner_of(own), []
+        if case.judge:
+            known = runner_of(case.judge).try_out(None, 0.0, math.inf)
+        else:
+            others.append(runner_of(peers.pop(0)))
+            known = others[0].try_out(None, 0.0, PATIENCE)
+            for runner in (mine, *others):
+                runner.instances = runner.instances[: len(known)]
+            data = data[: len(known)]
+        mine.try_out(known, self.suite.allowed(own), math.inf)
+        for peer in peers:
+            if self.hopeless(case.kind, peer.name, cells):
                 continue
-            runner = Runner(peer, peer.load())
-            longest = max(ROUND, HOPELESS * min(other.seconds for other in others))
+            runner = runner_of(peer)
+            least = min((other.seconds for other in others), default=math.inf)
             try:
-                runner.try_out(instances, known, rtol, longest)
+                runner.try_out(known, self.suite.allowed(peer), max(ROUND, HOPELESS * least))
             except (AssertionError, ValueError) as error:
                 self.wrong.setdefault(peer.name, []).append(case.name)
                 print(f"  {case.name}: {peer.name}: {error!r:.100}")
                 continue
             others.append(runner)
-        fastest = min(other.seconds for other in others)
+        fastest = min((other.seconds for other in others), default=math.inf)
         pace = {runner.contender.name: runner.seconds / cells for runner in others}
-        self.paces[key] = {**self.paces.get(key, {}), **pace}
+        self.paces[case.kind] = {**self.paces.get(case.kind, {}), **pace}
         near = [runner for runner in others if runner.seconds <= NEAR * fastest]
-        compete([mine, *near], instances)
-        for runner in (mine, min(near, key=lambda runner: statistics.median(runner.rounds))):
+        compete([mine, *near])
+        near.sort(key=lambda runner: statistics.median(runner.rounds))
+        for runner in (mine, *near[:1]):
             who = runner.contender
             self.benchmarks.append(
                 report.Benchmark(
@@ -166,17 +180,17 @@ class Census:
             )
 
 
-def compete(runners: Sequence[Runner], instances: Sequence[Any]) -> None:
+def compete(runners: Sequence[Runner]) -> None:
     """Let contenders take turns; each round begins with another one."""
-    slowest = max(runner.seconds for runner in runners)
-    short = slowest * len(instances) < ROUND
+    slowest, count = max(runner.seconds for runner in runners), len(runners[0].instances)
+    short = slowest * count < ROUND
     rounds = ROUNDS_OF_SHORT if short else ROUNDS_OF_LONG if slowest > PATIENCE else ROUNDS
     for at in range(1 if ONLY_SMALL else rounds):
-        chosen = instances if short else [instances[at % len(instances)]]
         turn = at % len(runners)
         for runner in (*runners[turn:], *runners[:turn]):
-            passes = 1 if ONLY_SMALL else round(ROUND / (runner.seconds * len(chosen)))
-            runner.rounds.append(runner.timed(chosen, max(1, passes)))
+            calls = runner.seconds * (count if short else 1)
+            passes = 1 if ONLY_SMALL else max(1, round(ROUND / calls))
+            runner.rounds.append(runner.timed(passes, None if short else at))
 
 
 def machine() -> dict[str, Any]:
@@ -197,13 +211,16 @@ def machine() -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> None:
     """Run the census and write its record."""
     parser = argparse.ArgumentParser(description="Time the cases of the census.")
+    parser.add_argument("suite", help="the list of cases, as in cases_<suite>.py")
     parser.add_argument("out", type=Path, help="write the record")
     parser.add_argument("--families", nargs="+", help="only these")
     options = parser.parse_args(arguments)
-    census, began = Census(), time.monotonic()
-    family = None
+    suite: Suite = importlib.import_module(f"cases_{options.suite}").SUITE
+    census, began = Census(suite), time.monotonic()
+    family, count = None, 0
     gc.disable()
-    for case in SUITE.cases:
+    for case in suite.cases:
+        assert isinstance(case, Counted)
         if options.families and case.family not in options.families:
             continue
         if case.family != family:
@@ -216,9 +233,10 @@ def main(arguments: list[str] | None = None) -> None:
         except AssertionError:
             print(f"a wrong answer to {case.name}")
             raise
+        count += 1
         faulthandler.cancel_dump_traceback_later()
     record = report.Record(
-        SUITE.name,
+        suite.name,
         datetime.date.today().isoformat(),
         machine(),
         environment.versions(),
@@ -226,7 +244,7 @@ def main(arguments: list[str] | None = None) -> None:
         census.wrong,
     )
     options.out.write_text(record.text(), encoding="utf-8")
-    print(f"{len(census.benchmarks) // 2} cases in {time.monotonic() - began:.0f} s")
+    print(f"{count} cases in {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

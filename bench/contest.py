@@ -89,15 +89,15 @@ class Problem(abc.ABC):
     def verify(self, data: Data, found: Any, rtol: float) -> None:
         """Assert what else coalign's result holds."""
 
-    @abc.abstractmethod
     def sample(self, data: Data, count: int) -> tuple[Data, Any]:
         """Choose some of the problems, which the CPU solves as well, and say which."""
+        raise NotImplementedError("only for problems with cases on a GPU")
 
-    @abc.abstractmethod
     def check(
         self, get: Get, data: Data, found: Any, some: Data, at: Any, wanted: Any, rtol: float
     ) -> float:
         """Hold a GPU's result to what it must be, and to the CPU's; give the largest error."""
+        raise NotImplementedError("only for problems with cases on a GPU")
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,13 @@ class PeerFloor:
     """At least ``minimum`` times as fast as the fastest of ``peers``, in the same case.
 
     That is with AVX-512; with AVX2 it is a share ``avx2`` of it, and other sets have no floor.
+    ``case`` is another one for a yardstick that solves no problem, and so is no rival: a copy.
     """
 
     minimum: float
     peers: tuple[str, ...]
     avx2: float = 1.0
+    case: str | None = None
 
 
 @dataclass(frozen=True)
@@ -221,13 +223,45 @@ class Case:
         return self.judge or next(peer for peer in self.peers if peer.dtype == "float64")
 
 
+@dataclass(frozen=True, eq=False)
+class Counted(Case):
+    """A case of a census, with where it stands in the tables: the row, the group and the column.
+
+    `kind` is what it has in common with cases that differ from it in size alone.
+    """
+
+    family: str = ""
+    group: str = ""
+    size: int = 0
+    kind: Any = None
+    instances: int = 3
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases of a census that share columns of its table: one for each size, or one for all.
+
+    `name` heads the columns, `words` say what the cases are of, and `median` is the floor of the
+    median ratio.
+    """
+
+    name: str
+    words: str
+    median: float
+    by_size: bool = False
+
+
 @dataclass(frozen=True)
 class Suite:
-    """The cases of one record, and the relative error that is allowed by dtype."""
+    """The cases of one record, and the relative error that is allowed by dtype.
+
+    `of_peers` is what peers are allowed, where they keep less than coalign promises.
+    """
 
     name: str
     cases: Sequence[Case]
     tolerance: Mapping[str, float]
+    of_peers: Mapping[str, float] = field(default_factory=dict)
     # Costs of seed 0, by problem and judge.
     _answers: dict[tuple[Problem, str], NDArray[np.float64]] = field(default_factory=dict)
     # The instance of seed 0 of the problem at hand; a large one takes longer to make than to solve.
@@ -268,7 +302,12 @@ class Suite:
         if (case.problem, judge.name) not in self._answers:
             prepared = self._prepared(case.problem, judge, self._first(case.problem))
             self._answers[case.problem, judge.name] = judge.costs(prepared, judge.load()(prepared))
-        return costs, self._answers[case.problem, judge.name], self.tolerance[contender.dtype]
+        return costs, self._answers[case.problem, judge.name], self.allowed(contender)
+
+    def allowed(self, contender: Contender) -> float:
+        """Give the relative error that a contender is allowed."""
+        ours = self.tolerance[contender.dtype]
+        return ours if contender.isa else self.of_peers.get(contender.dtype, ours)
 
     def _time(self, problem: Problem, contender: Contender, benchmark: Any) -> NDArray[np.float64]:
         """Time the rounds and give the costs of seed 0."""

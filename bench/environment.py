@@ -16,6 +16,8 @@ for _variable in (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
+    # What XLA takes for the number of CPUs.
+    "NPROC",
 ):
     os.environ[_variable] = "1"
 
@@ -29,6 +31,12 @@ REPORTED_PACKAGES = {
     "numba": "numba",
     "scipy": "scipy",
     "lap": "lapx",
+    "torch": "torch",
+    "jax": "jax",
+    "optax": "optax",
+    "ctc_segmentation": "ctc-segmentation",
+    "pyctcdecode": "pyctcdecode",
+    "fast_ctc_decode": "fast-ctc-decode",
 }
 
 

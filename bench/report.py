@@ -145,14 +145,17 @@ def load(path: Path) -> Record:
 
 
 def fastest_peer(
-    record: Record, benchmark: Benchmark, among: tuple[str, ...] = ()
+    record: Record,
+    benchmark: Benchmark,
+    among: tuple[str, ...] = (),
+    case: str | None = None,
 ) -> Benchmark | None:
     """Give the fastest peer of the same case with no less precision and no more threads."""
     peers = [
         other
         for other in record.benchmarks
         if other.peer
-        and other.case == benchmark.case
+        and other.case == (case or benchmark.case)
         and other.threads <= benchmark.threads
         and (not among or other.contender in among)
         and (benchmark.dtype == "float32" or other.dtype == "float64")
@@ -176,10 +179,15 @@ class Verdict:
         return f"{floor}: {figure}{' **missed**' if missed else ''}"
 
 
+def listed(suite: str) -> Any:
+    """Give the module that lists the cases of a suite."""
+    return importlib.import_module(f"cases_{suite}")
+
+
 def cases(suite: str) -> Sequence[Case]:
     """Give the list of a suite."""
-    listed: Sequence[Case] = importlib.import_module(f"cases_{suite}").SUITE.cases
-    return listed
+    found: Sequence[Case] = listed(suite).SUITE.cases
+    return found
 
 
 def verdicts(record: Record, benchmark: Benchmark) -> list[Verdict]:
@@ -197,7 +205,7 @@ def hold(record: Record, benchmark: Benchmark, floor: PeerFloor | OwnFloor) -> V
         share = {"v4": 1.0, "v3": floor.avx2}.get(benchmark.isa or "")
         if share is None:
             return None
-        other = fastest_peer(record, benchmark, floor.peers)
+        other = fastest_peer(record, benchmark, floor.peers, floor.case)
         against = other.contender if other else " or ".join(floor.peers)
         measured = other.median / benchmark.median if other else None
         return Verdict(share * floor.minimum, against, measured)
@@ -352,15 +360,13 @@ def comparisons(record: Record) -> list[Comparison]:
     """Give the cases of a census, from the worst."""
     by_name = {case.name: case for case in cases(record.suite)}
     peers = {b.case: b for b in record.benchmarks if b.peer}
-    found = [Comparison(by_name[b.case], b, peers[b.case]) for b in record.own()]
+    found = [Comparison(by_name[b.case], b, peers[b.case]) for b in record.own() if b.case in peers]
     return sorted(found, key=lambda one: one.ratio)
 
 
 def census(record: Record) -> str:
-    """Give the least ratio of each family at each size, and the medians with their floors."""
-    found = comparisons(record)
-    single, batches = ([one for one in found if one.case.batch == b] for b in (False, True))
-    sizes = sorted({one.case.size for one in single})
+    """Give the least ratio of each family, at each size or of all, and the medians."""
+    found, suite = comparisons(record), listed(record.suite)
 
     def least(among: list[Comparison]) -> str:
         if not among:
@@ -368,12 +374,19 @@ def census(record: Record) -> str:
         figure = number(among[0].ratio)
         return f"**{figure}**" if any(one.missed for one in among) else figure
 
-    rows = []
-    for family in dict.fromkeys(case.family for case in cases(record.suite)):
-        calls, many = ([one for one in of if one.case.family == family] for of in (single, batches))
-        at = ([one for one in calls if one.case.size == size] for size in sizes)
-        rows.append((family, *map(least, at), middle(calls), least(many), middle(many)))
-    header = ("costs", *map(str, sizes), "median", "batches", "median")
+    header = [suite.ROWS]
+    rows = [[family] for family in dict.fromkeys(case.family for case in suite.SUITE.cases)]
+    for group in suite.GROUPS:
+        members = [one for one in found if one.case.group == group.name]
+        sizes = sorted({one.case.size for one in members}) if group.by_size else []
+        header += [*(map(str, sizes) if group.by_size else [group.name]), "median"]
+        for row in rows:
+            among = [one for one in members if one.case.family == row[0]]
+            if group.by_size:
+                row += [least([one for one in among if one.case.size == size]) for size in sizes]
+            else:
+                row.append(least(among))
+            row.append(middle(among))
     return f"{markdown(header, rows, 1)}\n{summary(record)}\n"
 
 
@@ -385,16 +398,22 @@ def middle(among: list[Comparison]) -> str:
 def summary(record: Record) -> str:
     """Say how a census came out as a whole, and who was left out of it."""
     found = comparisons(record)
-    single, batches = ([one for one in found if one.case.batch == b] for b in (False, True))
-    floors = importlib.import_module(f"cases_{record.suite}").MEDIANS
+    medians = []
+    for group in listed(record.suite).GROUPS:
+        among = [one for one in found if one.case.group == group.name]
+        medians.append(
+            f"{len(among)} {'' if medians else 'cases '}of {group.words}: "
+            f"median {middle(among)}, floor {number(group.median)}. "
+        )
+    alone = len(record.own()) - len(found)
     wrong = "; ".join(f"{peer} in {len(where)}" for peer, where in sorted(record.wrong.items()))
-    left_out = f"Left out for a wrong answer: {wrong}. " if wrong else ""
     return (
-        f"{len(single)} cases of one call: median {middle(single)}, floor {number(floors[False])}. "
-        f"{len(batches)} of a batch: median {middle(batches)}, floor {number(floors[True])}. "
+        f"{''.join(medians)}"
         f"In {sum(one.ratio < 1 for one in found)} coalign is slower than the fastest library, "
         f"{sum(one.missed for one in found)} are below the floor of their case. "
-        f"{left_out}Measured on {machine(record)}."
+        f"{f'Left out for a wrong answer: {wrong}. ' if wrong else ''}"
+        f"{f'No library gave a right answer to {alone} more. ' if alone else ''}"
+        f"Measured on {machine(record)}."
     )
 
 
@@ -463,7 +482,7 @@ def main(arguments: list[str] | None = None) -> None:
         record = load(options.run)
         if options.record is not None:
             options.record.write_text(record.text(), encoding="utf-8")
-        elif record.suite == "census":
+        elif record.suite.endswith("census"):
             slower = sum(one.missed or one.ratio < 1 for one in comparisons(record))
             print(f"{census(record)}\n{worst(record, slower)}", end="")
         else:

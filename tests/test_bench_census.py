@@ -14,6 +14,7 @@ import cases_census
 import census
 import families
 import report
+from contest import Contender, Counted
 
 optimum = pytest.importorskip("scipy.optimize").linear_sum_assignment
 SHAPES = [(1, 1), (5, 5), (7, 14), (14, 7)]
@@ -118,7 +119,7 @@ def test_every_family_is_there_at_every_size() -> None:
         for n in (5, 20, 60, 150, 400, 1000):
             for dtype in ("float64", "float32"):
                 case = cases[f"{family} {n}x{n}, {dtype}"]
-                assert (case.family, case.size, case.batch) == (family, n, False)
+                assert (case.family, case.size, case.group) == (family, n, "")
             for shape in (f"{n}x{2 * n}", f"{2 * n}x{n}"):
                 among = {f"{family} {shape}, {dtype}" for dtype in ("float64", "float32")}
                 large = n == 1000 and family in cases_census.SQUARE_AT_1000
@@ -146,7 +147,7 @@ def test_a_case_is_what_its_name_says(name: str, shape: tuple[int, ...]) -> None
     assert cost.shape == shape
     assert cost.dtype == dtype == name.rpartition(", ")[2]
     assert cost.flags.c_contiguous
-    assert case.batch == (len(shape) == 3)
+    assert case.group == ("batches" if len(shape) == 3 else "")
 
 
 def test_a_small_call_has_a_lower_floor() -> None:
@@ -160,9 +161,7 @@ def test_a_small_call_has_a_lower_floor() -> None:
 # --- the run -------------------------------------------------------------------------------------
 
 
-def contender(
-    name: str, solve: Callable[[Any], Any], isa: str | None = None
-) -> cases_census.Contender:
+def contender(name: str, solve: Callable[[Any], Any], isa: str | None = None) -> Contender:
     return cases_census.contender(name, "float64", lambda: solve, lambda found: [found], isa)
 
 
@@ -189,7 +188,7 @@ def refuse(cost: Any) -> Any:
 
 def of(
     peers: Sequence[tuple[str, Callable[[Any], Any]]], own: Callable[[Any], Any] = optimal
-) -> cases_census.Counted:
+) -> Counted:
     """Give the case of 20 x 20 uniform costs with contenders of our making."""
     (case,) = (c for c in cases_census.SUITE.cases if c.name == "uniform 20x20, float32")
     ours = contender("assign", own, "v2")
@@ -197,7 +196,7 @@ def of(
 
 
 def test_the_fastest_peer_is_kept_and_the_wrong_ones_are_named() -> None:
-    run = census.Census()
+    run = census.Census(cases_census.SUITE)
     wrong = [("dearest", dearest), ("half", half), ("refuses", refuse)]
     run.measure(of([("slow", slowly), ("quick", optimal), *wrong]))
     own, peer = run.benchmarks
@@ -213,13 +212,13 @@ def test_the_least_median_among_the_peers_that_are_near_is_kept(
 ) -> None:
     rounds = {"assign": [5.0, 1.0, 2.0], "often": [1.0, 3.0, 3.0], "mostly": [9.0, 1.5, 1.5]}
 
-    def compete(runners: Sequence[census.Runner], instances: Any) -> None:
+    def compete(runners: Sequence[census.Runner]) -> None:
         for runner in runners:
             runner.rounds = rounds[runner.contender.name]
 
     monkeypatch.setattr(census, "compete", compete)
     monkeypatch.setattr(census, "NEAR", np.inf)
-    run = census.Census()
+    run = census.Census(cases_census.SUITE)
     run.measure(of([("often", optimal), ("mostly", optimal)]))
     found = [(b.contender, b.median, b.rounds) for b in run.benchmarks]
     assert found == [("assign", 2.0, 3), ("mostly", 1.5, 3)]
@@ -240,7 +239,7 @@ def test_what_is_no_whole_matching_is_refused(rows: list[int], columns: list[int
 @pytest.mark.parametrize("own", [dearest, half])
 def test_a_wrong_answer_of_ours_ends_the_run(own: Callable[[Any], Any]) -> None:
     with pytest.raises(AssertionError):
-        census.Census().measure(of([("scipy", optimal)], own))
+        census.Census(cases_census.SUITE).measure(of([("scipy", optimal)], own))
 
 
 def test_a_peer_that_is_far_slower_leaves_where_it_would_take_long() -> None:
@@ -250,7 +249,7 @@ def test_a_peer_that_is_far_slower_leaves_where_it_would_take_long() -> None:
         calls.append(cost.shape)
         return slowly(cost)
 
-    run = census.Census()
+    run = census.Census(cases_census.SUITE)
     case = of([("scipy", optimal), ("slow", counted_slowly)])
     run.measure(case)
     assert len(calls) == 1
@@ -261,11 +260,14 @@ def test_a_peer_that_is_far_slower_leaves_where_it_would_take_long() -> None:
     assert not run.hopeless("another family", "slow", 400 * 100)
 
 
-def rivals(seconds: float, order: list[tuple[str, int]]) -> list[census.Runner]:
+def rivals(seconds: float, order: list[tuple[str, int]], count: int) -> list[census.Runner]:
     """Give two contenders whose calls are said to take so long, and which note what they get."""
     return [
         census.Runner(
-            contender(name, optimal), lambda k, name=name: order.append((name, k)), seconds
+            contender(name, optimal),
+            lambda k, name=name: order.append((name, k)),
+            range(count),
+            seconds,
         )
         for name in ("a", "b")
     ]
@@ -273,8 +275,8 @@ def rivals(seconds: float, order: list[tuple[str, int]]) -> list[census.Runner]:
 
 def test_contenders_take_turns_and_each_round_of_long_calls_has_its_instance() -> None:
     order: list[tuple[str, int]] = []
-    runners = rivals(0.01, order)
-    census.compete(runners, [0, 1, 2])
+    runners = rivals(0.01, order, 3)
+    census.compete(runners)
     assert [name for name, _ in order] == [*"ab", *"ba"] * 3 + [*"ab"]
     assert [k for _, k in order[::2]] == [0, 1, 2, 0, 1, 2, 0]
     assert [len(runner.rounds) for runner in runners] == [7, 7]
@@ -282,12 +284,11 @@ def test_contenders_take_turns_and_each_round_of_long_calls_has_its_instance() -
 
 def test_short_calls_go_through_all_instances_many_times() -> None:
     order: list[tuple[str, int]] = []
-    runners = rivals(1e-4, order)
-    census.compete(runners, [0, 1])
+    census.compete(rivals(1e-4, order, 2))
     assert order[:20] == [(name, k) for name in "ab" for _ in range(5) for k in (0, 1)]
     assert len(order) == 25 * 2 * 10
     order.clear()
-    census.compete(rivals(1.0, order), [0, 1])
+    census.compete(rivals(1.0, order, 2))
     assert len(order) == 3 * 2
 
 
@@ -354,3 +355,26 @@ def test_the_worst_come_first() -> None:
         "| 64 of constant 20x40, float64 | lapx (lapjvr) | 1.00 s | 500 ms | **0.500** |",
         "| constant 20x20, float64 | lapx (lapjvr) | 1.00 s | 600 ms | **0.600** |",
     ]
+
+
+def test_peers_that_were_all_wrong_leave_ours_alone() -> None:
+    run = census.Census(cases_census.SUITE)
+    case = of([("dearest", dearest)])
+    judge = contender("judge", optimal)
+    run.measure(replace(case, judge=judge))
+    assert [b.contender for b in run.benchmarks] == ["assign"]
+    assert run.wrong == {"dearest": ["uniform 20x20, float32"]}
+    kept = record(*RUN)
+    alone = report.Benchmark(**{**report.asdict(kept.benchmarks[0]), "case": "constant 5x5"})
+    kept = replace(kept, benchmarks=(*kept.benchmarks, alone))
+    assert len(report.comparisons(kept)) == len(RUN)
+    assert "No library gave a right answer to 1 more. " in report.summary(kept)
+
+
+def test_a_judge_is_not_timed_but_its_answers_are_known() -> None:
+    run = census.Census(cases_census.SUITE)
+    case = replace(of([("quick", optimal)], dearest), judge=contender("judge", optimal))
+    with pytest.raises(AssertionError):
+        run.measure(case)
+    run.measure(replace(case, own=of([]).own))
+    assert [b.contender for b in run.benchmarks] == ["assign", "quick"]

@@ -140,6 +140,14 @@ def test_floor_of_avx2_is_a_share_and_the_baseline_has_none() -> None:
     assert floors(run, UNIFORM, "coalign-f32-v2") == floors(run, UNIFORM, "aeon-f64") == []
 
 
+def test_a_yardstick_of_another_case_is_no_rival() -> None:
+    run = record((UNIFORM, "coalign-f32-v4", 2.0), (PAIR, "copy-f32", 1.0), (UNIFORM, "a-f32", 9.0))
+    own = run.benchmarks[0]
+    floor = report.PeerFloor(0.5, ("copy-f32",), avx2=0.6, case=PAIR)
+    assert str(report.hold(run, own, floor)) == "≥ 0.500 × copy-f32: 0.500"
+    assert report.fastest_peer(run, own).contender == "a-f32"
+
+
 def test_every_floor_of_a_case_is_held() -> None:
     case = "integers 1000x1000"
     run = record(
