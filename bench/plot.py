@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -72,10 +73,17 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]]) -> str:
     return svg(780, bottom + 12, title, parts)
 
 
-def curves(title: str, points: Sequence[tuple[str, str, int, float]]) -> str:
-    """Draw seconds against size, both logarithmic: (panel, curve, size, seconds)."""
+def curves(
+    title: str,
+    points: Sequence[tuple[str, str, int, float]],
+    in_words: Callable[[int], str] | None = None,
+) -> str:
+    """Draw seconds against size, both logarithmic: (panel, curve, size, seconds).
+
+    Panels have axes of sizes of their own, as far as these differ. `in_words` names a power of ten.
+    """
+    in_words = in_words or seconds_in_words
     panels, names = (list(dict.fromkeys(point[k] for point in points)) for k in (0, 1))
-    sizes = sorted({size for _, _, size, _ in points})
     times = [seconds for *_, seconds in points]
     low, high = math.floor(math.log10(min(times))), math.ceil(math.log10(max(times)))
     width, height, across = 240, 190, 3
@@ -93,12 +101,13 @@ def curves(title: str, points: Sequence[tuple[str, str, int, float]]) -> str:
 
     for k, panel in enumerate(panels):
         left, top = 64 + width * (k % across), 84 + height * (k // across)
+        sizes = sorted({size for which, _, size, _ in points if which == panel})
         parts.append(text(left, top - 8, panel))
         for decade in range(low, high + 1):
             y = place(sizes[0], 10.0**decade)[1]
             parts.append(line("grid", (left, y), (left + width - 64, y)))
             if k % across == 0:
-                parts.append(text(left - 6, y + 4, seconds_in_words(decade), "end"))
+                parts.append(text(left - 6, y + 4, in_words(decade), "end"))
         for size in sizes[::2]:
             parts.append(text(place(size, 1.0)[0], top + height - 40, str(size), "middle"))
         for at, name in enumerate(names):
@@ -111,9 +120,39 @@ def curves(title: str, points: Sequence[tuple[str, str, int, float]]) -> str:
 def seconds_in_words(decade: int) -> str:
     """Name a power of ten seconds."""
     unit, name = next(
-        (u, n) for u, n in ((0, "s"), (-3, "ms"), (-6, "µs"), (-9, "ns")) if decade >= u
+        (u, n)
+        for u, n in ((0, "s"), (-3, "ms"), (-6, "µs"), (-9, "ns"), (-12, "ps"))
+        if decade >= u
     )
     return f"{10 ** (decade - unit)} {name}"
+
+
+def percent_in_words(decade: int) -> str:
+    """Name a power of ten as a share."""
+    return f"{number_of_tens(decade + 2)} %"
+
+
+def number_of_tens(decade: int) -> str:
+    """Write a power of ten."""
+    return f"{10**decade}" if decade >= 0 else f"{10.0**decade:.{-decade}f}"
+
+
+def bandwidth(benchmarks: Iterable[Any]) -> list[tuple[str, str, int, float]]:
+    """Give how quick each contender is beside the copy of its case, as points of `curves`."""
+    points = scaling(benchmarks)
+    copies = {(panel, size): seconds for panel, who, size, seconds in points if who == "copy"}
+    return [
+        (panel, who, size, copies[panel, size] / seconds)
+        for panel, who, size, seconds in points
+        if who != "copy"
+    ]
+
+
+def per_frame(
+    benchmarks: Iterable[Any], frames: Callable[[str], int]
+) -> list[tuple[str, str, int, float]]:
+    """Give the seconds of a frame, as points of `curves`."""
+    return scaling([replace(b, median=b.median / frames(b.case)) for b in benchmarks])
 
 
 def scaling(benchmarks: Iterable[Any]) -> list[tuple[str, str, int, float]]:

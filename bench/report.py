@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = 2
 ISA_NAMES = {"v2": "SSE4", "v3": "AVX2", "v4": "AVX-512"}
 SUITES = ("assignment", "warping", "calls")
+# Those whose record may be missing; then their documents stay as they are.
+CTC = ("ctc", "ctc_census", "ctc_scaling")
 
 # What users ask about: suite, case, contender, and the same in words.
 README_ROWS = """
@@ -458,13 +460,41 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     title = f"n × n costs in float64, one thread; {machine(scaling)}"
     first = between(readme.read_text(encoding="utf-8"), "readme", readme_table(records))
     guide = root / "docs" / "assignment.md"
+    first = between(first, "census", f"{worst(count)}\n{summary(count)}\n")
+    pictures = {}
+    ctc = {suite: load(path) for suite in CTC if (path := results / f"{suite}.json").exists()}
+    if "ctc" in ctc:
+        text = between(text, "ctc", table(ctc["ctc"], ctc["ctc"].own()))
+    if "ctc_scaling" in ctc:
+        pictures = ctc_pictures(ctc["ctc_scaling"], root)
+    if "ctc_census" in ctc:
+        words = root / "docs" / "ctc.md"
+        pictures[words] = between(
+            words.read_text(encoding="utf-8"), "ctc_census", census(ctc["ctc_census"])
+        )
+        below = f"{worst(ctc['ctc_census'])}\n{summary(ctc['ctc_census'])}\n"
+        first = between(first, "ctc_census", below)
     return {
-        readme: between(first, "census", f"{worst(count)}\n{summary(count)}\n"),
+        readme: first,
         full: text,
+        **pictures,
         guide: between(guide.read_text(encoding="utf-8"), "census", census(count)),
         root / "docs" / "benchmarks.svg": chart(records),
         root / "docs" / "assignment-scaling.svg": plot.curves(
             title, plot.scaling(scaling.benchmarks)
+        ),
+    }
+
+
+def ctc_pictures(record: Record, root: Path) -> dict[Path, str]:
+    """Draw the time of a frame, and the share of the bandwidth, against the sizes of CTC."""
+    where = f"loss and gradient in float32, one thread; {machine(record)}"
+    seconds = plot.per_frame(record.benchmarks, listed(record.suite).frames)
+    share = plot.bandwidth(record.benchmarks)
+    return {
+        root / "docs" / "ctc-frames.svg": plot.curves(f"Time of a frame: {where}", seconds),
+        root / "docs" / "ctc-bandwidth.svg": plot.curves(
+            f"Speed beside a copy of the scores: {where}", share, plot.percent_in_words
         ),
     }
 

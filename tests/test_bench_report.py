@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,7 @@ def test_content_goes_between_its_markers() -> None:
         report.between(text, "warping", "new\n")
 
 
-@pytest.mark.parametrize("suite", [*report.SUITES, "scaling", "census"])
+@pytest.mark.parametrize("suite", [*report.SUITES, *report.CTC, "scaling", "census"])
 def test_cases_have_names_of_their_own_and_floors_speak_of_contenders(suite: str) -> None:
     cases = {case.name: case for case in report.cases(suite)}
     assert len(cases) == len(report.cases(suite))
@@ -269,7 +270,8 @@ def test_cases_have_names_of_their_own_and_floors_speak_of_contenders(suite: str
             if isinstance(floor, report.OwnFloor):
                 assert floor.case in cases
             else:
-                assert set(floor.peers) <= set(names)
+                among = cases[floor.case].contenders if floor.case else case.contenders
+                assert set(floor.peers) <= {contender.name for contender in among}
 
 
 def test_bars_lead_from_one_to_either_side() -> None:
@@ -291,6 +293,23 @@ def test_curves_have_a_panel_for_each_family_and_end_where_their_contender_left(
     assert lines[2] == '<path class="c0" d="M64.0,220.0 240.0,129.3"/>'
     for words in ("one", "two", ">a<", ">b<", "1 ms", "1 s", ">64<"):
         assert words in picture
+
+
+def test_points_of_ctc_are_of_a_frame_and_beside_a_copy() -> None:
+    run = record(
+        ("labels, n = 5", "coalign-f32-v4", 2.0),
+        ("labels, n = 5", "torch-f32", 8.0),
+        ("labels, n = 5", "copy-f32", 1.0),
+    )
+    assert plot.bandwidth(run.benchmarks) == [
+        ("labels", "coalign", 5, 0.5),
+        ("labels", "torch", 5, 0.125),
+    ]
+    assert plot.per_frame(run.benchmarks[:1], lambda case: 4) == [("labels", "coalign", 5, 0.5)]
+    assert [plot.percent_in_words(k) for k in (0, -1, -3)] == ["100 %", "10 %", "0.1 %"]
+    pictures = report.ctc_pictures(replace(run, suite="ctc_scaling"), Path("docs"))
+    assert [path.name for path in pictures] == ["ctc-frames.svg", "ctc-bandwidth.svg"]
+    assert ">10 %<" in list(pictures.values())[1]
 
 
 def test_points_are_read_from_the_names_of_cases() -> None:

@@ -1,0 +1,18 @@
+"""CTC beside its peers, on one thread unless said, with every answer checked."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cases_ctc import SUITE
+from contest import Case, Contender
+
+# Peers warn while they are imported and compiled; what we time is not the place to judge it.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.parametrize(("case", "contender"), SUITE.parameters())
+def test_ctc(case: Case, contender: Contender, benchmark: Any) -> None:
+    answer, expected, tolerance = SUITE.compete(case, contender, benchmark)
+    np.testing.assert_allclose(answer, expected, rtol=tolerance, atol=0)
