@@ -31,6 +31,11 @@ ISA_NAMES = {"v2": "SSE4", "v3": "AVX2", "v4": "AVX-512"}
 SUITES = ("assignment", "warping", "calls")
 # Those whose record may be missing; then their documents stay as they are.
 CTC = ("ctc", "ctc_census", "ctc_scaling")
+CTC_PICTURES = """![Time of a frame against frames, symbols and labels](ctc-frames.svg)
+
+![Speed beside a copy of the scores](ctc-bandwidth.svg)
+"""
+CTC_WORST = "The worst of the [census of CTC](docs/ctc.md#census):"
 
 # What users ask about: suite, case, contender, and the same in words.
 README_ROWS = """
@@ -467,12 +472,13 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         text = between(text, "ctc", table(ctc["ctc"], ctc["ctc"].own()))
     if "ctc_scaling" in ctc:
         pictures = ctc_pictures(ctc["ctc_scaling"], root)
+        text = between(text, "ctc_scaling", CTC_PICTURES)
     if "ctc_census" in ctc:
         words = root / "docs" / "ctc.md"
         pictures[words] = between(
             words.read_text(encoding="utf-8"), "ctc_census", census(ctc["ctc_census"])
         )
-        below = f"{worst(ctc['ctc_census'])}\n{summary(ctc['ctc_census'])}\n"
+        below = f"{CTC_WORST}\n\n{worst(ctc['ctc_census'])}\n{summary(ctc['ctc_census'])}\n"
         first = between(first, "ctc_census", below)
     return {
         readme: first,

@@ -920,6 +920,27 @@ AROUND = [
         (f"{CENSUS}::test_the_fastest_peer_is_kept_and_the_wrong_ones_are_named",),
     ),
     Mutation(
+        "a judge of the census has no say",
+        "bench/census.py",
+        "known = runner_of(case.judge).try_out(None, 0.0, math.inf)",
+        "known = None",
+        (f"{CENSUS}::test_a_judge_is_not_timed_but_its_answers_are_known",),
+    ),
+    Mutation(
+        "a copy is looked for among the rivals",
+        "bench/report.py",
+        "other.case == (case or benchmark.case)",
+        "other.case == benchmark.case",
+        (f"{REPORT}::test_a_yardstick_of_another_case_is_no_rival",),
+    ),
+    Mutation(
+        "the judge of CTC lets equal labels follow one another",
+        "bench/log_space.py",
+        "skips[:, 2:] = (symbols[:, 2:] != 0) & (symbols[:, 2:] != symbols[:, :-2])",
+        "skips[:, 2:] = symbols[:, 2:] != 0",
+        ("tests/test_bench_log_space.py::test_losses_gradients_and_paths_are_those_of_every_path",),
+    ),
+    Mutation(
         "the census forgives a slow case",
         "bench/report.py",
         "self.ratio < floor.minimum",
