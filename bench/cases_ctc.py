@@ -203,10 +203,12 @@ class Aligning(Ctc):
     def costs(self, data: Data, found: Any) -> NDArray[np.float64]:
         """Sum the scores of each path; refuse one that does not spell its text."""
         totals = []
-        for x, path, text in zip(data["x"], found.labels, data["targets"], strict=True):
+        problems = zip(data["x"], found.labels, data["recordings"].problems(), strict=True)
+        for x, labels, (whole, text) in problems:
+            path = labels[: len(whole)]
             begins = np.concatenate(([True], path[1:] != path[:-1])) & (path != 0)
             np.testing.assert_array_equal(path[begins], text)
-            totals.append(x[np.arange(len(x)), path].sum(dtype=np.float64))
+            totals.append(x[np.arange(len(path)), path].sum(dtype=np.float64))
         return np.array(totals)
 
 

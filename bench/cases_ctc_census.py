@@ -20,17 +20,18 @@ from numpy.typing import NDArray
 import coalign
 import families_ctc
 import peers_ctc
-from cases_ctc import OF_PEERS, TOLERANCE, Ctc, allowed
+from cases_ctc import OF_PEERS, TOLERANCE, Aligning, Ctc, allowed
 from contest import ONLY_SMALL, SELECTED, Contender, Counted, Data, Group, PeerFloor, Suite
 from families_ctc import Recordings
 from peers_ctc import Prepared
 
 LEAST, MEDIAN = 1.0, 8.0
 ROWS = "scores"
-LOSS, GRADIENT = "loss", "loss + gradient"
+LOSS, GRADIENT, ALIGN = "loss", "loss + gradient", "align"
 GROUPS = (
     Group(LOSS, "a loss", MEDIAN),
     Group(GRADIENT, "loss and gradient", MEDIAN),
+    Group(ALIGN, "an alignment", MEDIAN),
 )
 
 # Recordings, frames, symbols, labels, and whether lengths differ.
@@ -52,6 +53,17 @@ SHAPES: tuple[Shape, ...] = (
     (64, 200, 1024, 30, True),
     (64, 300, 128, 50, True),
 )
+ALIGNED = {
+    (1, 50, 29, 10, False),
+    (1, 300, 29, 60, False),
+    (1, 1000, 128, 150, False),
+    (1, 3000, 29, 400, False),
+    (8, 200, 5000, 20, False),
+    (8, 500, 128, 80, True),
+    (64, 300, 128, 50, True),
+}
+# Where scores are so sure that every method has to find the labels in the same places.
+PLACED = ("trained", "long silence", "label smoothing")
 # How the scores lie, with the precision of a tensor; the first is that of an array.
 PLAIN = "BTC"
 LAYOUTS = ("TBC", "bfloat16", "float16")
@@ -156,6 +168,42 @@ def case(family: str, shape: Shape, group: str, layout: str) -> Counted:
     )
 
 
+def alignment(family: str, shape: Shape) -> Counted:
+    """Give a case of forced alignment, from log-probabilities, beside ctc-segmentation."""
+    problems, frames, symbols, length, ragged = shape
+
+    def make(seed: int) -> Recordings:
+        return instance(seed, family, shape, None)
+
+    problem = Aligning(make, {}, {}, coalign.ctc_align)
+    own = aligning(problem)
+    peer = peers_ctc.ctc_segmentation(placed=family in PLACED)
+    words = [f"{problems} of {frames} x {symbols}", f"{length} labels", family, ALIGN]
+    return Counted(
+        ", ".join(words + ["10 to 100 %"] * ragged),
+        problem,
+        (counted(peer),),
+        own=(counted(own),),
+        floors={"float32": (PeerFloor(LEAST, (peer.name,)),)},
+        judge=counted(peers_ctc.best_in_log_space()),
+        family=family,
+        group=ALIGN,
+        kind=(family, ALIGN, shape),
+        instances=1,
+    )
+
+
+def aligning(problem: Aligning) -> Contender:
+    """Give coalign's alignment of a problem."""
+    return Contender(
+        "coalign",
+        "float32",
+        lambda: lambda data: problem.solve(data, threads=1),
+        problem.costs,
+        isa=SELECTED,
+    )
+
+
 def listed() -> Sequence[Counted]:
     """Give every case, family by family, so that those of one instance follow one another."""
     cases = []
@@ -164,7 +212,9 @@ def listed() -> Sequence[Counted]:
             layouts = [PLAIN]
             if shape in OTHER_LAYOUTS and family in IN_OTHER_LAYOUTS:
                 layouts += LAYOUTS
-            cases += [case(family, shape, group.name, k) for k in layouts for group in GROUPS]
+            cases += [case(family, shape, group, k) for k in layouts for group in (LOSS, GRADIENT)]
+            if shape in ALIGNED:
+                cases.append(alignment(family, shape))
     return cases
 
 
