@@ -12,8 +12,8 @@ from .assignment import (
 )
 from .ctc import CTCPosteriors, ctc_forward_backward, ctc_loss
 from .decoding import CTCBeams, CTCDecoding, ctc_beam_search, ctc_greedy
-from .forced_alignment import CTCAlignment, ctc_align
 from .export import plot_alignment, spans_to_seconds, to_ctm, to_textgrid
+from .forced_alignment import CTCAlignment, ctc_align
 from .monotonic import MonotonicAlignment, monotonic_alignment
 from .ngram import NGram, read_arpa
 from .streaming import CTCBeamStream, CTCGreedyStream

@@ -71,8 +71,8 @@ WARPING_KERNELS = [
     Mutation(
         "the front door takes the blank for a label",
         "csrc/bindings/targets.hpp",
-        "labels[i] != blank;",
-        "labels[i] != blank + symbols;",
+        "labels[i] != blank)",
+        "labels[i] != blank + symbols)",
         ("tests/test_ctc_errors.py::test_options_are_refused",),
     ),
     Mutation(
