@@ -63,7 +63,9 @@ class ForwardBackward {
         from_ = other.from_;
         sum_ = other.sum_;
     }
+    // What the worker that went forward has found.
     void share_total(const ForwardBackward& other) {
+        loss_ = other.loss_;
         inverse_total_ = other.inverse_total_;
         total_exponent_ = other.total_exponent_;
     }
