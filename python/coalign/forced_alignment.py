@@ -24,27 +24,21 @@ def ctc_align(
     threads: int | None = None,
     device: str | None = None,
 ) -> CTCAlignment:
-    r"""Find the best alignment of each recording with its text (Viterbi's, of the CTC lattice).
+    """Find the best alignment of each recording with its text (Viterbi's, of the CTC lattice).
 
-    A path gives each frame t a symbol :math:`\pi_t` such that, once equal neighbours are merged and
-    blanks dropped, the text :math:`y` remains. Of these paths it finds one that maximises
-
-    .. math:: \sum_{t=1}^{T} \log p_t(\pi_t).
+    A path gives each frame t a symbol ``π_t`` such that, once equal neighbours are merged and
+    blanks dropped, the text remains. Of these paths it finds one that maximises
+    ``Σ_t log p_t(π_t)``.
 
     The search runs in float64 for any dtype, and goes through every path that can reach the end of
     the text, whatever its score on the way. So the result is optimal to 1e-12 of
-    :math:`\sum_t |\log p_t(\pi_t)|`, with ties everywhere and beside scores such as -1e9 or
+    the sum of the sizes of its terms, with ties everywhere and beside scores such as -1e9 or
     -3.4e38; -inf is probability zero. Of equal paths, one whose tokens last longer is preferred.
 
     With ``open_begin`` and ``open_end`` the text covers part of the recording only: frames before
-    it, or after it, may be anything. Each of them scores its best symbol,
-
-    .. math::
-
-       \sum_{t < b} \max_c \log p_t(c) + \sum_{t=b}^{e} \log p_t(\pi_t)
-       + \sum_{t > e} \max_c \log p_t(c),
-
-    which is maximised over :math:`b` and :math:`e` too. Up to the sum of all maxima, which is the
+    it, or after it, may be anything. Each of them scores its best symbol: for a text from frame b
+    to frame e, ``Σ_{t<b} max_c log p_t(c) + Σ_{b≤t≤e} log p_t(π_t) + Σ_{t>e} max_c log p_t(c)``,
+    which is maximised over b and e too. Up to the sum of all maxima, which is the
     same for every path, this is the logarithm of the ratio between the text and an unconstrained
     reading of the same frames. It depends neither on how long the text lasts, nor on how sure of
     themselves the frames are, nor on a normalisation of the scores. (A score of 0 for free frames,
