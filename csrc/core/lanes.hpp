@@ -44,10 +44,11 @@ template <class T>
 
 #if !defined(__AVX512F__)
 // Bit l: a and b are equal in lane l.
-template <class V>
-[[gnu::always_inline]] inline unsigned equal_bits(V a, V b) {
-    const decltype(a == b) equal = a == b;
-    return bits(equal);
+[[gnu::always_inline]] inline unsigned equal_bits(Float32Lanes a, Float32Lanes b) {
+    return bits(Int32Lanes(a == b));
+}
+[[gnu::always_inline]] inline unsigned equal_bits(Float64Lanes a, Float64Lanes b) {
+    return bits(Int64Lanes(a == b));
 }
 #endif
 
