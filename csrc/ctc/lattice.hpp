@@ -152,6 +152,19 @@ void advance(const ctc::Stretch<T>& stretch, ctc::Findings& findings) {
     findings.dropped |= any(dropped);
 }
 
+// From so many columns on, rows are asked for before they are needed: by then a recording of 200 frames fills a
+// second-level cache.
+constexpr std::int64_t kWideRow = 2048;
+
+// A frame's row of the gradient has left the caches since it was written, and what labels touch of it is scattered.
+template <class T>
+[[gnu::always_inline]] inline void prefetch_gradient(const ctc::Text<T>& text, const ctc::Occupancies<T>& out,
+                                                     std::int64_t t) {
+    const T* const row = out.gradient + t * out.stride;
+    __builtin_prefetch(row + text.blank, 1);
+    for (std::int64_t group = 0; group < text.groups; ++group) __builtin_prefetch(row + text.group_symbol[group], 1);
+}
+
 // The state holds beta times the emission of the frame after. beta: the probability of the frames after this one along
 // all ways from a state to the end.
 template <class T>
@@ -160,6 +173,7 @@ void retreat(const ctc::Stretch<T>& stretch, const ctc::Occupancies<T>& out, ctc
     const ctc::Text<T>& text = stretch.text;
     const Exponents<T> total = scale_origin(Exponents<T>{} + out.total_exponent);
     const auto plus = [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return a + b; };
+    const bool is_wide = stretch.frames.columns >= kWideRow;
     IntVec<T> dropped{};
     for (std::int64_t t = stretch.frames.end - 1; t >= stretch.frames.begin; --t) {
         const Band band = band_of(stretch, t);
@@ -168,6 +182,7 @@ void retreat(const ctc::Stretch<T>& stretch, const ctc::Occupancies<T>& out, ctc
         const bool has_alpha = stretch.alpha.mantissa != nullptr;
         const ctc::Column<T> alpha = has_alpha ? stretch.alpha.from(at * text.positions) : stretch.alpha;
         const Extended<T> of_blank = splat_column<T>(stretch.blank_emission, at);
+        if (has_alpha && is_wide && t > 1) prefetch_gradient(text, out, t - 2);
         const auto enter = [&](std::int64_t v, Extended<T>& through) __attribute__((always_inline)) {
             const Extended<T> blank = load_column<T>(stretch.blank, v * width);
             through = add<T>(blank, load_column<T>(stretch.label, v * width));
@@ -210,15 +225,18 @@ void retreat(const ctc::Stretch<T>& stretch, const ctc::Occupancies<T>& out, ctc
     findings.dropped |= any(dropped);
 }
 
-// Exponentials of a row relative to a number, written while they are read where `out` is not null.
+// Exponentials of a row relative to a number, written while they are read where `out` is not null. What is `ahead` is
+// asked for meanwhile: the maximum of the next row would wait for memory.
 template <class T, bool kStores>
 struct ExponentialRow {
     using Value = T;
     const T* values;
+    std::int64_t ahead;
     T from;
     T* out;
 
     [[gnu::always_inline]] Vec<T> whole(std::int64_t at) const {
+        __builtin_prefetch(values + ahead + at);
         const Vec<T> power = exp_nonpositive<T>(load(values + at) - from);
         if constexpr (kStores) store(out + at, power);
         return power;
@@ -236,7 +254,7 @@ template <class T>
 void find_sums(const ctc::RowPass<T>& pass, ctc::Findings& findings) {
     using Limits = std::numeric_limits<T>;
     constexpr int width = kWidth<T>;
-    const std::int64_t columns = pass.frames.columns;
+    const std::int64_t columns = pass.frames.columns, ahead = columns >= kWideRow ? pass.frames.stride : 0;
     for (std::int64_t t = pass.frames.begin; t < pass.frames.end; ++t) {
         const T* const x = pass.frames.data + t * pass.frames.stride;
         const Row<T> row{x};
@@ -247,8 +265,8 @@ void find_sums(const ctc::RowPass<T>& pass, ctc::Findings& findings) {
             [](T a, T b) __attribute__((always_inline)) { return a > b ? a : b; });
         const T from = most == -Limits::infinity() ? T(0) : most;
         T* const out = pass.softmax != nullptr ? pass.softmax + t * pass.stride : nullptr;
-        const T sum = out != nullptr ? row_sum(ExponentialRow<T, true>{x, from, out}, columns)
-                                     : row_sum(ExponentialRow<T, false>{x, from, nullptr}, columns);
+        const T sum = out != nullptr ? row_sum(ExponentialRow<T, true>{x, ahead, from, out}, columns)
+                                     : row_sum(ExponentialRow<T, false>{x, ahead, from, nullptr}, columns);
         pass.from[t] = from;
         pass.sum[t] = sum;
         if (!(sum < Limits::infinity())) {
