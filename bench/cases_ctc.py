@@ -142,11 +142,11 @@ LARGE_SHAPE = (8, 1000, 5000, 60)
 
 
 def on_threads(name: str, *shape: int) -> Case:
-    """Give a batch on one and on two threads."""
-    name = f"{name}, two threads"
+    """Give a batch on one and on two threads, into memory that is there: fresh pages take turns."""
+    name = f"{name}, out=, two threads"
     return Case(
         name,
-        batch("noise", *shape),
+        batch("noise", *shape, into=True),
         dtypes=F32,
         isas=(SELECTED,),
         threads=(1, 2),
