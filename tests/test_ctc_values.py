@@ -179,6 +179,38 @@ def test_twenty_thousand_frames(kind: str) -> None:
     assert_right(x.astype(np.float64), text, truth=truth, what=kind)
 
 
+@pytest.mark.parametrize("never", [-1e9, -1e20, float(np.finfo(np.float32).min)])
+def test_a_mask_that_every_alignment_needs(
+    never: float, isa: str, dtype: np.dtype, door: str
+) -> None:
+    assert door in ("front", "general")
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(8, 5)).astype(dtype)
+    x[4, :4] = never
+    text, mild = np.array([1, 2, 1]), x.copy()
+    # One frame costs all alignments the same, so how they share the others does not depend on it.
+    mild[4, :4] = -50
+    with _execution.forced(isa):
+        found, want = (coalign.ctc_forward_backward(scores, text) for scores in (x, mild))
+    frames, tolerance = np.arange(8) != 4, oracle.PROMISED_GRADIENT[dtype.name]
+    np.testing.assert_allclose(found.grad[frames], want.grad[frames], rtol=0, atol=tolerance)
+    for per in ("state", "symbol"):
+        shares = found.occupancy(per)
+        np.testing.assert_allclose(shares, want.occupancy(per), rtol=0, atol=tolerance)
+        np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=0, atol=tolerance)
+    assert found.loss == pytest.approx(-never, rel=1e-5)
+
+
+def test_a_loss_beyond_the_dtype_is_said_to_be(dtype: np.dtype) -> None:
+    x = np.full((4, 2), -np.finfo(dtype).max / 2, dtype)
+    found = coalign.ctc_forward_backward(x, [1], input="log_probs")
+    assert found.loss == np.inf
+    assert found.status == Status.PRECISION_LIMIT
+    assert np.isfinite(found.grad).all()
+    with pytest.raises(ArithmeticError, match="scores too large"):
+        found.check()
+
+
 # --- what is special ------------------------------------------------------------------------------
 
 

@@ -57,11 +57,12 @@ class Worker {
         const Room<T> gradient = out_.gradient != nullptr ? out_.gradient[p] : Room<T>{};
         const T weight = out_.weight != nullptr ? out_.weight[p] : T(1);
         double loss = 0;
-        out_.status[p] = Status::ok;
+        bool is_possible = true, is_sure = true;
         if (frames.rows < least_frames(labels)) {
-            loss = std::numeric_limits<double>::infinity();
+            is_possible = false;
             if (const std::int64_t bad = find_bad(frames, labels); bad >= 0) return refuse(p, bad);
         } else if (frames.rows > 0) {
+            CarefulFinding found;
             switch (solve_fast(p, loss, gradient, weight)) {
                 case Outcome::stopped:
                     return false;
@@ -69,20 +70,26 @@ class Worker {
                     return refuse(p, find_bad(frames, labels));
                 case Outcome::unproved:
                     if (const std::int64_t bad = find_bad(frames, labels); bad >= 0) return refuse(p, bad);
-                    if (!careful_.solve(p, loss, gradient, weight, {})) return false;
+                    if (!careful_.solve(p, found, gradient, weight)) return false;
+                    loss = found.loss;
+                    is_possible = found.is_possible;
+                    is_sure = found.is_sure && found.loss_is_sure;
                     break;
                 case Outcome::solved:
                     if (!make_certain(p, loss)) return false;
             }
             if (out_.occupancy != nullptr) {
-                double again = 0;
-                if (!careful_.solve(p, again, {}, T(1), out_.occupancy[p])) return false;
+                if (!careful_.occupy(p, found, out_.occupancy[p])) return false;
+                is_sure &= found.is_sure;
             }
         }
-        if (std::isinf(loss)) set_impossible(p, frames, labels);
         // Probabilities are at most 1; roundings may say more.
         if (batch_.input == Input::logits) loss = std::max(loss, 0.0);
         out_.loss[p] = static_cast<T>(loss);
+        // A sum of finite scores may be beyond T.
+        is_sure &= std::abs(out_.loss[p]) < std::numeric_limits<T>::infinity();
+        out_.status[p] = is_sure ? Status::ok : Status::precision_limit;
+        if (!is_possible) set_impossible(p, frames, labels);
         return true;
     }
 
@@ -156,6 +163,7 @@ class Worker {
 
     void set_impossible(std::int64_t p, const MatrixView<T>& frames, const Labels& labels) {
         out_.status[p] = Status::infeasible;
+        out_.loss[p] = std::numeric_limits<T>::infinity();
         const auto clear = [&](const Room<T>& room, std::int64_t columns) {
             for (std::int64_t t = 0; t < frames.rows; ++t) std::fill_n(room.data + t * room.row_stride, columns, T(0));
         };

@@ -22,7 +22,9 @@ class CTCPosteriors(PosteriorsFields, Result):
         the lengths of a padded batch, and where no alignment fits. It is read-only; `out` itself
         may be written if it was given.
     status : int32 scalar, or array of shape (B,)
-        A `Status` for each problem: INFEASIBLE where no alignment fits.
+        A `Status` for each problem: INFEASIBLE where no alignment fits, PRECISION_LIMIT where a
+        loss of finite scores is beyond the dtype, or where scores are so far apart that what tells
+        alignments from each other is lost.
     x, targets, x_lengths, target_lengths
         The arguments as they were given: references to the caller's arrays, not copies.
     blank, input
@@ -43,6 +45,7 @@ class CTCPosteriors(PosteriorsFields, Result):
 
     _wrong: ClassVar = {
         Status.INFEASIBLE: (InfeasibleError, "no alignment of the text fits its frames"),
+        Status.PRECISION_LIMIT: (ArithmeticError, "scores too large to tell alignments apart"),
         Status.NAN: (ValueError, "NaN or +inf in the scores"),
         Status.INVALID: (ValueError, "a label or a length out of range"),
     }

@@ -2150,6 +2150,34 @@ CUDA_ASSIGNMENT_KERNELS = [
 
 CTC_NATIVE = [
     Mutation(
+        "one double is enough for enormous scores",
+        "csrc/ctc/careful.hpp",
+        "if (error > kTolerance && log_share + error > -30) is_sure = false;",
+        "",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "what addition has lost is dropped",
+        "csrc/core/expansion.hpp",
+        "const double lost = (to - (sum - of_x)) + (x - of_x);",
+        "const double lost = 0 * of_x;",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "a sum beyond the dtype is no limit",
+        "csrc/ctc/posteriors.cpp",
+        "is_sure &= std::abs(out_.loss[p]) < std::numeric_limits<T>::infinity();",
+        "",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "a segment is not computed again",
+        "csrc/ctc/careful.hpp",
+        "t < frames - 1 && !replay(t - segment_ + 1)) return false;",
+        "t < 0 && !replay(t - segment_ + 1)) return false;",
+        ("native:test_ctc",),
+    ),
+    Mutation(
         "a label follows its equal without a blank",
         "csrc/ctc/lattice.hpp",
         "const Extended<T> entered = choose(load_int<T>(text.skips + v * width), through, blank);",

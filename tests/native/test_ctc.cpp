@@ -163,12 +163,9 @@ template <class T>
 constexpr Real kGradientTolerance = sizeof(T) == sizeof(float) ? 1e-4L : 1e-9L;
 // A small loss is a difference of sums near 1, one for each frame: it is as exact as float64 there.
 constexpr Real kSmallLoss = std::numeric_limits<double>::epsilon();
-// Logarithms of 1e9 have steps of 1e-7.
-constexpr Real kEnormousScores = 1e-6L;
-
 template <class T>
-void compare(Case<T> c, Isa isa, const std::string& what, Real tolerance = kGradientTolerance<T>) {
-    const Answer want = solve_slowly(c);
+void compare(Case<T> c, Isa isa, const std::string& what, const Answer& want) {
+    const Real tolerance = kGradientTolerance<T>;
     std::vector<Case<T>> cases{c};
     const T weight = T(0.5);
     const Found<T> found = solve(cases, isa, true, true, 1, weight);
@@ -196,6 +193,11 @@ void compare(Case<T> c, Isa isa, const std::string& what, Real tolerance = kGrad
     // The loss alone has the same bits.
     const Found<T> alone = solve(cases, isa, false, false);
     check(alone.loss[0] == found.loss[0], what + " the loss alone");
+}
+
+template <class T>
+void compare(const Case<T>& c, Isa isa, const std::string& what) {
+    compare(c, isa, what, solve_slowly(c));
 }
 
 template <class T>
@@ -275,7 +277,7 @@ void test_hard_scores(Isa isa) {
     // No alignment does without a score of -1e9, and one costs less than two.
     Case<T> needed({20, 4, 3}, Input::log_probs, T(1), 6);
     for (std::int64_t t = 0; t < 20; ++t) needed.at(t, needed.labels[1]) = T(-1e9);
-    compare(needed, isa, name_of(needed, isa) + " needs -1e9", std::max(kEnormousScores, kGradientTolerance<T>));
+    compare(needed, isa, name_of(needed, isa) + " needs -1e9");
     Case<T> impossible({20, 4, 3}, Input::logits, T(1), 6);
     for (std::int64_t t = 0; t < 20; ++t) impossible.at(t, impossible.labels[1]) = -inf;
     compare(impossible, isa, name_of(impossible, isa) + " needs -inf");
@@ -285,6 +287,52 @@ void test_hard_scores(Isa isa) {
     const Found<T> found = solve(cases, isa, true, false);
     check(found.status[0] == Status::infeasible && std::isinf(found.loss[0]), "a frame without a symbol");
     check(std::count(found.gradient.begin(), found.gradient.end(), T(0)) == 80, "whose gradient is 0");
+}
+
+// Every alignment needs a score of an enormous size, early or late, and how it shares its other frames does not depend
+// on that size: beside -1e4, too, a way that needs two more has no share left.
+template <class T>
+void test_enormous_scores(Isa isa) {
+    for (const Input input : {Input::log_probs, Input::logits})
+        for (const double never : {-1e9, -1e12, -1e20, -1e30, -1.5e38}) {
+            const auto masked = [&](double by) {
+                Case<T> c({20, 4, 3}, input, T(1), 6);
+                c.labels = {1, 2, 1};
+                // Only labels that alignments have passed, or not yet reached, are free there.
+                for (const std::int64_t t : {0, 19})
+                    for (std::int64_t k = 0; k < 3; ++k) c.at(t, k) = static_cast<T>(by);
+                // One way pays here and goes free there, another the other way round.
+                for (const std::int64_t k : {0, 1}) c.at(5, k) = static_cast<T>(by);
+                for (const std::int64_t k : {0, 2}) c.at(9, k) = static_cast<T>(by);
+                return c;
+            };
+            const Case<T> c = masked(never);
+            Answer want = solve_slowly(masked(-1e4));
+            want.loss = solve_slowly(c).loss;
+            compare(c, isa, name_of(c, isa) + " needs " + std::to_string(never), want);
+        }
+}
+
+// Sums that no T holds, and terms that no sum of four doubles keeps apart, are said to be so.
+template <class T>
+void test_precision_limit(Isa isa) {
+    constexpr T most = std::numeric_limits<T>::max();
+    for (const T sign : {T(-1), T(1)}) {
+        Case<T> beyond({4, 3, 1}, Input::log_probs, T(0), 1);
+        for (T& value : beyond.x) value = sign * (most / 2);
+        std::vector<Case<T>> cases{beyond};
+        const Found<T> found = solve(cases, isa, true, true);
+        check(found.status[0] == Status::precision_limit, name_of(beyond, isa) + " status of a sum beyond");
+        check(found.loss[0] == -sign * std::numeric_limits<T>::infinity(), name_of(beyond, isa) + " a sum beyond");
+        for (const T value : found.gradient) check(std::isfinite(value), name_of(beyond, isa) + " gradient");
+    }
+    if constexpr (std::is_same_v<T, double>) {
+        Case<T> apart({20, 4, 3}, Input::log_probs, T(1), 6);
+        for (std::int64_t k = 0; k < 4; ++k) apart.at(10, k) = -1e200 * static_cast<double>(k + 1);
+        std::vector<Case<T>> cases{apart};
+        check(solve(cases, isa, true, false).status[0] == Status::precision_limit,
+              name_of(apart, isa) + " 1e200 apart");
+    }
 }
 
 // A loss far below 1 has its digits.
@@ -348,6 +396,8 @@ int main() {
             test_shapes<T>(isa);
             test_segments<T>(isa);
             test_hard_scores<T>(isa);
+            test_enormous_scores<T>(isa);
+            test_precision_limit<T>(isa);
             test_certainty<T>(isa);
             test_batches<T>(isa);
             test_stopping<T>(isa);

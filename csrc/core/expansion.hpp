@@ -1,0 +1,58 @@
+// A number as the sum of N doubles, each about as small as the rounding of the one before: 53 N bits, for sums whose
+// large terms cancel. The compiler must not reorder sums.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <limits>
+
+namespace coalign {
+
+template <int N>
+class Expansion {
+   public:
+    Expansion() = default;
+    explicit Expansion(double value) { part_[0] = value; }
+
+    // -inf absorbs what is added to it. Sums must stay finite otherwise.
+    Expansion& operator+=(double x) {
+        if (part_[0] == kNone) return *this;
+        if (x == kNone) return *this = Expansion(kNone);
+        for (double& part : part_) x = sum_exactly(part, x);
+        for (std::size_t i = N - 1; i > 0; --i) part_[i] = sum_exactly(part_[i - 1], part_[i]);
+        return *this;
+    }
+    Expansion& operator+=(const Expansion& other) {
+        for (const double part : other.part_) *this += part;
+        return *this;
+    }
+
+    bool is_none() const { return part_[0] == kNone; }
+    // Rounded to a double.
+    double value() const {
+        double sum = 0;
+        for (std::size_t i = N; i > 0; --i) sum += part_[i - 1];
+        return sum;
+    }
+    // This less `other`, rounded to a double; neither is -inf.
+    double less(const Expansion& other) const {
+        Expansion difference = *this;
+        for (const double part : other.part_) difference += -part;
+        return difference.value();
+    }
+
+   private:
+    static constexpr double kNone = -std::numeric_limits<double>::infinity();
+
+    // Adds x to `to`, and returns what rounding has lost (Knuth, The Art of Computer Programming 2, 4.2.2).
+    static double sum_exactly(double& to, double x) {
+        const double sum = to + x, of_x = sum - to;
+        const double lost = (to - (sum - of_x)) + (x - of_x);
+        to = sum;
+        return lost;
+    }
+
+    std::array<double, N> part_{};
+};
+
+}  // namespace coalign
