@@ -108,3 +108,13 @@ def test_a_blank_out_of_range_is_refused(door: str) -> None:
     for blank in (3, -2):
         with pytest.raises(ValueError, match=r"\Ablank: expected a symbol from 0 to 2, or -1, got"):
             coalign.ctc_greedy(np.zeros((2, 3)), blank=blank)
+
+
+def test_a_large_batch_is_shared_among_the_cpus(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COALIGN_NUM_THREADS", raising=False)
+    x = np.random.default_rng(0).normal(size=(64, 200, 29))
+    with _execution.forced(work_per_thread=0):
+        found = coalign.ctc_greedy(x)
+    alone = coalign.ctc_greedy(x, threads=1)
+    for ours, other in zip(found.spans, alone.spans, strict=True):
+        np.testing.assert_array_equal(ours, other)

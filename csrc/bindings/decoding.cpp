@@ -139,9 +139,10 @@ struct GreedyArguments {
         const double work = greedy_work(batch.frames);
         const double per_thread = forced.work_per_thread.value_or(kGreedyWorkPerThread);
         const auto& kernels = table_for<GreedyKernels<T>>(forced.isa);
+        // Counting the CPUs asks Python, so it needs the GIL.
+        const int most_threads = threads.for_work(work, per_thread);
         const Run run = run_call(work <= kSmallWork, [&](Pulse& pulse) {
-            return decode_greedily<T>(kernels, batch, true, threads.for_work(work, per_thread), per_thread, pulse,
-                                      outcomes.data());
+            return decode_greedily<T>(kernels, batch, true, most_threads, per_thread, pulse, outcomes.data());
         });
         forced.note(name(kernels.isa), run.workers);
         std::vector<std::int64_t> lengths;
