@@ -131,7 +131,7 @@ def test_page_is_whole_and_needs_nothing_else(page: Page) -> None:
 
 
 def test_page_embeds_pictures(page: Page) -> None:
-    assert len(page.images) == 3
+    assert len(page.images) == 4
     for image in page.images:
         assert image["alt"]
         kind, data = str(image["src"]).split(",", 1)
@@ -146,6 +146,10 @@ def test_page_shows_the_accuracies(page: Page, report: dict[str, Any]) -> None:
         assert f"{accuracy:.2%}" in page.cells
     for method in ("assign", "greedy"):
         assert f"{report['parts']['shuffle'][method]['accuracy']:.2%}" in page.cells
+    for reading in ("greedy", "beam", "check digit"):
+        values = report["parts"]["lines"]["trained"][reading]
+        assert f"{values['label_error_rate']:.2%}" in page.cells
+        assert f"{values['lines_right']:.2%}" in page.cells
 
 
 def test_table_on_stdout_and_same_seed_same_answers(
@@ -161,6 +165,11 @@ def test_table_on_stdout_and_same_seed_same_answers(
         partners = report["parts"]["shuffle"][method]
         assert again["parts"]["shuffle"][method]["accuracy"] == partners["accuracy"]
         assert any(row[:2] == [method, f"{partners['accuracy']:.2%}"] for row in rows)
+    for reading in ("greedy", "beam", "check digit"):
+        first, second = (each["parts"]["lines"]["trained"][reading] for each in (report, again))
+        assert first["label_error_rate"] == second["label_error_rate"]
+        cells = ["trained", *reading.split(), f"{first['label_error_rate']:.2%}"]
+        assert any(row[: len(cells)] == cells for row in rows)
     assert output.out.rstrip().endswith(f"Report: {tmp_path / 'report.html'}")
     assert output.err == ""
 
@@ -186,6 +195,36 @@ def test_assignment_undoes_more_of_a_shuffle_than_greed(report: dict[str, Any]) 
     assert assign["total"] < min(greedy["total"], values["true_total"])
     above = greedy["total"] - assign["total"]
     assert greedy["above_bound"] == pytest.approx(above, rel=1e-6)
+
+
+def test_lines_are_read_after_training(report: dict[str, Any]) -> None:
+    values = report["parts"]["lines"]
+    assert (values["train"], values["test"], values["lines"]) == (1000, 797, 100)
+    trained = values["trained"]
+    for reading in ("greedy", "beam", "check digit"):
+        each = trained[reading]
+        assert each["label_error_rate"] == pytest.approx(each["edits"] / values["digits"])
+        # Over 40 seeds the most was 0.19.
+        assert each["label_error_rate"] < 0.25
+    # Over 40 seeds the least was 1.15; reading nothing at all would be 1.
+    assert values["untrained"]["greedy"]["label_error_rate"] > 0.9
+    for reading in ("greedy", "beam"):
+        assert values["untrained"][reading]["lines_right"] == 0
+    # Over 40 seeds it gained at least 0.23.
+    assert trained["check digit"]["lines_right"] > trained["beam"]["lines_right"] + 0.1
+
+
+def test_digits_are_found_where_they_were_written(report: dict[str, Any]) -> None:
+    values = report["parts"]["lines"]
+    trained, untrained = (values[each]["alignment"] for each in ("trained", "untrained"))
+    # Over 40 seeds the least was 0.87 after training, and the most 0.32 before it.
+    assert trained["inside"] > 0.8
+    assert untrained["inside"] < 0.5
+    # Over 40 seeds the least was 0.77, and the most before training 0.40.
+    assert trained["columns"] > 0.7
+    assert untrained["columns"] < 0.5
+    # Over 40 seeds from 0.81 to 0.85.
+    assert 0.75 < values["cut_evenly"] < 0.9
 
 
 def test_partners_are_where_the_shuffle_put_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,7 @@ PACKAGE = "tests/test_package.py"
 CUDA = "tests/test_cuda_warping.py"
 CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
 DEMO = "tests/test_demo.py"
+DEMO_LINES = "tests/test_demo_lines.py"
 REPORT = "tests/test_bench_report.py"
 CENSUS = "tests/test_bench_census.py"
 GREEDY = "tests/test_ctc_greedy_values.py"
@@ -897,6 +898,41 @@ AROUND = [
         "np.argsort(shuffled)",
         "shuffled",
         (f"{DEMO}::test_partners_are_where_the_shuffle_put_them",),
+    ),
+    Mutation(
+        "the demo's check digits check nothing",
+        "python/coalign/demo/lines.py",
+        "text[-1] = -text[:-1].sum() % CLASSES",
+        "text[-1] = text[:-1].sum() % CLASSES",
+        (f"{DEMO_LINES}::test_a_line_has_its_digits_where_it_says",),
+    ),
+    Mutation(
+        "the demo reads images that it was trained on",
+        "python/coalign/demo/lines.py",
+        "unseen = by_digit(split.test, split.test_digit)",
+        "unseen = by_digit(split.train, split.train_digit)",
+        (f"{DEMO_LINES}::test_lines_that_are_read_are_of_images_never_trained_on",),
+    ),
+    Mutation(
+        "the demo's gradient passes units that are off",
+        "python/coalign/demo/lines.py",
+        "(of_logits @ self.parameters[2].T) * (hidden > 0)",
+        "of_logits @ self.parameters[2].T",
+        (f"{DEMO_LINES}::test_gradients_are_those_of_the_loss",),
+    ),
+    Mutation(
+        "the demo cuts where the next span begins",
+        "python/coalign/demo/lines.py",
+        "(stop[:-1] + start[1:]) / 2",
+        "start[1:]",
+        (f"{DEMO_LINES}::test_lines_are_cut_in_the_middle_and_judged_by_ink",),
+    ),
+    Mutation(
+        "the demo climbs the gradient",
+        "python/coalign/demo/lines.py",
+        "parameter -= np.float32(rate)",
+        "parameter += np.float32(rate)",
+        (f"{DEMO}::test_lines_are_read_after_training",),
     ),
     Mutation(
         "a peer may use more threads than ours",

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .. import _execution
-from . import digits, report, shuffle
+from . import digits, lines, report, shuffle
 from .part import Part
 
 __all__ = ["run"]
@@ -18,7 +18,11 @@ __all__ = ["run"]
 _EXTRAS = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 
 # Each takes (small, seed, progress); the report shows them in this order.
-_PARTS: tuple[Callable[[bool, int, bool], Part], ...] = (digits.part, shuffle.part)
+_PARTS: tuple[Callable[[bool, int, bool], Part], ...] = (
+    digits.part,
+    shuffle.part,
+    lines.part,
+)
 
 
 def _require_extras() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _INK = "#1f2933"
 _PATH = _WRONG = "#d1495b"
 _RIGHT = "#2e8b57"
+_SOFT = "#c8d6e5"
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -140,4 +141,65 @@ def matches(
             if right is not None:
                 axes.spines[:].set(color=_RIGHT if right[k] else _WRONG, linewidth=3)
         row[0].set_title(title, fontsize=10, color=_INK, loc="left")
+    return _png(figure)
+
+
+def line(
+    image: npt.NDArray[Any],
+    written: npt.NDArray[Any],
+    spans: npt.NDArray[Any],
+    cuts: npt.NDArray[np.float64],
+    likely: npt.NDArray[Any],
+    names: Sequence[str],
+) -> bytes:
+    """Draw a line of digits, where they are and where they were found, and the posteriors.
+
+    Parameters
+    ----------
+    image : array, shape (8, T)
+        The line.
+    written, spans : int arrays, shape (L, 3)
+        Symbol, first column and one past the last of each digit: of its ink, and as aligned.
+    cuts : array, shape (L + 1,)
+        Where the line is cut into digits.
+    likely : array, shape (T, C)
+        Probability of each symbol at each column.
+    names : sequence of str
+        Names of the symbols.
+
+    Returns
+    -------
+    bytes
+        The picture as a PNG file.
+    """
+    from .. import plot_alignment
+
+    rows, width = image.shape
+    figure = _figure(9.0, 5.8)
+    # The upper heights make the pixels of the image about square.
+    top, middle, bottom = figure.subplots(
+        3, 1, sharex=True, height_ratios=(10 * rows / width, 0.62, 3.4)
+    )
+    top.imshow(image, cmap="gray_r", aspect="auto", extent=(0, width, rows, 0), vmin=0, vmax=16)
+    top.set(yticks=[])
+    top.set_title("an unseen line, cut where the alignment says", fontsize=10, color=_INK)
+    for column in cuts[1:-1]:
+        top.axvline(column, color=_PATH, linewidth=1.5, linestyle=(0, (4, 2)))
+    for number, ((symbol, start, stop), (_, first, last)) in enumerate(
+        zip(written.tolist(), spans.tolist(), strict=True)
+    ):
+        # Neighbours may share a column, so they take turns in height.
+        base = number % 2
+        middle.barh(base, stop - start, 0.9, start, color=_SOFT)
+        middle.barh(base, last - first, 0.9, first, color=_PATH)
+        middle.text(
+            start - 0.2, base, names[symbol], ha="right", va="center", color=_INK, fontsize=10
+        )
+    middle.set(yticks=[], ylim=(1.6, -0.6))
+    middle.tick_params(bottom=False)
+    middle.set_title("where each digit has ink, and its aligned span", fontsize=10, color=_INK)
+    middle.spines[:].set_visible(False)
+    plot_alignment(spans, names, score=likely.T, axes=bottom)
+    bottom.set(yticks=range(len(names)), yticklabels=names, xlabel="column", ylabel="symbol")
+    bottom.set_title("probability of each symbol", fontsize=10, color=_INK)
     return _png(figure)
