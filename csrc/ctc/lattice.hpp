@@ -77,16 +77,17 @@ void emit(const ctc::Stretch<T>& stretch, ctc::Findings& findings) {
         const T blank = x[text.blank];
         if (stretch.finds_from) {
             Vec<T> most = splat(blank);
-            bool bad = blank != blank;
-            for (std::int64_t v = band.begin; v < band.end; ++v) {
+            IntVec<T> bad{};
+            // What no alignment meets is refused all the same: else the width of vectors would tell.
+            for (std::int64_t v = 0; v * width < text.positions; ++v) {
                 const Vec<T> scores = gather(x, load_int<T>(text.symbol + v * width));
-                most = maximum(scores, most);
-                bad |= any(scores != scores);
+                if (v >= band.begin && v < band.end) most = maximum(scores, most);
+                bad |= ~(scores < -none);
             }
             const T from =
                 across_lanes<T>(most, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return maximum(a, b); });
             stretch.from[t] = from == none ? T(0) : from;
-            findings.bad |= bad || from == -none;
+            findings.bad |= any(bad) || !(blank < -none);
         }
         const T from = stretch.from[t];
         if (!(std::abs(from) <= ctc::kLargestScore<T>)) {

@@ -372,6 +372,13 @@ void test_batches(Isa isa) {
         }
         at += size;
     }
+    // What no alignment meets is refused wherever vectors end.
+    for (const T never : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity()}) {
+        std::vector<Case<T>> unmet{Case<T>({200, 70, 60}, Input::log_probs, T(1), 1)};
+        for (std::int64_t i = 0; i < 60; ++i) unmet[0].labels[static_cast<std::size_t>(i)] = i + 1;
+        unmet[0].at(0, 60) = never;
+        check(solve(unmet, isa, true, false).bad[0] == 60, name_of(unmet[0], isa) + " a score that nothing meets");
+    }
     // Values of other symbols are not read where scores are taken as they are.
     std::vector<Case<T>> unread{Case<T>({20, 6, 2}, Input::log_probs, T(1), 1)};
     unread[0].labels = {1, 2};
