@@ -226,6 +226,7 @@ def test_check_speaks_for_every_status_that_is_not_ok() -> None:
 # Called in the interpreter's own convention, with the arguments of the public functions in order.
 FRONT_DOORS = (
     "assign",
+    "ctc_align",
     "ctc_forward_backward",
     "ctc_greedy",
     "ctc_loss",
