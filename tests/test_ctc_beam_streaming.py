@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -174,3 +176,24 @@ def test_a_stream_keeps_the_kind_of_its_first_piece() -> None:
     assert isinstance(fed.result().labels, torch.Tensor)
     with pytest.raises(TypeError, match=r"\Athe first piece and x: expected arrays of one kind"):
         fed.feed(np.zeros((1, 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
+)
+def test_a_greedy_stream_and_its_copy_go_on_apart(again: Callable[[Any], Any]) -> None:
+    x = np.random.default_rng(5).normal(size=(60, 4))
+    stream = coalign.CTCGreedyStream()
+    stream.feed(x[:30])
+    other = again(stream)
+    other.feed(x[30:])
+    for found, frames in ((stream.result(), x[:30]), (other.result(), x)):
+        assert found.spans.tolist() == coalign.ctc_greedy(frames).spans.tolist()
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_beam_stream_says_that_it_cannot_be_copied(again: Callable[[Any], Any]) -> None:
+    stream = coalign.CTCBeamStream()
+    stream.feed(np.zeros((2, 3)))
+    with pytest.raises(TypeError, match=r"\ACTCBeamStream: a search cannot be copied or pickled"):
+        again(stream)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import math
+import pickle
 import signal
 import time
 from pathlib import Path
@@ -286,3 +288,11 @@ def test_what_is_no_model_is_refused(model: coalign.NGram) -> None:
         model.score(999, 1)
     with pytest.raises(ValueError, match=r"\Astate: expected one that this model has returned"):
         model.end(-1)
+
+
+def test_a_model_is_copied_and_pickled(model: coalign.NGram) -> None:
+    for again in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert again.symbols == model.symbols
+        assert again.order == model.order == 3
+        for labels in ([1, 2, 1], [3], [2, 2]):
+            assert log10_of(again, labels) == log10_of(model, labels)

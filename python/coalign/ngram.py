@@ -52,13 +52,17 @@ class NGram:
     (-1.1513, -0.4605)
     """
 
-    __slots__ = ("native", "order", "symbols")
+    __slots__ = ("_orders", "native", "order", "symbols")
     __module__ = "coalign"
 
     def __init__(self, symbols: Sequence[str], orders: list[tuple[Any, Any]]) -> None:
         self.symbols = tuple(symbols)
         self.order = len(orders)
+        self._orders = orders
         self.native = _core.ngram_model(len(self.symbols), orders)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NGram, (self.symbols, self._orders)
 
     def __repr__(self) -> str:
         return f"NGram(order={self.order}, symbols=<{len(self.symbols)}>)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,10 @@ class CTCGreedyStream(_Stream):
         super().__init__(blank, input)
         self._carry: tuple[int, int, int, float, float] = (0, -1, 0, 0.0, 0.0)
         self._parts: list[tuple[Any, ...]] = []
+
+    def __copy__(self) -> CTCGreedyStream:
+        # A copy goes on by itself: it shares no list of labels.
+        return deepcopy(self)
 
     def feed(self, x: Any) -> None:
         """Go on with the next frames.
@@ -193,6 +198,11 @@ class CTCBeamStream(_Stream):
         self._lm = lm
         self._native: Any = None
         _decoding.take_model(lm, None)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "CTCBeamStream: a search cannot be copied or pickled; feed the pieces to a new stream"
+        )
 
     def feed(self, x: Any) -> None:
         """Go on with the next frames.
