@@ -11,8 +11,11 @@ import pytest
 from coalign import (
     DeviceError,
     Status,
+    _validate,
     assign,
+    ctc_align,
     ctc_forward_backward,
+    ctc_greedy,
     ctc_loss,
     dtw,
     dtw_cdist,
@@ -231,4 +234,28 @@ def test_ctc_of_half_precision_is_that_of_its_values() -> None:
         half = frames.to(dtype).transpose(0, 1)
         expected = ctc_loss(half.float().numpy(), texts.numpy(), **options)
         assert_tensor(ctc_loss(half, texts, **options), expected)
-        assert ctc_forward_backward(half, texts, **options).grad.dtype == torch.float32
+        found = ctc_forward_backward(half, texts, **options)
+        assert_tensor(found.loss, expected)
+        assert found.grad.dtype == torch.float32
+        # The result refers to what was given, not to what was made of it.
+        assert found.x is half
+        assert found.targets is texts
+        assert found.x_lengths is x_lengths
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_close_arguments_go_back_to_the_front_door(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, _, x_lengths, _ = ctc_problem()
+    x = frames.transpose(0, 1)[:2].to(getattr(torch, dtype))
+    texts = torch.tensor([[1, 2], [3, 1]])
+    monkeypatch.setattr(_validate, "take_emissions", None)
+    for found in (
+        ctc_loss(x, texts, x_lengths=x_lengths[:2]),
+        ctc_greedy(x).total,
+        ctc_align(x, texts).total,
+    ):
+        assert type(found) is torch.Tensor
+    if dtype == "float16":
+        assert type(ctc_loss(x.numpy(), texts.numpy())) is np.ndarray

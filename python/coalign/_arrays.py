@@ -43,6 +43,7 @@ class Kind:
 
 
 NUMPY = Kind()
+_TORCH = Kind("torch", "cpu")
 
 
 def is_array(obj: object) -> bool:
@@ -171,6 +172,39 @@ def to_numpy(obj: Any, name: str) -> tuple[Array, Kind]:
     return _real(_from_other(obj, name), name), NUMPY
 
 
+def as_plain(obj: Any) -> tuple[Array, Kind] | None:
+    """Return the scores that a front door can read where the argument itself is close to that.
+
+    Dense tensors in host memory share it, and half precision is widened to float32. None stands
+    for what the general way has to look at.
+    """
+    if type(obj) is np.ndarray:
+        if obj.dtype.itemsize != 2 or obj.dtype.name not in _TO_FLOAT32:
+            return None
+        return obj.astype(np.float32), NUMPY
+    torch = sys.modules.get("torch")
+    if torch is None or type(obj) is not torch.Tensor or not obj.is_cpu or obj.requires_grad:
+        return None
+    if not obj.is_floating_point():
+        return None
+    is_half = obj.dtype in (torch.float16, torch.bfloat16)
+    try:
+        return (obj.float() if is_half else obj.resolve_neg()).numpy(), _TORCH
+    except (RuntimeError, TypeError):
+        return None
+
+
+def as_plain_integers(obj: Any) -> Any:
+    """Return the memory of a dense tensor of int64 on the host; other arguments as they are."""
+    torch = sys.modules.get("torch")
+    if torch is None or type(obj) is not torch.Tensor or not obj.is_cpu or obj.dtype != torch.int64:
+        return obj
+    try:
+        return obj.numpy()
+    except (RuntimeError, TypeError):
+        return obj
+
+
 def same_kind(first: Kind, second: Kind, names: tuple[str, str]) -> Kind:
     """Return the kind of two arguments that have to share it."""
     if first != second:
@@ -217,7 +251,8 @@ def writable(obj: Any, name: str) -> tuple[Array | DeviceArray, Kind]:
 
 def _from_torch(tensor: Any, name: str) -> tuple[Array, Kind]:
     kind = Kind("torch", str(tensor.device))
-    if str(tensor.dtype) == "torch.bfloat16" and not tensor.requires_grad:
+    # PyTorch's own conversion is vectorised; NumPy's from float16 is not, and it knows no bfloat16.
+    if str(tensor.dtype).removeprefix("torch.") in _TO_FLOAT32 and not tensor.requires_grad:
         tensor = tensor.float()
     return _real(_memory_of(tensor, name), name), kind
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, _execution, _validate
-from ._arrays import Array
+from ._arrays import Array, as_plain, as_plain_integers
 from ._batch import Batch, has_contiguous_rows, has_whole_strides
 from ._ctc_result import CTCPosteriors
 from ._pipeline import ArrayCall, ResultCall, carry_out, carry_out_into
@@ -119,6 +119,11 @@ def ctc_loss(
     device: Any,
 ) -> Any:
     """Compute the losses of what `coalign.ctc_loss` takes."""
+    if plain := as_plain(x):
+        scores, kind = plain
+        integers = map(as_plain_integers, (targets, x_lengths, target_lengths))
+        options = (blank, input, reduction, zero_infinity, threads, device)
+        return kind.wrap(_core.ctc_loss(scores, *integers, *options))
     device = _execution.take_device(device)
     choice(reduction, "reduction", REDUCTIONS)
     zero_infinity = take_flag(zero_infinity, "zero_infinity")

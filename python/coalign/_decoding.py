@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from . import _core, _execution, _validate
-from ._arrays import Array
+from ._arrays import Array, as_plain, as_plain_integers
 from ._batch import Batch, has_contiguous_rows, has_whole_strides
 from ._decoding_result import CTCBeams, CTCDecoding
 from ._errors import DeviceError
-from ._pipeline import ResultCall, carry_out
+from ._pipeline import ResultCall, carry_out, in_kind
 from ._scalars import choice, take_count
 
 INPUTS = ("logits", "log_probs")
@@ -64,6 +64,10 @@ def ctc_greedy(
     x: Any, x_lengths: Any, blank: Any, input: Any, threads: Any, device: Any
 ) -> CTCDecoding:
     """Decode what `coalign.ctc_greedy` takes."""
+    if plain := as_plain(x):
+        scores, kind = plain
+        lengths = as_plain_integers(x_lengths)
+        return in_kind(_core.ctc_greedy(scores, lengths, blank, input, threads, device), kind)
     device = _execution.take_device(device)
     threads = _execution.thread_count(threads)
     choice(input, "input", INPUTS)

@@ -9,9 +9,9 @@ import numpy as np
 
 from . import _core, _execution, _validate
 from ._alignment_result import CTCAlignment
-from ._arrays import Array
+from ._arrays import Array, as_plain, as_plain_integers
 from ._batch import Batch, has_contiguous_rows, has_whole_strides
-from ._pipeline import ResultCall, carry_out, require_feasible
+from ._pipeline import ResultCall, carry_out, in_kind, require_feasible
 from ._scalars import as_integer, choice, take_flag
 
 # What is said of a value that is no score, and of a GPU.
@@ -117,6 +117,11 @@ def ctc_align(
     device: Any,
 ) -> CTCAlignment:
     """Align what `coalign.ctc_align` takes; raise for the first text that does not fit."""
+    if plain := as_plain(x):
+        given, kind = plain
+        integers = map(as_plain_integers, (targets, x_lengths, target_lengths))
+        ways = (blank, input, wildcard, open_begin, open_end, threads, device)
+        return in_kind(_core.ctc_align(given, *integers, *ways), kind)
     device = _execution.take_device(device)
     scores = _validate.take_emissions(x, x_lengths)
     silence = _validate.take_blank(blank, scores)

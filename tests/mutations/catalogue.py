@@ -700,6 +700,14 @@ SHARED_NATIVE = [
 
 SHARED_PYTHON = [
     Mutation(
+        "what is computed of a tensor stays an array",
+        "python/coalign/_arrays.py",
+        "numpy(), _TORCH",
+        "numpy(), NUMPY",
+        (f"{TORCH}::test_close_arguments_go_back_to_the_front_door",),
+        needs="torch",
+    ),
+    Mutation(
         "float16 is computed in float64",
         "python/coalign/_arrays.py",
         "return array.astype(np.float32)",
@@ -2418,6 +2426,13 @@ CTC_DECODING = [
         "return at + std::countr_zero(set);",
         "return at + 0 * std::countr_zero(set);",
         (f"{GREEDY}::test_the_labels_are_the_best_paths",),
+    ),
+    Mutation(
+        "the CPUs are counted without the GIL",
+        "csrc/bindings/decoding.cpp",
+        "decode_greedily<T>(kernels, batch, true, most_threads,",
+        "decode_greedily<T>(kernels, batch, true, most_threads + 0 * threads.for_work(work, 0),",
+        (f"{GREEDY}::test_a_large_batch_is_shared_among_the_cpus",),
     ),
     Mutation(
         "a recording without a path has labels",
