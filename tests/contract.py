@@ -230,7 +230,7 @@ FUNCTIONS = (
             {"wildcard": 7, "blank": 3, "open_end": True},
         ),
         refused=(math.nan, math.inf),
-        wanted="expected finite scores, or -inf for probability zero",
+        wanted="expected finite values, or -inf for probability zero",
         tolerance={"total": (1e-12, 1e-12), "frame_scores": (1e-6, 1e-12)},
         long=lambda: {"x": np.random.default_rng(0).random((150_000, 4), np.float32)},
         lacks={

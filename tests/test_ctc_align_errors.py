@@ -86,19 +86,19 @@ TEXT = np.array([1, 2])
         "NaN",
         lambda: coalign.ctc_align([X, put(X, (4, 1), np.nan)], [TEXT, TEXT]),
         ValueError,
-        "x[1]: NaN at index (4, 1); expected finite scores, or -inf for probability zero",
+        "x[1]: NaN at index (4, 1); expected finite values, or -inf for probability zero",
     ),
     (
         "+inf in a padded batch",
         lambda: coalign.ctc_align(np.stack([X, put(X, (0, 2), np.inf)]), np.stack([TEXT, TEXT])),
         ValueError,
-        "x: inf at index (1, 0, 2); expected finite scores, or -inf for probability zero",
+        "x: inf at index (1, 0, 2); expected finite values, or -inf for probability zero",
     ),
     (
         "NaN beside a text that is too long",
         lambda: coalign.ctc_align(put(X[:1], (0, 0), np.nan), TEXT),
         ValueError,
-        "x: NaN at index (0, 0); expected finite scores, or -inf for probability zero",
+        "x: NaN at index (0, 0); expected finite values, or -inf for probability zero",
     ),
     (
         "NaN that only a wildcard reads",
@@ -106,7 +106,7 @@ TEXT = np.array([1, 2])
             put(X, (5, 2), np.nan), np.array([1, 5]), input="log_probs", wildcard=5
         ),
         ValueError,
-        "x: NaN at index (5, 2); expected finite scores, or -inf for probability zero",
+        "x: NaN at index (5, 2); expected finite values, or -inf for probability zero",
     ),
     (
         "NaN that only an open end reads",
@@ -114,7 +114,7 @@ TEXT = np.array([1, 2])
             put(X, (5, 2), np.nan), np.array([1]), input="log_probs", open_end=True
         ),
         ValueError,
-        "x: NaN at index (5, 2); expected finite scores, or -inf for probability zero",
+        "x: NaN at index (5, 2); expected finite values, or -inf for probability zero",
     ),
     (
         "a GPU",

@@ -16,10 +16,7 @@ from ._ctc_result import CTCPosteriors
 from ._pipeline import ArrayCall, ResultCall, carry_out, carry_out_into
 from ._scalars import choice, take_flag
 
-INPUTS = ("logits", "log_probs")
 REDUCTIONS = ("none", "sum", "mean")
-WANTED = "finite values, or -inf for probability zero"
-ONLY_CPU = 'device: "cuda" does not compute CTC; the CPU does'
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class Problems:
         cls, x: Any, targets: Any, x_lengths: Any, target_lengths: Any, blank: Any, input: Any
     ) -> Problems:
         """Check what all calls begin with."""
-        choice(input, "input", INPUTS)
+        choice(input, "input", _validate.INPUTS)
         taken = _validate.take_emissions(x, x_lengths)
         symbol = _validate.take_blank(blank, taken)
         texts = _validate.take_targets(targets, target_lengths, taken, symbol)
@@ -66,7 +63,7 @@ class Problems:
         if bad is not None:
             problem, element = bad
             place = divmod(element, _validate.count_symbols(self.x))
-            raise self.x.bad_value(problem if self.x.is_batch else 0, place, WANTED)
+            raise self.x.bad_value(problem if self.x.is_batch else 0, place, _validate.WANTED)
 
     def shapes(self, columns: Callable[[int], int], most: int) -> Any:
         """Return the shape of a result with rows of frames; a list has a shape for each item."""
@@ -93,7 +90,7 @@ class _Loss(ArrayCall):
     @property
     def only_cpu(self) -> str | None:
         """Why no GPU takes the call."""
-        return ONLY_CPU
+        return _validate.ONLY_CPU
 
     def fill(self, out: Array, report: Callable[[int], None] | None) -> None:
         """Compute on the CPU; raise for the first value that cannot be taken."""
@@ -151,7 +148,7 @@ class _Posteriors(ResultCall[CTCPosteriors]):
     @property
     def only_cpu(self) -> str | None:
         """Why no GPU takes the call."""
-        return ONLY_CPU
+        return _validate.ONLY_CPU
 
     def on_host(self) -> CTCPosteriors:
         """Compute on the CPU; raise for the first value that cannot be taken."""

@@ -16,9 +16,6 @@ from ._errors import DeviceError
 from ._pipeline import ResultCall, carry_out, in_kind
 from ._scalars import choice, take_count
 
-INPUTS = ("logits", "log_probs")
-WANTED = "finite values, or -inf for probability zero"
-
 
 def native_frames(frames: Batch) -> Any:
     """Return recordings as native code takes them, copied only if they must be."""
@@ -29,7 +26,9 @@ def native_frames(frames: Batch) -> Any:
 
 def _bad_value(error: _core.NotFiniteError, frames: Batch) -> ValueError:
     _, item, element = error.args
-    return frames.bad_value(item, divmod(element, _validate.count_symbols(frames)), WANTED)
+    return frames.bad_value(
+        item, divmod(element, _validate.count_symbols(frames)), _validate.WANTED
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def ctc_greedy(
         return in_kind(_core.ctc_greedy(scores, lengths, blank, input, threads, device), kind)
     device = _execution.take_device(device)
     threads = _execution.thread_count(threads)
-    choice(input, "input", INPUTS)
+    choice(input, "input", _validate.INPUTS)
     frames = _validate.take_emissions(x, x_lengths)
     blank = _validate.take_blank(blank, frames)
     return carry_out(_Greedy((frames,), blank, input, threads), device)
@@ -96,7 +95,7 @@ def ctc_beam_search(
     device = _execution.take_device(device)
     options = take_beam_options(beam_width, n_best, beam_threshold, token_min_logp, alpha, beta)
     threads = _execution.thread_count(threads)
-    choice(input, "input", INPUTS)
+    choice(input, "input", _validate.INPUTS)
     frames = _validate.take_emissions(x, x_lengths)
     if frames.kind.gpu is not None or device == "cuda":
         raise DeviceError('device: "cuda" does not decode; ctc_beam_search runs on the CPU')

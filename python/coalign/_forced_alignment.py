@@ -14,10 +14,6 @@ from ._batch import Batch, has_contiguous_rows, has_whole_strides
 from ._pipeline import ResultCall, carry_out, in_kind, require_feasible
 from ._scalars import as_integer, choice, take_flag
 
-# What is said of a value that is no score, and of a GPU.
-_WANTED = "finite scores, or -inf for probability zero"
-_ONLY_CPU = 'device: "cuda" does not compute CTC; the CPU does'
-
 
 @dataclass(frozen=True, slots=True)
 class _Align(ResultCall[CTCAlignment]):
@@ -29,7 +25,7 @@ class _Align(ResultCall[CTCAlignment]):
     @property
     def only_cpu(self) -> str | None:
         """Why no GPU takes the call."""
-        return _ONLY_CPU
+        return _validate.ONLY_CPU
 
     @property
     def is_batch(self) -> bool:
@@ -55,7 +51,7 @@ class _Align(ResultCall[CTCAlignment]):
         except _core.NotFiniteError as error:
             _, item, element = error.args
             place = divmod(element, _validate.count_symbols(x))
-            raise x.bad_value(item if x.is_batch else 0, place, _WANTED) from None
+            raise x.bad_value(item if x.is_batch else 0, place, _validate.WANTED) from None
 
     def settle(self, found: CTCAlignment, *, from_gpu: bool) -> CTCAlignment:
         """Raise for the first text that does not fit its recording."""
@@ -128,7 +124,7 @@ def ctc_align(
     anything = _take_wildcard(wildcard, scores)
     texts = _validate.take_targets(targets, target_lengths, scores, silence, anything)
     options = (
-        choice(input, "input", ("logits", "log_probs")),
+        choice(input, "input", _validate.INPUTS),
         anything,
         take_flag(open_begin, "open_begin"),
         take_flag(open_end, "open_end"),

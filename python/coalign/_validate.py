@@ -76,6 +76,12 @@ def take_matrices(
     )
 
 
+# What x may be, what is said of a value that cannot be taken, and of a GPU.
+INPUTS = ("logits", "log_probs")
+WANTED = "finite values, or -inf for probability zero"
+ONLY_CPU = 'device: "cuda" does not compute CTC; the CPU does'
+
+
 def take_emissions(x: Any, x_lengths: Any) -> Batch:
     """Check recordings: frames of scores of symbols, (T, C), a padded batch or a list."""
     lengths = ((x_lengths, "x_lengths"),)

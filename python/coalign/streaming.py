@@ -29,7 +29,7 @@ class _Stream:
         if value is None or value < -1:
             raise ValueError(f"blank: expected a symbol, or -1, got {blank!r}")
         self._blank: int = value
-        self._input = choice(input, "input", _decoding.INPUTS)
+        self._input = choice(input, "input", _validate.INPUTS)
         self._kind, self._like = NUMPY, None
 
     def _take(self, x: Any) -> Any:
@@ -57,7 +57,7 @@ class _Stream:
     @staticmethod
     def _require_scores(piece: Batch) -> None:
         # Before any of it is read: a piece that is refused leaves the stream as it was.
-        piece.require_all(lambda scores: scores < np.inf, _decoding.WANTED)
+        piece.require_all(lambda scores: scores < np.inf, _validate.WANTED)
 
 
 class CTCGreedyStream(_Stream):

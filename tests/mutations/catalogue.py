@@ -2465,8 +2465,8 @@ CTC_DECODING = [
     Mutation(
         "a refused piece is read up to the wrong value",
         "python/coalign/streaming.py",
-        "piece.require_all(lambda scores: scores < np.inf, _decoding.WANTED)",
-        "piece.require_all(lambda scores: scores == scores, _decoding.WANTED)",
+        "piece.require_all(lambda scores: scores < np.inf, _validate.WANTED)",
+        "piece.require_all(lambda scores: scores == scores, _validate.WANTED)",
         (f"{STREAMING}::test_a_refused_piece_leaves_the_stream_as_it_was",),
     ),
 ]
