@@ -2428,6 +2428,20 @@ CTC_DECODING = [
         (f"{GREEDY}::test_the_labels_are_the_best_paths",),
     ),
     Mutation(
+        "a stream's copy is the stream",
+        "python/coalign/streaming.py",
+        "return deepcopy(self)",
+        "return self",
+        (f"{STREAMING}::test_a_greedy_stream_and_its_copy_go_on_apart",),
+    ),
+    Mutation(
+        "a copied model forgets its n-grams",
+        "python/coalign/ngram.py",
+        "return NGram, (self.symbols, self._orders)",
+        "return NGram, (self.symbols, self._orders[:1])",
+        (f"{LM}::test_a_model_is_copied_and_pickled",),
+    ),
+    Mutation(
         "the CPUs are counted without the GIL",
         "csrc/bindings/decoding.cpp",
         "decode_greedily<T>(kernels, batch, true, most_threads,",
