@@ -215,7 +215,9 @@ void retreat(const ctc::Stretch<T>& stretch, const ctc::Occupancies<T>& out, ctc
         }
         if (!has_alpha) continue;
         T* const gradient = out.gradient + t * out.stride;
-        gradient[text.blank] -= out.weight * std::max(T(0), T(1) - across_lanes<T>(sum, plus));
+        // What the labels leave of 1 is the blank's, unless that is a rounding where there is no blank.
+        if (stretch.blank_emission.mantissa[at] > 0)
+            gradient[text.blank] -= out.weight * std::max(T(0), T(1) - across_lanes<T>(sum, plus));
         for (std::int64_t group = 0; group < text.groups; ++group) {
             T of_symbol = 0;
             for (std::int64_t k = text.group_begin[group]; k < text.group_begin[group + 1]; ++k)

@@ -2215,6 +2215,20 @@ CTC_NATIVE = [
         ("native:test_ctc",),
     ),
     Mutation(
+        "roundings are a blank's that there is not",
+        "csrc/ctc/lattice.hpp",
+        "if (stretch.blank_emission.mantissa[at] > 0)",
+        "if (true)",
+        ("native:test_ctc",),
+    ),
+    Mutation(
+        "NaN beside what alignments meet is taken",
+        "csrc/ctc/lattice.hpp",
+        "bad |= ~(scores < -none);",
+        "if (v >= band.begin && v < band.end) bad |= ~(scores < -none);",
+        ("native:test_ctc",),
+    ),
+    Mutation(
         "a segment is not computed again",
         "csrc/ctc/careful.hpp",
         "t < frames - 1 && !replay(t - segment_ + 1)) return false;",

@@ -260,6 +260,12 @@ void test_hard_scores(Isa isa) {
         for (std::int64_t t = 0; t < 60; ++t) sometimes.at(t, t % 6) = never;
         compare(sometimes, isa, name_of(sometimes, isa) + " at times" + what);
     }
+    // Frames without a blank have no share of it, to the last bit.
+    std::vector<Case<T>> blankless{Case<T>({60, 20, 12}, Input::log_probs, T(1), 3)};
+    for (std::int64_t i = 0; i < 12; ++i) blankless[0].labels[static_cast<std::size_t>(i)] = i + 1;
+    for (std::int64_t t = 0; t < 60; ++t) blankless[0].at(t, 0) = -inf;
+    const Found<T> shares = solve(blankless, isa, true, false);
+    for (std::size_t t = 0; t < 60; ++t) check(shares.gradient[t * 21] == 0, "a frame without a blank");
     // Others fall behind by more than a mantissa can tell, beside states that are 0.
     Case<T> far({60, 6, 12}, Input::log_probs, T(60), 4);
     for (std::int64_t t = 0; t < 60; ++t) far.at(t, t % 6) = -inf;
