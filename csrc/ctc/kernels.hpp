@@ -13,21 +13,9 @@
 
 #include "core/exponent.hpp"
 #include "core/isa_table.hpp"
+#include "core/lane_int.hpp"
 
 namespace coalign::ctc {
-
-template <class T>
-struct LaneInteger;
-template <>
-struct LaneInteger<float> {
-    using type = std::int32_t;
-};
-template <>
-struct LaneInteger<double> {
-    using type = std::int64_t;
-};
-template <class T>
-using LaneInt = typename LaneInteger<T>::type;
 
 // States are brought to mantissas in [1, 2) before every 16th frame. A step multiplies a mantissa by 0.7 to 4.3:
 // between 2^-9 and 2^34 in all.

@@ -103,8 +103,7 @@ void emit(const ctc::Stretch<T>& stretch, ctc::Findings& findings) {
             Extended<T> emission = emitter(gather(x, load_int<T>(text.symbol + v * width)), dropped);
             const std::int64_t left = text.labels - v * width;
             if (left < width)
-                emission =
-                    choose(lane_numbers<T>() < static_cast<ctc::LaneInt<T>>(left), emission, Emitter<T>::nothing());
+                emission = choose(lane_numbers<T>() < static_cast<LaneInt<T>>(left), emission, Emitter<T>::nothing());
             store_column<T>(row, v * width, emission);
         }
     }

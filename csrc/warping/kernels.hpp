@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "core/isa_table.hpp"
+#include "core/lane_int.hpp"
 
 namespace coalign::warping {
 
@@ -41,19 +42,6 @@ inline constexpr std::int64_t kExpandedDim = 16;
 
 // The widest vector's lanes.
 inline constexpr std::size_t kMostLanes = 16;
-
-template <class T>
-struct LaneInteger;
-template <>
-struct LaneInteger<float> {
-    using type = std::int32_t;
-};
-template <>
-struct LaneInteger<double> {
-    using type = std::int64_t;
-};
-template <class T>
-using LaneInt = typename LaneInteger<T>::type;
 
 // Columns [begin, end) of one block of rows, for `width` pairs at once. Arrays are [..][lane].
 template <class T>

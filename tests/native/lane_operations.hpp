@@ -5,23 +5,13 @@
 #include <cstdint>
 
 #include "core/isa_table.hpp"
+#include "core/lane_int.hpp"
 
 namespace coalign::testing {
 
 template <class T>
-struct LaneInteger;
-template <>
-struct LaneInteger<float> {
-    using type = std::int32_t;
-};
-template <>
-struct LaneInteger<double> {
-    using type = std::int64_t;
-};
-
-template <class T>
 struct LaneOperations {
-    using Int = typename LaneInteger<T>::type;
+    using Int = LaneInt<T>;
     int width;
     bool fuses;  // fused() rounds once
     void (*copy)(const T* from, T* to);
