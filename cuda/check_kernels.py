@@ -45,6 +45,7 @@ THREADS_PER_BLOCK = {"warp_pairs": 64, "trace_paths": 64, "assign_by_warp": 32}
 THREADS_PER_BLOCK |= {"check_frames": 256, "copy_costs": 256}
 THREADS_PER_BLOCK |= {"assign_by_block": 512, "assign_by_memory": 512}
 THREADS_PER_BLOCK |= {"prove_totals": 128, "solve_again": 512}
+THREADS_PER_BLOCK |= {"align_problems": 256}
 # Columns that a thread of a block has in registers: cuda/assignment.cu.
 BLOCK_COLUMNS = {"float": 6, "double": 4}
 # What a multiprocessor holds, and how registers are given to a warp.

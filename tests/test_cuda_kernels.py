@@ -114,6 +114,7 @@ def figures(
         ("14assign_by_warp", "IdLi16E", "assign_by_warp float64 16 columns a thread"),
         ("15assign_by_block", "If", "assign_by_block float32 6 columns a thread"),
         ("16assign_by_memory", "If", "assign_by_memory float32"),
+        ("14align_problems", "If", "align_problems float32"),
         ("11trace_paths", "IdLi2ELi16E", "trace_paths float64 2×16"),
     ],
 )

@@ -67,9 +67,3 @@ def test_a_value_that_is_no_score_comes_before_a_text_that_does_not_fit() -> Non
     bad = put(np.zeros((2, 3)), (1, 2), np.nan)
     with assert_refused(ValueError, f"score[1]: NaN at index (1, 2); expected {WANTED}"):
         coalign.monotonic_alignment([np.zeros((3, 1)), bad])
-
-
-def test_a_gpu_is_refused_in_words() -> None:
-    words = 'device: "cuda" was asked for, and monotonic_alignment runs on the CPU'
-    with assert_refused(coalign.DeviceError, words):
-        coalign.monotonic_alignment(np.zeros((1, 1)), device="cuda")

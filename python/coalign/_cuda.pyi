@@ -80,3 +80,24 @@ class Assignment:
         device: int,
     ) -> None: ...
     def run(self, *, order: int, workspace: int, stream: int) -> None: ...
+
+class Monotonic:
+    workspace_bytes: int
+    problems_per_launch: int
+    def __init__(
+        self,
+        *,
+        dtype: str,
+        scores: Ragged,
+        host_rows: npt.NDArray[np.int64] | None,
+        host_columns: npt.NDArray[np.int64] | None,
+        row_at: int,
+        column_at: int,
+        durations: int,
+        token_of_frame: int,
+        total: int,
+        status: int,
+        device: int,
+        workspace_bytes: int,
+    ) -> None: ...
+    def run(self, *, workspace: int, stream: int) -> None: ...

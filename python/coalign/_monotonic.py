@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 
 from . import _core, _execution, _validate
 from ._batch import Batch, has_whole_strides
+from ._cuda_monotonic import align
+from ._device import Gpu
 from ._errors import Status
 from ._monotonic_result import MonotonicAlignment
 from ._pipeline import ResultCall, carry_out, require_feasible
@@ -27,9 +30,10 @@ class _Call(ResultCall[MonotonicAlignment]):
         return self.inputs[0]
 
     @property
-    def only_cpu(self) -> str | None:
-        """Why no GPU takes the call."""
-        return 'device: "cuda" was asked for, and monotonic_alignment runs on the CPU'
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        # Scores are read once, and the CPU reads them about as fast as they are copied.
+        return _execution.repays_gpu(len(self.scores), 0.0, math.inf)
 
     def on_host(self) -> MonotonicAlignment:
         """Align on the CPU; raise for the first score that is NaN or +inf."""
@@ -49,8 +53,15 @@ class _Call(ResultCall[MonotonicAlignment]):
             raise scores.bad_value(problem, tuple(index), "finite scores or -inf")
         return found
 
+    def on_gpu(self, gpu: Gpu) -> MonotonicAlignment:
+        """Queue every problem on the caller's stream."""
+        return align(self.scores, gpu)
+
     def settle(self, found: MonotonicAlignment, *, from_gpu: bool) -> MonotonicAlignment:
         """Raise for the first problem without an alignment, and warn of overflow."""
+        if from_gpu and (found.status == Status.NAN).any():
+            # The CPU looks for the first such score that a path could meet.
+            self.on_host()
         require_feasible(found.status, self.scores.is_batch, self._why)
         status = np.atleast_1d(found.status)
         overflown = np.count_nonzero(status == Status.PRECISION_LIMIT)
@@ -78,5 +89,5 @@ def monotonic_alignment(
     device = _execution.take_device(device)
     threads = _execution.thread_count(threads)
     lengths = (text_lengths, "text_lengths"), (frame_lengths, "frame_lengths")
-    scores = _validate.take_matrices(score, "score", *lengths, empty=True)
+    scores = _validate.take_matrices(score, "score", *lengths, empty=True, on_gpu=True)
     return carry_out(_Call((scores,), threads), device)

@@ -37,8 +37,10 @@ def monotonic_alignment(
     threads : int, optional
         The largest number of threads. None means COALIGN_NUM_THREADS if it is set, else the CPUs
         that this process may use.
-    device : {None, "cpu", "auto"}
-        Where to compute: only the CPU can.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute. None: where `score` lies, on a GPU on its library's current stream. "cuda"
+        takes host arrays to the GPU and the result back; "auto" leaves them on the CPU, which reads
+        scores about as fast as they are copied.
 
     Returns
     -------

@@ -53,6 +53,7 @@ TORCH = "tests/test_interop_torch.py"
 PACKAGE = "tests/test_package.py"
 CUDA = "tests/test_cuda_warping.py"
 CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
+CUDA_MONOTONIC = "tests/test_cuda_monotonic.py"
 DEMO = "tests/test_demo.py"
 DEMO_LINES = "tests/test_demo_lines.py"
 REPORT = "tests/test_bench_report.py"
@@ -2586,6 +2587,79 @@ FORCED_ALIGNMENT = [
     ),
 ]
 
+CUDA_MONOTONIC_ALIGNMENT = [
+    Mutation(
+        "on a GPU a tie moves on",
+        "cuda/monotonic.cu",
+        "const bool moves = below > best;",
+        "const bool moves = below >= best;",
+        (f"{CUDA_MONOTONIC}::test_every_shape_is_aligned", "native:test_monotonic_kernels"),
+    ),
+    Mutation(
+        "on a GPU a strip is a tile behind the one before it",
+        "cuda/monotonic.cu",
+        "std::int64_t strip = warp, at = -2 * warp;",
+        "std::int64_t strip = warp, at = -warp;",
+        ("native:test_monotonic_kernels",),
+    ),
+    Mutation(
+        "on a GPU a warp does not wait for the last strip of a round",
+        "cuda/monotonic.cu",
+        "tiles > 2 * warps ? tiles : 2 * warps;",
+        "tiles;",
+        ("native:test_monotonic_kernels",),
+    ),
+    Mutation(
+        "on a GPU cells that no path meets are read",
+        "cuda/monotonic.cu",
+        "&& frame - token <= problem.slack)",
+        "&& frame + strip * kSide < problem.frames)",
+        (f"{CUDA_MONOTONIC}::test_cells_that_no_path_meets_are_not_read",),
+    ),
+    Mutation(
+        "on a GPU every part of a batch is the first one",
+        "cuda/monotonic.cu",
+        "const std::int64_t p = first + blockIdx.x;",
+        "const std::int64_t p = 0 * first + blockIdx.x;",
+        (f"{CUDA_MONOTONIC}::test_a_padded_batch_is_read_within_its_lengths",),
+    ),
+    Mutation(
+        "on a GPU a sum that overflows is no path",
+        "cuda/monotonic.cu",
+        "if (found->total == 0) status",
+        "if (found->total > 0) status",
+        (f"{CUDA_MONOTONIC}::test_totals_that_overflow_are_said_to",),
+    ),
+    Mutation(
+        "on a GPU NaN is a score",
+        "cuda/monotonic.cu",
+        "is_right && score < kInfinity<T>;",
+        "is_right && !(score >= kInfinity<T>);",
+        (f"{CUDA_MONOTONIC}::test_what_has_no_answer_goes_to_the_status",),
+    ),
+    Mutation(
+        "a workspace for lengths that the device knows is too small",
+        "cuda/monotonic.cu",
+        "std::min(count_strips(tokens), most / 2);",
+        "count_strips(tokens);",
+        ("native:test_monotonic_kernels",),
+    ),
+    Mutation(
+        "a score of a host array that the GPU refuses is not named",
+        "python/coalign/_monotonic.py",
+        "if from_gpu and (found.status == Status.NAN).any():",
+        "if False:",
+        (f"{CUDA_MONOTONIC}::test_what_is_wrong_on_the_host_is_named_as_on_the_cpu",),
+    ),
+    Mutation(
+        "parts of a list on a GPU all begin at the first",
+        "python/coalign/_cuda_monotonic.py",
+        "np.cumsum(counts) - counts for",
+        "0 * counts for",
+        (f"{CUDA_MONOTONIC}::test_a_ragged_batch_is_a_list_of_results",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -2604,6 +2678,7 @@ CATALOGUE = [
     *SHARED_PYTHON,
     *CUDA_KERNELS,
     *CUDA_ASSIGNMENT_KERNELS,
+    *CUDA_MONOTONIC_ALIGNMENT,
     *CUDA_EMULATION,
     *CUDA_FACE,
     *AROUND,
