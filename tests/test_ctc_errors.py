@@ -136,6 +136,45 @@ def test_other_room_for_a_gradient_is_refused(door: str) -> None:
             coalign.ctc_forward_backward([*X], TEXTS, out=out)
 
 
+def test_a_gradient_shares_no_memory_with_texts_and_lengths(door: str) -> None:
+    assert door in ("front", "general")
+    words = "out: expected memory of its own, got some of an input's"
+    for shape, of in ((TEXTS.shape, "targets"), ((3,), "x_lengths"), ((3,), "target_lengths")):
+        out = np.zeros((3, 6, 4))
+        shared = out.reshape(-1).view(np.int64)[-int(np.prod(shape)) :].reshape(shape)
+        shared[...] = {"targets": TEXTS, "x_lengths": LENGTHS, "target_lengths": 2}[of]
+        before = out.copy()
+        with assert_refused(ValueError, words):
+            coalign.ctc_forward_backward(
+                X, **{"targets": TEXTS, "x_lengths": LENGTHS, of: shared}, out=out
+            )
+        assert_same_bits(out, before)
+        if of == "targets":
+            with assert_refused(ValueError, words):
+                coalign.ctc_forward_backward(X, [*shared], out=out)
+
+
+def test_the_items_of_a_gradient_share_no_memory() -> None:
+    memory = np.zeros((30, 4))
+    words = "out: expected arrays that do not share memory"
+    for out in (
+        [memory[:6]] * 3,
+        [memory[:6], memory[20:26], memory[5:11]],
+        [memory[:12:2], memory[20:26], memory[2:14:2]],
+        [memory[5::-1], memory[20:26], memory[10:4:-1]],
+    ):
+        with assert_refused(ValueError, words):
+            coalign.ctc_forward_backward([*X], TEXTS, out=out)
+    assert not memory.any()
+    with assert_refused(ValueError, "out: expected memory of its own, got some of an input's"):
+        coalign.ctc_forward_backward(
+            [X[0], X[1], memory[7:13]], TEXTS, out=[*memory[:18].reshape(3, 6, 4)]
+        )
+    out = [memory[:12:2], memory[1:12:2], memory[17:11:-1]]
+    coalign.ctc_forward_backward([*X], TEXTS, out=out)
+    assert_same_bits(np.stack(out), coalign.ctc_forward_backward(X, TEXTS).grad)
+
+
 def test_a_result_keeps_what_it_was_made_of(door: str) -> None:
     assert door in ("front", "general")
     found = coalign.ctc_forward_backward(X, TEXTS, x_lengths=LENGTHS)

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -144,11 +145,9 @@ class Rooms {
         }
     }
 
-    // Whether rows plainly lie apart from each other, and from the values of x. Where they do not, the general way
-    // looks closer.
-    bool lies_apart(const Problems& problems) const {
-        const Ragged& frames = problems.batch().frames;
-        const auto [begin, end] = extent(array_);
+    // Whether rows plainly lie apart from each other, and from `inputs`, which are arrays or lists of them. Where they
+    // do not, the general way looks closer.
+    bool lies_apart(std::span<PyObject* const> inputs) const {
         const bool is_padded = array_.axes() == 3;
         const std::int64_t rows = array_.length(is_padded ? 1 : 0), columns = array_.length(is_padded ? 2 : 1);
         std::int64_t row = array_.stride(is_padded ? 1 : 0), item = is_padded ? array_.stride(0) : 0;
@@ -161,14 +160,7 @@ class Rooms {
         if ((row == 0 ? inner > 1 : row < columns) ||
             (is_padded && array_.length(0) > 1 && item < std::max(row * inner, columns)))
             return false;
-        for (std::int64_t p = 0; p < frames.count; ++p) {
-            const MatrixView<T> x = frames.at<T>(p);
-            if (x.rows == 0) continue;
-            const T *first = x.data, *last = x.data + (x.rows - 1) * x.row_stride;
-            if (last < first) std::swap(first, last);
-            if (begin < last + x.columns && first < end) return false;
-        }
-        return true;
+        return std::none_of(inputs.begin(), inputs.end(), [&](PyObject* input) { return meets(input); });
     }
 
    private:
@@ -178,14 +170,17 @@ class Rooms {
                (columns == 1 || array.size() == 0 || array.stride(axis + 1) == 1);
     }
 
-    static std::pair<const T*, const T*> extent(const PlainArray& array) {
-        const T *first = array.data<T>(), *last = first;
-        for (int axis = 0; axis < array.axes(); ++axis) {
-            const std::int64_t step = (array.length(axis) - 1) * array.stride(axis);
-            if (array.length(axis) == 0) return {first, first};
-            (step < 0 ? first : last) += step;
+    bool meets(PyObject* input) const {
+        if (PyList_CheckExact(input) || PyTuple_CheckExact(input)) {
+            for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(input); ++i)
+                if (meets(PySequence_Fast_GET_ITEM(input, i))) return true;
+            return false;
         }
-        return {first, last + 1};
+        PlainArray array;
+        if (!array.read(input)) return false;
+        const auto [begin, end] = array.extent();
+        const auto [first, last] = array_.extent();
+        return begin < last && first < end;
     }
 
     std::vector<Room<T>> rooms_;
@@ -330,7 +325,8 @@ struct PosteriorsArguments {
         Rooms<T> rooms;
         const bool fits = rooms.read(grad.ptr(), problems, symbols, [&](std::int64_t) { return symbols; });
         require(fits || !prepared, "out: room for the gradient");
-        if (!fits || (!prepared && out != Py_None && (problems.form() == Form::list || !rooms.lies_apart(problems))))
+        if (!fits || (!prepared && out != Py_None &&
+                      (problems.form() == Form::list || !rooms.lies_apart({arguments.data(), 4}))))
             return nullptr;
         const std::vector<T> weights = goal.weights<T>(problems);
         Solution<T> found(problems, threads, forced, &rooms, weights.empty() ? nullptr : weights.data(), nullptr);

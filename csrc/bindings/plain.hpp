@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 namespace coalign::bindings {
 
@@ -50,6 +51,16 @@ class PlainArray {
     // In elements; 0 for an axis of one element.
     std::int64_t stride(int axis) const {
         return length(axis) > 1 ? static_cast<std::int64_t>(array_->strides[axis]) / element_size() : 0;
+    }
+    // The first byte and the one past the last; nothing lies between them in an array of no elements.
+    std::pair<std::uintptr_t, std::uintptr_t> extent() const {
+        auto first = reinterpret_cast<std::uintptr_t>(array_->data), last = first;
+        if (size() == 0) return {first, first};
+        for (int axis = 0; axis < axes(); ++axis) {
+            const std::int64_t step = (length(axis) - 1) * stride(axis) * element_size();
+            (step < 0 ? first : last) += static_cast<std::uintptr_t>(step);
+        }
+        return {first, last + static_cast<std::uintptr_t>(element_size())};
     }
     bool is_contiguous() const { return (array_->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0; }
     bool is_writeable() const { return (array_->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0; }

@@ -155,7 +155,7 @@ class _Posteriors(ResultCall[CTCPosteriors]):
         problems, is_batch = self.problems, self.problems.is_batch
         symbols = _validate.count_symbols(problems.x)
         shapes = problems.shapes(lambda _: symbols, symbols)
-        room = _take_room(self.out, shapes, problems.x)
+        room = _take_room(self.out, shapes, problems.x, self.given[1:4])
         if len(problems) == 0:
             none = _Loss((problems.x,), (), problems.x.dtype, 1, problems, self.reduction, False, 1)
             loss = np.zeros(() if self.reduction != "none" else 0, problems.x.dtype)
@@ -182,20 +182,13 @@ class _Posteriors(ResultCall[CTCPosteriors]):
         return CTCPosteriors(loss, grad, status, *self.given)
 
 
-def _take_room(out: Any, shapes: Any, x: Batch) -> Any:
+def _take_room(out: Any, shapes: Any, x: Batch, others: tuple[Any, ...]) -> Any:
     """Return where a gradient goes: new arrays, or checked views of the caller's."""
-    if not isinstance(shapes, list):
-        if out is None:
-            return np.empty(shapes, x.dtype)
-        return _validate.take_out(out, shapes, x.dtype, (x,))
-    if out is None:
+    if out is not None:
+        return _validate.take_outs(out, shapes, x.dtype, x, others)
+    if isinstance(shapes, list):
         return [np.empty(shape, x.dtype) for shape in shapes]
-    if not isinstance(out, (list, tuple)) or len(out) != len(shapes):
-        raise TypeError(f"out: expected a list of {len(shapes)} arrays like x")
-    return [
-        _validate.take_out(array, shape, x.dtype, (x,))
-        for array, shape in zip(out, shapes, strict=True)
-    ]
+    return np.empty(shapes, x.dtype)
 
 
 def ctc_forward_backward(

@@ -386,6 +386,34 @@ def take_out(
     out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Sequence[Batch]
 ) -> Array | DeviceArray:
     """Check a preallocated result: of a kind with the inputs, its last axis side by side."""
+    room = _take_room(out, shape, dtype, inputs[0])
+    require_apart([room], [array for side in inputs for array in side.arrays])
+    return room
+
+
+def take_outs(out: Any, shapes: Any, dtype: np.dtype[Any], x: Batch, others: Sequence[Any]) -> Any:
+    """Check a preallocated result, or a list of one for each of a list of shapes.
+
+    `others` are the further arguments of the call, as they were given.
+    """
+    is_list = isinstance(shapes, list)
+    if is_list and (not isinstance(out, (list, tuple)) or len(out) != len(shapes)):
+        raise TypeError(f"out: expected a list of {len(shapes)} arrays like {x.name}")
+    pairs = zip(out, shapes, strict=True) if is_list else [(out, shapes)]
+    rooms = [_take_room(array, shape, dtype, x) for array, shape in pairs]
+    given = [
+        take_integers(item, "", "")
+        for other in others
+        for item in (other if isinstance(other, (list, tuple)) else [other])
+        if is_array(item)
+    ]
+    require_apart(rooms, [*x.arrays, *given])
+    return rooms if is_list else rooms[0]
+
+
+def _take_room(
+    out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], like: Batch
+) -> Array | DeviceArray:
     if not (is_array(out) and hasattr(out, "shape") and hasattr(out, "dtype")):
         raise TypeError(f"out: expected an array, got {type(out).__name__}")
     got_shape, got_dtype = tuple(out.shape), str(out.dtype).removeprefix("torch.")
@@ -394,7 +422,7 @@ def take_out(
             f"out: expected shape {shape} of {dtype}, got shape {got_shape} of {got_dtype}"
         )
     view, kind = writable(out, "out")
-    same_kind(inputs[0].kind, kind, (inputs[0].name, "out"))
+    same_kind(like.kind, kind, (like.name, "out"))
     if isinstance(view, np.ndarray) and not view.flags.writeable:
         raise ValueError("out: expected a writable array, got a read-only one")
     if view.size == 0:
@@ -408,17 +436,52 @@ def take_out(
         if count > 1 and stride < taken:
             raise ValueError("out: expected rows that do not overlap")
         taken += stride * (count - 1)
-    if any(_overlap(view, array) for side in inputs for array in side.arrays):
-        raise ValueError("out: expected memory of its own, got some of an input's")
     return view
 
 
+def require_apart(
+    rooms: Sequence[Array | DeviceArray], inputs: Sequence[Array | DeviceArray]
+) -> None:
+    """Check that what is written shares no memory with what is read, nor with itself.
+
+    Arrays are looked at in the order in which they begin, and only those whose bounds overlap are
+    compared: the time grows with their number, not with its square.
+    """
+    arrays = [
+        (*_bounds(array), is_room, array)
+        for side, is_room in ((rooms, True), (inputs, False))
+        for array in side
+        if array.size > 0
+    ]
+    # For each device, the rooms and the inputs that may reach past where the next array begins.
+    reaching: dict[tuple[int, bool], list[tuple[int, Array | DeviceArray]]] = {}
+    for device, begin, end, is_room, array in sorted(arrays, key=lambda each: each[:2]):
+        for other_is_room in (True, False) if is_room else (True,):
+            place = device, other_is_room
+            reaching[place] = [each for each in reaching.get(place, ()) if each[0] > begin]
+            if any(_overlap(array, other) for _, other in reaching[place]):
+                raise ValueError(
+                    "out: expected arrays that do not share memory"
+                    if is_room and other_is_room
+                    else "out: expected memory of its own, got some of an input's"
+                )
+        reaching.setdefault((device, is_room), []).append((end, array))
+
+
+def _bounds(array: Array | DeviceArray) -> tuple[int, int, int]:
+    """Return the device, -1 for the host, the first byte and the one past the last."""
+    if isinstance(array, DeviceArray):
+        return (array.index, *array.span())
+    steps = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)]
+    first = array.ctypes.data + sum(step for step in steps if step < 0)
+    last = array.ctypes.data + sum(step for step in steps if step > 0)
+    return -1, first, last + array.itemsize
+
+
 def _overlap(first: Array | DeviceArray, second: Array | DeviceArray) -> bool:
+    """Whether arrays on one device whose bounds overlap share memory."""
     if isinstance(first, DeviceArray) or isinstance(second, DeviceArray):
-        if not (isinstance(first, DeviceArray) and isinstance(second, DeviceArray)):
-            return False
-        (begin, end), (start, stop) = first.span(), second.span()
-        return start < end and begin < stop
+        return True
     try:
         return np.shares_memory(first, second, max_work=10_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:

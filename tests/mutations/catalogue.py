@@ -106,6 +106,27 @@ WARPING_KERNELS = [
         ("tests/test_ctc_inputs.py::test_other_texts_are_refused",),
     ),
     Mutation(
+        "a gradient may lie where the texts are",
+        "python/coalign/_validate.py",
+        "require_apart(rooms, [*x.arrays, *given])",
+        "require_apart(rooms, x.arrays)",
+        ("tests/test_ctc_errors.py::test_a_gradient_shares_no_memory_with_texts_and_lengths",),
+    ),
+    Mutation(
+        "the front door writes a gradient where the texts are",
+        "csrc/bindings/ctc.cpp",
+        "!rooms.lies_apart({arguments.data(), 4})",
+        "!rooms.lies_apart({arguments.data(), 1})",
+        ("tests/test_ctc_errors.py::test_a_gradient_shares_no_memory_with_texts_and_lengths",),
+    ),
+    Mutation(
+        "items of a gradient may share memory",
+        "python/coalign/_validate.py",
+        "(True, False) if is_room else (True,)",
+        "(False,) if is_room else (True,)",
+        ("tests/test_ctc_errors.py::test_the_items_of_a_gradient_share_no_memory",),
+    ),
+    Mutation(
         "a gradient may overlap itself from item to item",
         "python/coalign/_validate.py",
         "        taken += stride * (count - 1)\n",
@@ -782,8 +803,8 @@ SHARED_PYTHON = [
     Mutation(
         "out may lie on an input",
         "python/coalign/_validate.py",
-        "if any(_overlap(view, array) for side in inputs for array in side.arrays):",
-        "if False:",
+        "require_apart([room], [array for side in inputs for array in side.arrays])",
+        "require_apart([room], [])",
         (f"{ERRORS}::test_out_may_not_lie_on_an_input",),
     ),
     Mutation(
@@ -1181,8 +1202,8 @@ CUDA_FACE = [
     Mutation(
         "out may be an input on a GPU",
         "python/coalign/_validate.py",
-        "return start < end and begin < stop",
-        "return False",
+        "isinstance(second, DeviceArray):\n        return True",
+        "isinstance(second, DeviceArray):\n        return False",
         (f"{CUDA}::test_shapes_and_kinds_raise_at_once",),
     ),
 ]
