@@ -45,6 +45,8 @@ ngram 3=2
 \\end\\
 """
 SYMBOLS = ["-", "a", "b", "c"]
+# What comes before the n-grams of a model of two words.
+DATA = "\\data\\\nngram 1=2\n\\1-grams:\n"
 
 
 @pytest.fixture
@@ -89,7 +91,8 @@ def test_a_packed_file_is_read(model: coalign.NGram, tmp_path: Path) -> None:
 
 def test_a_label_that_no_ngram_has_is_impossible(tmp_path: Path) -> None:
     path = tmp_path / "model.arpa"
-    path.write_text("\n".join(line for line in ARPA.split("\n") if "<unk>" not in line))
+    lines = [line for line in ARPA.split("\n") if "<unk>" not in line]
+    path.write_text("\n".join(lines).replace("ngram 1=6", "ngram 1=5"))
     model = coalign.read_arpa(path, SYMBOLS)
     assert model.score(model.start(), 3)[0] == -math.inf
     x = np.where(np.arange(4) == 3, 5.0, 0.0) * np.ones((2, 1))
@@ -100,20 +103,75 @@ def test_a_label_that_no_ngram_has_is_impossible(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"model\.arpa: expected a model in ARPA format"),
-        ("\\1-grams:\n-1 a\n", r"model\.arpa: expected a model in ARPA format"),
-        ("\\2-grams:\n", r"model\.arpa, line 1: expected \\1-grams:, got \\2-grams:"),
-        ("\\1-grams:\n-x a\n", r"model\.arpa, line 2: expected a logarithm, 1 words and"),
-        ("\\1-grams:\n-1\n", r"model\.arpa, line 2: expected a logarithm, 1 words and"),
-        ("\\1-grams:\n-1 a -1 -1\n", r"model\.arpa, line 2: expected a logarithm, 1 words and"),
-        ("\\1-grams:\nnan a\n", r"model\.arpa, line 2: expected a logarithm, 1 words and"),
+        ("", r": expected a model in ARPA format, with \\data\\, \\1-grams: and \\end\\"),
+        ("\\1-grams:\n-1 a\n\\end\\\n", ": expected a model in ARPA format"),
+        (f"{DATA}-1 a\n-1 b\n", ": expected a model in ARPA format"),
+        ("\\data\\\nngram 1:4\n", ", line 2: expected a count like ngram 1=400, got 'ngram 1:4'"),
+        ("\\data\\\n\\2-grams:\n", r", line 2: expected \\1-grams:, got \\2-grams:"),
+        (f"{DATA}-x a\n", ", line 4: expected a logarithm below inf, 1 words and"),
+        (f"{DATA}-1\n", ", line 4: expected a logarithm below inf, 1 words and"),
+        (f"{DATA}-1 a -1 -1\n", ", line 4: expected a logarithm below inf, 1 words and"),
+        (f"{DATA}nan a\n", ", line 4: expected a logarithm below inf, 1 words and"),
+        (f"{DATA}-1_0 a\n", ", line 4: expected a logarithm below inf, 1 words and"),
+        (f"{DATA}-1 b\n1e999 a\n", ", line 5: expected a logarithm below inf, 1 words and"),
+        (f"{DATA}-1 a inf\n", ", line 4: expected a logarithm below inf, 1 words and"),
+        (f"{DATA}-1 a\n-2 a\n\\end\\\n", ", line 5: expected no n-gram twice, got '-2 a'"),
+        (f"{DATA}-1 a\n\\end\\\n", r": expected 2 1-grams, as \\data\\ says, got 1"),
+        (
+            f"{DATA}-1 a\n-1 b\n\\2-grams:\n-1 a b\n\\end\\\n",
+            r": expected 0 2-grams, as \\data\\ says, got 1",
+        ),
+        (
+            f"{DATA}-1 a\n-1 ä\n\\end\\\n".encode("latin-1"),
+            ", line 5: expected UTF-8, got the byte 0xe4",
+        ),
+        (ARPA.encode("utf-16"), ", line 1: expected UTF-8, got the byte 0xff"),
     ],
 )
-def test_a_file_of_another_format_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_of_another_format_is_refused(
+    tmp_path: Path, text: str | bytes, message: str
+) -> None:
     path = tmp_path / "model.arpa"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=rf"model\.arpa{message}"):
         coalign.read_arpa(path, SYMBOLS)
+
+
+def test_lines_before_the_model_are_passed_over(model: coalign.NGram, tmp_path: Path) -> None:
+    path = tmp_path / "other.arpa"
+    path.write_text(f"made by hand\n{ARPA}more")
+    assert log10_of(coalign.read_arpa(path, SYMBOLS), [1, 2]) == log10_of(model, [1, 2])
+    path.write_text(ARPA, encoding="utf-8-sig")
+    assert log10_of(coalign.read_arpa(path, SYMBOLS), [1, 2]) == log10_of(model, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("orders", "message"),
+    [
+        ([], r"orders: expected at least one"),
+        (
+            [([[1, 1]], [[-1.0, 0.0]])],
+            r"orders\[0\]: expected words of shape \(M, 1\) and scores of shape \(M, 2\), "
+            r"got \(1, 2\) and \(1, 2\)",
+        ),
+        ([([[1]], [[-1.0]])], r"orders\[0\]: expected words of shape \(M, 1\) and scores"),
+        (
+            [([[1]], [[-1.0, 0.0]]), ([[1, 2], [5, 1]], [[-1.0, 0.0]] * 2)],
+            r"orders\[1\]: expected labels 0 to 4, got the word 5 at index \(1, 0\)",
+        ),
+        (
+            [([[0], [1]], [[-1.0, 0.0], [-1.0, math.inf]])],
+            r"orders\[0\]: expected logarithms below inf, got the score inf at index \(1, 1\)",
+        ),
+        (
+            [([[0], [1]], [[math.nan, 0.0], [-1.0, 0.0]])],
+            r"orders\[0\]: expected logarithms below inf, got the score nan at index \(0, 0\)",
+        ),
+    ],
+)
+def test_ngrams_that_make_no_model_are_refused(orders: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"\A{message}"):
+        coalign.NGram(["-", "a"], orders)
 
 
 def test_symbols_are_words_that_differ(tmp_path: Path) -> None:
@@ -288,6 +346,36 @@ def test_what_is_no_model_is_refused(model: coalign.NGram) -> None:
         model.score(999, 1)
     with pytest.raises(ValueError, match=r"\Astate: expected one that this model has returned"):
         model.end(-1)
+    with pytest.raises(ValueError, match=r"\Astate: expected one that this model has returned"):
+        model.end(10**30)
+    with pytest.raises(TypeError, match=r"\Astate: expected an integer, got float"):
+        model.score(1.5, 1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"\Alabel: expected an integer, got str"):
+        model.score(model.start(), "a")  # type: ignore[arg-type]
+    for lm in (coalign.NGram, Wrapped):
+        with pytest.raises(
+            TypeError, match=rf"\Alm: expected a model, got the class {lm.__name__}"
+        ):
+            coalign.ctc_beam_search(np.zeros((2, 4)), lm=lm)
+
+
+def test_a_model_that_rules_out_the_whole_beam_is_named() -> None:
+    class OnlyTwo:
+        def start(self) -> None:
+            return None
+
+        def score(self, state: None, label: int) -> tuple[float, None]:
+            return -math.inf if label == 1 else 0.0, None
+
+        def end(self, state: None) -> float:
+            return -math.inf
+
+    found = coalign.ctc_beam_search(np.zeros((3, 3)), lm=OnlyTwo())
+    assert found.status == coalign.Status.INFEASIBLE
+    with pytest.raises(
+        coalign.InfeasibleError, match="language model has ruled out all that the beam"
+    ):
+        found.check()
 
 
 def test_a_model_is_copied_and_pickled(model: coalign.NGram) -> None:

@@ -188,6 +188,8 @@ def take_model(lm: Any, symbols: int | None) -> Any:
                 f"lm: expected a model of {symbols} symbols as in x, got {len(lm.symbols)}"
             )
         return lm.native
+    if isinstance(lm, type):
+        raise TypeError(f"lm: expected a model, got the class {lm.__name__}: make an instance")
     if not all(callable(getattr(lm, name, None)) for name in ("start", "score", "end")):
         raise TypeError(
             "lm: expected None, an NGram, or an object with start(), score(state, label) and "

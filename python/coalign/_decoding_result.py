@@ -98,7 +98,8 @@ class CTCBeams(CTCBeamsFields, Result):
         Log-probability of the labelling given the frames, summed over all of its alignments that
         the beam has kept; -inf past the last labelling.
     status : int32 scalar, or array of shape (B,)
-        A `Status` for each recording: INFEASIBLE if no labelling has a probability above 0.
+        A `Status` for each recording: INFEASIBLE if a frame is -inf throughout, or if the language
+        model rules out all labellings that the beam holds.
 
     Examples
     --------
@@ -116,7 +117,13 @@ class CTCBeams(CTCBeamsFields, Result):
     __slots__ = ()
     __module__ = "coalign"
 
-    _wrong: ClassVar = _WRONG
+    _wrong: ClassVar = _WRONG | {
+        Status.INFEASIBLE: (
+            InfeasibleError,
+            "a frame has no possible symbol, or the language model has ruled out all that the beam "
+            "held: try a wider one",
+        )
+    }
 
     def best(self) -> Any:
         """Return the labels of the best labelling, without padding.

@@ -2513,6 +2513,27 @@ CTC_DECODING = [
         (f"{LM}::test_probabilities_are_those_of_the_file",),
     ),
     Mutation(
+        "an n-gram that comes twice replaces the first",
+        "python/coalign/ngram.py",
+        "if found in ngrams[-1]:",
+        "if not found:",
+        (f"{LM}::test_a_file_of_another_format_is_refused",),
+    ),
+    Mutation(
+        "a model without some of its n-grams is read",
+        "python/coalign/ngram.py",
+        "if got != wanted:",
+        "if got > wanted:",
+        (f"{LM}::test_a_file_of_another_format_is_refused",),
+    ),
+    Mutation(
+        "an n-gram may have the logarithm inf",
+        "python/coalign/ngram.py",
+        "~(logs < math.inf)",
+        "np.isnan(logs)",
+        (f"{LM}::test_ngrams_that_make_no_model_are_refused",),
+    ),
+    Mutation(
         "a refused piece is read up to the wrong value",
         "python/coalign/streaming.py",
         "piece.require_all(lambda scores: scores < np.inf, _validate.WANTED)",
