@@ -216,9 +216,9 @@ FUNCTIONS = (
         lengths={"x_lengths": "t"},
         fields={
             "labels": "int64 t",
-            "frame_scores": "float t",
-            "starts": "int64 k",
-            "stops": "int64 k",
+            "frame_score": "float t",
+            "start": "int64 k",
+            "stop": "int64 k",
             "total": "float64",
             "status": "int32",
         },
@@ -231,7 +231,7 @@ FUNCTIONS = (
         ),
         refused=(math.nan, math.inf),
         wanted="expected finite values, or -inf for probability zero",
-        tolerance={"total": (1e-12, 1e-12), "frame_scores": (1e-6, 1e-12)},
+        tolerance={"total": (1e-12, 1e-12), "frame_score": (1e-6, 1e-12)},
         long=lambda: {"x": np.random.default_rng(0).random((150_000, 4), np.float32)},
         lacks={
             "out": ONE_SIDE,

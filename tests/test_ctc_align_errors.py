@@ -142,8 +142,8 @@ def test_columns_of_other_symbols_are_not_read(door: str) -> None:
 def test_a_result_is_shown_copied_and_checked() -> None:
     found = coalign.ctc_align(X, TEXT)
     assert repr(found) == (
-        "CTCAlignment(labels=<int64 (6,)>, frame_scores=<float64 (6,)>, starts=<int64 (2,)>, "
-        "stops=<int64 (2,)>, token_scores=<float64 (2,)>, confidence=<float64 (2,)>, "
+        "CTCAlignment(labels=<int64 (6,)>, frame_score=<float64 (6,)>, start=<int64 (2,)>, "
+        "stop=<int64 (2,)>, token_score=<float64 (2,)>, confidence=<float64 (2,)>, "
         f"total={float(found.total)!r}, status=OK)"
     )
     again = pickle.loads(pickle.dumps(found))

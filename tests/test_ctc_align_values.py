@@ -42,14 +42,14 @@ def assert_best(
     scale = max(np.abs(taken).sum(), 1e-300)
     assert abs(found.total - taken.sum()) <= TOLERANCE * scale
     assert abs(found.total - best) <= TOLERANCE * scale
-    rounding = 2 * float(np.finfo(found.frame_scores.dtype).eps)
-    np.testing.assert_allclose(found.frame_scores, taken, rtol=rounding, atol=1e-14 * scale)
-    assert len(found.starts) == len(found.stops) == len(target)
+    rounding = 2 * float(np.finfo(found.frame_score.dtype).eps)
+    np.testing.assert_allclose(found.frame_score, taken, rtol=rounding, atol=1e-14 * scale)
+    assert len(found.start) == len(found.stop) == len(target)
     spans = np.asarray(found.spans)
-    columns = (np.arange(len(target)), found.starts, found.stops)
+    columns = (np.arange(len(target)), found.start, found.stop)
     assert spans.tolist() == np.stack(columns, axis=1).tolist()
     for (i, start, stop), score, confidence in zip(
-        spans, found.token_scores, found.confidence, strict=True
+        spans, found.token_score, found.confidence, strict=True
     ):
         assert start < stop
         inside = labels[start:stop]
@@ -252,7 +252,7 @@ def test_the_text_is_found_inside_a_recording() -> None:
         + rng.normal(size=(len(shown), 8)) / 4
     )
     found = coalign.ctc_align(x, text, open_begin=True, open_end=True)
-    assert found.starts.tolist() == [before + 3 * i for i in range(5)]
+    assert found.start.tolist() == [before + 3 * i for i in range(5)]
     # A constant added to a frame's log-scores changes no path.
     moved = x + rng.normal(size=(len(shown), 1)) * 50
     again = coalign.ctc_align(moved, text, input="log_probs", open_begin=True, open_end=True)
@@ -319,7 +319,7 @@ def test_one_recording_and_many_texts(door: str) -> None:
         for found in (many, listed, flat):
             assert found.labels[p].tolist() == one.labels.tolist()
             assert found.total[p] == one.total
-    assert (many.labels.shape, many.starts.shape) == ((3, 20), (3, 4))
+    assert (many.labels.shape, many.start.shape) == ((3, 20), (3, 4))
     assert isinstance(listed.labels, list)
     same = coalign.ctc_align(np.stack([x, 2 * x]), texts[0])
     assert same.labels[0].tolist() == coalign.ctc_align(x, texts[0]).labels.tolist()
@@ -331,8 +331,8 @@ def test_padded_recordings_with_a_list_of_texts(door: str) -> None:
     x[1, 12:] = np.nan
     texts = [np.array([1, 2]), np.array([3, 3, 4])]
     found = coalign.ctc_align(x, texts, x_lengths=np.array([20, 12]))
-    assert found.starts.shape == (2, 3)
-    assert found.starts[0, 2] == found.stops[0, 2] == -1
-    assert found.confidence[0, 2] == found.token_scores[0, 2] == 0
+    assert found.start.shape == (2, 3)
+    assert found.start[0, 2] == found.stop[0, 2] == -1
+    assert found.confidence[0, 2] == found.token_score[0, 2] == 0
     assert (found.labels[1, 12:] == -1).all()
     assert [span.shape for span in found.spans] == [(2, 3), (3, 3)]

@@ -144,7 +144,7 @@ def aligned_at(spans: list[list[int]], monkeypatch: pytest.MonkeyPatch, extra: f
     def other(*args: Any, **options: Any) -> Any:
         found = correct(*args, **options)
         starts, stops = ([np.array(each)] for each in zip(*spans, strict=True))
-        return found.__replace__(starts=starts, stops=stops, total=found.total + extra)
+        return found.__replace__(start=starts, stop=stops, total=found.total + extra)
 
     monkeypatch.setattr(coalign, "ctc_align", other)
     ink = np.array([0, 4]), np.array([4, 8])

@@ -17,17 +17,17 @@ namespace {
 
 using namespace coalign::ctc;
 
-enum AlignmentField { kLabels, kFrameScores, kStarts, kStops, kTokenScores, kConfidence, kTotal, kStatus };
+enum AlignmentField { kLabels, kFrameScore, kStart, kStop, kTokenScore, kConfidence, kTotal, kStatus };
 
 constexpr Schema kAlignment{
     "CTCAlignmentFields",
     "The fields of `coalign.CTCAlignment`.",
     8,
     {{{"labels", Per::row, Element::int64, "Symbol of each frame."},
-      {"frame_scores", Per::row, Element::computed, "Log-score of each frame."},
-      {"starts", Per::column, Element::int64, "First frame of each token."},
-      {"stops", Per::column, Element::int64, "One past the last frame of each token."},
-      {"token_scores", Per::column, Element::computed, "Sum of the log-scores of each token's frames."},
+      {"frame_score", Per::row, Element::computed, "Log-score of each frame."},
+      {"start", Per::column, Element::int64, "First frame of each token."},
+      {"stop", Per::column, Element::int64, "One past the last frame of each token."},
+      {"token_score", Per::column, Element::computed, "Sum of the log-scores of each token's frames."},
       {"confidence", Per::column, Element::computed, "Geometric mean of the probabilities of each token's frames."},
       {"total", Per::problem, Element::float64, "Sum of the log-scores of all frames."},
       {"status", Per::problem, Element::int32, "A `Status` for each problem."}}}};
@@ -131,10 +131,10 @@ struct AlignArguments {
                                                  const std::vector<std::int64_t>& frames,
                                                  const std::vector<std::int64_t>& labels) {
         Parts<std::int64_t> symbols(made.data<std::int64_t>(kLabels), counts.form, counts.rows, -1);
-        Parts<T> frame_scores(made.data<T>(kFrameScores), counts.form, counts.rows, 0);
-        Parts<std::int64_t> starts(made.data<std::int64_t>(kStarts), counts.form, counts.columns, -1);
-        Parts<std::int64_t> stops(made.data<std::int64_t>(kStops), counts.form, counts.columns, -1);
-        Parts<T> token_scores(made.data<T>(kTokenScores), counts.form, counts.columns, 0);
+        Parts<T> frame_scores(made.data<T>(kFrameScore), counts.form, counts.rows, 0);
+        Parts<std::int64_t> starts(made.data<std::int64_t>(kStart), counts.form, counts.columns, -1);
+        Parts<std::int64_t> stops(made.data<std::int64_t>(kStop), counts.form, counts.columns, -1);
+        Parts<T> token_scores(made.data<T>(kTokenScore), counts.form, counts.columns, 0);
         Parts<T> confidence(made.data<T>(kConfidence), counts.form, counts.columns, 0);
         std::vector<ctc::Alignment<T>> each;
         for (std::size_t p = 0; p < frames.size(); ++p)

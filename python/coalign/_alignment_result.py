@@ -23,17 +23,17 @@ class CTCAlignment(CTCAlignmentFields, Result):
     labels : int64 array of shape (T,), (B, T), or list of (T,) arrays
         The symbol of each frame: the blank or a symbol of the text. For a frame of a wildcard, and
         for one outside of a text with open ends, the symbol that scores best there.
-    frame_scores : array of shape (T,), (B, T), or list of (T,) arrays
+    frame_score : array of shape (T,), (B, T), or list of (T,) arrays
         The log-score of that symbol at each frame, of the dtype of the computation. For logits it
         is the logarithm of the softmax.
-    starts, stops : int64 array of shape (L,), (B, L), or list of (L,) arrays
-        The frames of each token: from ``starts[i]`` up to and without ``stops[i]``. No two tokens
+    start, stop : int64 array of shape (L,), (B, L), or list of (L,) arrays
+        The frames of each token: from ``start[i]`` up to and without ``stop[i]``. No two tokens
         share a frame; blanks lie between.
-    token_scores : array of shape (L,), (B, L), or list of (L,) arrays
+    token_score : array of shape (L,), (B, L), or list of (L,) arrays
         Sum of the frame scores of each token.
     confidence : array of shape (L,), (B, L), or list of (L,) arrays
         Geometric mean of the probabilities of each token's frames:
-        ``exp(token_scores / (stops - starts))``. From 0 to 1 if the scores are of a distribution.
+        ``exp(token_score / (stop - start))``. From 0 to 1 if the scores are of a distribution.
     total : float64 scalar, or array of shape (B,)
         Sum of the frame scores, added up in float64: the log-score of the best path.
     status : int32 scalar, or array of shape (B,)
@@ -44,7 +44,7 @@ class CTCAlignment(CTCAlignmentFields, Result):
     >>> import numpy as np, coalign
     >>> p = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
     >>> found = coalign.ctc_align(np.log(p), np.array([1, 2]), input="log_probs")
-    >>> found.labels.tolist(), found.starts.tolist(), found.stops.tolist()
+    >>> found.labels.tolist(), found.start.tolist(), found.stop.tolist()
     ([0, 1, 0, 2], [1, 3], [2, 4])
     >>> found.confidence.round(3).tolist(), round(float(np.exp(found.total)), 4)
     ([0.8, 0.8], 0.3584)
@@ -66,7 +66,8 @@ class CTCAlignment(CTCAlignmentFields, Result):
         Returns
         -------
         int64 array of shape (L, 3), or list of B such arrays
-            Rows of (token index, first frame, one past the last frame). NumPy arrays.
+            Rows of (token index, first frame, one past the last frame). NumPy arrays. The symbol of
+            token i is ``targets[i]``.
 
         Examples
         --------
@@ -75,15 +76,15 @@ class CTCAlignment(CTCAlignmentFields, Result):
         >>> coalign.ctc_align(np.log(p), np.array([1, 2]), input="log_probs").spans.tolist()
         [[0, 1, 2], [1, 3, 4]]
         """
-        starts, stops = on_host(self.starts), on_host(self.stops)
+        start, stop = on_host(self.start), on_host(self.stop)
         if np.ndim(on_host(self.status)) == 0:
-            return _spans(starts, stops)
-        return [_spans(*both) for both in zip(starts, stops, strict=True)]
+            return _spans(start, stop)
+        return [_spans(*both) for both in zip(start, stop, strict=True)]
 
 
-def _spans(starts: Any, stops: Any) -> Any:
-    tokens = np.flatnonzero(starts >= 0)
-    return np.stack([tokens, starts[tokens], stops[tokens]], axis=1)
+def _spans(start: Any, stop: Any) -> Any:
+    tokens = np.flatnonzero(start >= 0)
+    return np.stack([tokens, start[tokens], stop[tokens]], axis=1)
 
 
 connect_result(CTCAlignment)

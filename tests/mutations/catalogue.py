@@ -2623,8 +2623,8 @@ FORCED_ALIGNMENT = [
     Mutation(
         "spans have a row for what pads a text",
         "python/coalign/_alignment_result.py",
-        "tokens = np.flatnonzero(starts >= 0)",
-        "tokens = np.arange(len(starts))",
+        "tokens = np.flatnonzero(start >= 0)",
+        "tokens = np.arange(len(start))",
         (f"{ALIGN}::test_padded_recordings_with_a_list_of_texts",),
     ),
 ]

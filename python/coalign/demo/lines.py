@@ -278,11 +278,11 @@ def align(lines: Sequence[Line], logits: Sequence[Floats]) -> Alignment:
         raise RuntimeError("an alignment is more probable than all alignments together")
     inside = [
         (line.start <= starts) & (stops <= line.stop)
-        for line, starts, stops in zip(lines, found.starts, found.stops, strict=True)
+        for line, starts, stops in zip(lines, found.start, found.stop, strict=True)
     ]
     columns = [
         cut(line, midpoints(starts, stops, line.width))
-        for line, starts, stops in zip(lines, found.starts, found.stops, strict=True)
+        for line, starts, stops in zip(lines, found.start, found.stop, strict=True)
     ]
     share_inside, share_of_columns = (
         float(np.concatenate(each).mean()) for each in (inside, columns)
