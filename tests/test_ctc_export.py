@@ -192,6 +192,14 @@ def test_wrong_spans_and_rates_are_refused(write: Any) -> None:
         (np.zeros(3), ValueError, "spans: expected shape (K, 3), got (3,)"),
         (np.zeros((2, 2), int), ValueError, "spans: expected shape (K, 3), got (2, 2)"),
         (np.zeros((2, 3)), TypeError, "spans: expected integers, got dtype float64"),
+        (np.zeros((0, 3)), TypeError, "spans: expected integers, got dtype float64"),
+        (np.zeros((0, 2), int), ValueError, "spans: expected shape (K, 3), got (0, 2)"),
+        (np.zeros((5, 0), int), ValueError, "spans: expected shape (K, 3), got (5, 0)"),
+        (
+            np.array([[0, 1, 2**63 + 5]], np.uint64),
+            ValueError,
+            f"spans: expected integers below 2**63, got {2**63 + 5}",
+        ),
         (
             [[0, 1, 2], [0, 4, 3]],
             ValueError,
@@ -214,6 +222,7 @@ def test_wrong_spans_and_rates_are_refused(write: Any) -> None:
         (0, ValueError, "frame_rate: expected frames per second above 0, got 0.0"),
         (-2.5, ValueError, "frame_rate: expected frames per second above 0, got -2.5"),
         (np.nan, ValueError, "frame_rate: expected a finite number, got nan"),
+        (1e-310, ValueError, "frame_rate: expected one at which times are finite, got 1e-310"),
         ("50", TypeError, "frame_rate: expected a number, got str"),
         ([50], TypeError, "frame_rate: expected a number, got list"),
     ):
@@ -233,13 +242,18 @@ def test_tokens_without_a_name_are_refused(name: str) -> None:
     for names in (["a", "b"], {0: "a", 1: "b"}):
         with assert_refused(ValueError, "names: expected a name for token 2, got none"):
             WRITERS[name](names=names)
+    words = "names: expected a sequence or a mapping of str, or None, got "
+    for names in ({"a", "b", "c"}, iter("abc")):
+        with assert_refused(TypeError, f"{words}{type(names).__name__}"):
+            WRITERS[name](names=names)
     with assert_refused(TypeError, "names[1]: expected a str, got int"):
         WRITERS[name](names=["a", 3, "c"])
 
 
 def test_what_a_textgrid_cannot_hold_is_refused() -> None:
-    for text in ("a\nb", "a\r\n", "a\n"):
-        with assert_refused(ValueError, f"names[1]: expected no line break, got {text!r}"):
+    for text in ("a\nb", "a\r\n", "a\n", "a\u2028", "a\x0b", "\x85", "\x00", "\ud800"):
+        words = f"names[1]: expected no line break or control character, got {text!r}"
+        with assert_refused(ValueError, words):
             coalign.to_textgrid(SPANS, ["a", text, "c"], 100)
     for spans in ([[0, 2, 2]], [[0, 0, 3], [1, 2, 4]], [[0, 5, 6], [1, 0, 2]]):
         words = "spans: expected spans that are not empty and follow one another, got "
@@ -262,6 +276,12 @@ def test_what_ctm_cannot_hold_is_refused() -> None:
             coalign.to_ctm(SPANS, None, 100, recording=text)
         with assert_refused(ValueError, f"channel: {words}"):
             coalign.to_ctm(SPANS, None, 100, recording="r", channel=text)
+    for text in ("\x00", "a\ud800"):
+        words = f"names[1]: expected no line break or control character, got {text!r}"
+        with assert_refused(ValueError, words):
+            coalign.to_ctm(SPANS, ["a", text, "c"], 100, recording="r")
+    with assert_refused(ValueError, "recording: expected no \";\" at its beginning, got ';;r'"):
+        coalign.to_ctm(SPANS, None, 100, recording=";;r")
     with assert_refused(ValueError, "confidence: expected shape (3,), got (2,)"):
         coalign.to_ctm(SPANS, None, 100, recording="r", confidence=[0.5, 0.5])
     for value in (1.5, -0.1, np.nan):
@@ -270,3 +290,39 @@ def test_what_ctm_cannot_hold_is_refused() -> None:
             coalign.to_ctm(SPANS, None, 100, recording="r", confidence=[0.5, value, 0.5])
     with assert_refused(ValueError, "score: expected a 2-D array, got shape (3,)"):
         coalign.plot_alignment(SPANS, score=np.zeros(3))
+    for shape in ((33, 3), (3, 32), (2, 33)):
+        words = (
+            f"score: expected tokens by frames, at least (3, 33) for these spans, got shape {shape}"
+        )
+        with assert_refused(ValueError, words):
+            coalign.plot_alignment(SPANS, score=np.zeros(shape))
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_rows_that_pad_are_left_out(write: Any) -> None:
+    padded = np.concatenate([SPANS, np.full((2, 3), -1)])
+    shown = [found if isinstance(found, str) else None for found in (write(padded), write(SPANS))]
+    assert shown[0] == shown[1]
+    with assert_refused(
+        ValueError,
+        "spans: expected token >= 0 and 0 <= start <= stop, got [-1, -1, -1] at index 0",
+    ):
+        write(padded[[3, 0, 4]])
+
+
+def test_the_labellings_of_a_beam_are_written() -> None:
+    x = np.log([[0.6, 0.4], [0.4, 0.6], [0.6, 0.4]])
+    found = coalign.ctc_beam_search(x, n_best=3, input="log_probs")
+    row = int(np.argmin(found.length))
+    assert found.length[row] < found.spans.shape[1]
+    written = coalign.to_ctm(
+        found.spans[row], "-a", 50, recording="r", confidence=np.exp(found.score[row])
+    )
+    assert len(read_ctm(written)) == found.length[row]
+    assert coalign.spans_to_seconds(found.spans[row], 50).shape == (found.length[row], 2)
+
+
+def test_names_are_drawn_as_they_are() -> None:
+    axes = coalign.plot_alignment(SPANS, ["$5$", "$\\foo$", "$x^{$"])
+    axes.figure.savefig(io.BytesIO(), format="png")
+    assert [text.get_parse_math() for text in axes.texts] == [False] * 3

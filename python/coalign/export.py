@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ def spans_to_seconds(spans: Any, frame_rate: float, *, offset: float = 0.0) -> A
     Parameters
     ----------
     spans : int array of shape (K, 3), or list of such arrays
-        Rows of token, start and stop, as in the `spans` of a result: the frames [start, stop).
+        Rows of token, start and stop, as in the `spans` of a result: the frames [start, stop). Rows
+        of -1 at the end, which pad the labellings of a beam, are left out.
     frame_rate : float
         Frames per second.
     offset : float
@@ -68,7 +70,7 @@ def to_textgrid(
     ----------
     spans : int array of shape (K, 3)
         Rows of token, start and stop, in order: none is empty, and none begins before the one
-        before it ends. A batch is written one recording a file.
+        before it ends. A batch is written one recording a file. Rows of -1 at the end are left out.
     names : sequence of str, mapping from int to str, or None
         ``names[token]`` is the text of an interval; None writes the number. An empty text looks
         like a gap.
@@ -88,7 +90,8 @@ def to_textgrid(
     Raises
     ------
     ValueError, TypeError
-        An argument is wrong, a text holds a line break, or a span ends after `duration`.
+        An argument is wrong, a text holds a line break or a control character, or a span ends after
+        `duration`.
 
     Examples
     --------
@@ -182,13 +185,14 @@ def to_ctm(
     ----------
     spans : int array of shape (K, 3)
         Rows of token, start and stop. Files of several recordings are these texts one after the
-        other.
+        other. Rows of -1 at the end are left out.
     names : sequence of str, mapping from int to str, or None
         ``names[token]`` is the token of a line; None writes the number.
     frame_rate : float
         Frames per second.
     recording, channel : str
-        The first two fields of every line.
+        The first two fields of every line. A recording that begins with ";" is refused: it would
+        make comments of its lines.
     confidence : array of shape (K,), optional
         A number from 0 to 1 for each span, written as the last field.
 
@@ -200,7 +204,8 @@ def to_ctm(
     Raises
     ------
     ValueError, TypeError
-        An argument is wrong, or a field would be empty or hold white space, which separates fields.
+        An argument is wrong, or a field would be empty, or hold a control character or white space,
+        which separates fields.
 
     Examples
     --------
@@ -212,12 +217,15 @@ def to_ctm(
     """
     rate, rows = _take_rate(frame_rate), _take_one(spans)
     lead = f"{_field(recording, 'recording')} {_field(channel, 'channel')}"
+    if recording.startswith(";"):
+        raise ValueError(f'recording: expected no ";" at its beginning, got {recording!r}')
     texts = [_field(text, f"names[{k}]") for k, text in _texts(rows, names)]
     ends = [""] * len(rows)
     if confidence is not None:
         values = np.asarray(on_host(confidence), np.float64)
-        if values.shape != (len(rows),):
-            raise ValueError(f"confidence: expected shape ({len(rows)},), got {values.shape}")
+        if values.shape != (len(spans),):
+            raise ValueError(f"confidence: expected shape ({len(spans)},), got {values.shape}")
+        values = values[: len(rows)]
         wrong = np.flatnonzero(~((values >= 0) & (values <= 1)))
         if wrong.size:
             raise ValueError(
@@ -244,14 +252,15 @@ def plot_alignment(
     Parameters
     ----------
     spans : int array of shape (K, 3)
-        Rows of token, start and stop.
+        Rows of token, start and stop. Rows of -1 at the end are left out.
     names : sequence of str, mapping from int to str, or None
-        ``names[token]`` is written beside a span.
+        ``names[token]`` is written beside a span, as it is: "$" begins no formula.
     frame_rate : float, optional
         Frames per second; the axis is then in seconds, and otherwise in frames.
     score : array of shape (N, T), optional
         The score of each token at each frame, shown behind the spans; for emissions (T, C) and
-        spans of symbols it is their transpose. Infinite scores are left blank.
+        spans of symbols it is their transpose. One that lacks the token or the frames of a span is
+        refused. Infinite scores are left blank.
     axes : matplotlib Axes, optional
         Where to draw. None makes a figure of its own, without pyplot: ``axes.figure.savefig(…)``.
 
@@ -284,6 +293,12 @@ def plot_alignment(
         image = np.asarray(on_host(score), np.float64)
         if image.ndim != 2:
             raise ValueError(f"score: expected a 2-D array, got shape {image.shape}")
+        least = int(rows[:, 0].max(initial=-1)) + 1, int(rows[:, 2].max(initial=0))
+        if image.shape[0] < least[0] or image.shape[1] < least[1]:
+            raise ValueError(
+                f"score: expected tokens by frames, at least {least} for these spans, "
+                f"got shape {image.shape}"
+            )
     try:
         from matplotlib.figure import Figure
         from matplotlib.patches import Rectangle
@@ -306,7 +321,12 @@ def plot_alignment(
             Rectangle(place, (stop - start) * step, 1, fill=False, edgecolor="#d1495b", linewidth=2)
         )
         axes.annotate(
-            text, (stop * step, token), xytext=(3, 0), textcoords="offset points", va="center"
+            text,
+            (stop * step, token),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            parse_math=False,
         )
     axes.set(
         xlim=(0, last * step),
@@ -318,14 +338,18 @@ def plot_alignment(
 
 
 def _take_spans(spans: Any, name: str = "spans") -> npt.NDArray[np.int64]:
-    """Check one recording's spans."""
+    """Check one recording's spans, and leave out the rows of -1 that pad them."""
     rows = np.asarray(on_host(spans))
-    if rows.size == 0 and rows.ndim < 3:
+    if rows.shape == (0,) and not is_array(spans):
         return np.empty((0, 3), np.int64)
     if rows.ndim != 2 or rows.shape[1] != 3:
         raise ValueError(f"{name}: expected shape (K, 3), got {rows.shape}")
     if rows.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected integers, got dtype {rows.dtype}")
+    if (rows > np.iinfo(np.int64).max).any():
+        raise ValueError(f"{name}: expected integers below 2**63, got {rows.max()}")
+    is_padding = (rows == -1).all(axis=1)
+    rows = rows[: len(rows) - int(np.logical_and.accumulate(is_padding[::-1]).sum())]
     wrong = np.flatnonzero((rows < 0).any(axis=1) | (rows[:, 1] > rows[:, 2]))
     if wrong.size:
         raise ValueError(
@@ -364,6 +388,10 @@ def _require_order(rows: npt.NDArray[np.int64]) -> None:
 
 def _texts(rows: npt.NDArray[np.int64], names: Names) -> list[tuple[int, str]]:
     """Find the token of each span, and its name."""
+    if names is not None and not hasattr(type(names), "__getitem__"):
+        raise TypeError(
+            f"names: expected a sequence or a mapping of str, or None, got {type(names).__name__}"
+        )
     found = []
     for token in rows[:, 0].tolist():
         try:
@@ -378,20 +406,26 @@ def _texts(rows: npt.NDArray[np.int64], names: Names) -> list[tuple[int, str]]:
 
 def _quoted(text: Any, name: str) -> str:
     """Quote a text as Praat does: quotes inside are doubled."""
-    if not isinstance(text, str):
-        raise TypeError(f"{name}: expected a str, got {type(text).__name__}")
-    if len(text.splitlines()) > 1 or text.endswith(("\n", "\r")):
-        raise ValueError(f"{name}: expected no line break, got {text!r}")
-    doubled = text.replace('"', '""')
+    doubled = _printed(text, name).replace('"', '""')
     return f'"{doubled}"'
 
 
 def _field(text: Any, name: str) -> str:
     """Check a field of CTM, which white space ends."""
+    field = _printed(text, name)
+    if len(field.split()) != 1 or field != field.strip():
+        raise ValueError(f"{name}: expected a text without white space, got {field!r}")
+    return field
+
+
+def _printed(text: Any, name: str) -> str:
+    """Check that a text stays on its line, and that UTF-8 can hold it."""
     if not isinstance(text, str):
         raise TypeError(f"{name}: expected a str, got {type(text).__name__}")
-    if len(text.split()) != 1 or text != text.strip():
-        raise ValueError(f"{name}: expected a text without white space, got {text!r}")
+    for character in text:
+        # Control characters, both of Unicode's line breaks, and halves of a pair of UTF-16.
+        if unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") and character != "\t":
+            raise ValueError(f"{name}: expected no line break or control character, got {text!r}")
     return text
 
 
@@ -411,6 +445,8 @@ def _take_rate(value: Any) -> float:
     rate = _take_number(value, "frame_rate")
     if rate <= 0:
         raise ValueError(f"frame_rate: expected frames per second above 0, got {rate}")
+    if math.isinf(2.0**63 / rate):
+        raise ValueError(f"frame_rate: expected one at which times are finite, got {rate}")
     return rate
 
 

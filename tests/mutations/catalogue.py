@@ -1694,10 +1694,38 @@ ASSIGNMENT_SPARSE = [
 
 EXPORTS = [
     Mutation(
+        "names are drawn as formulas",
+        "python/coalign/export.py",
+        "parse_math=False",
+        "parse_math=True",
+        (f"{EXPORT}::test_names_are_drawn_as_they_are",),
+    ),
+    Mutation(
+        "a score may lack the frames of a span",
+        "python/coalign/export.py",
+        "or image.shape[1] < least[1]",
+        "or False",
+        (f"{EXPORT}::test_what_ctm_cannot_hold_is_refused",),
+    ),
+    Mutation(
+        "a row whose token alone is -1 is left out",
+        "python/coalign/export.py",
+        "is_padding = (rows == -1).all(axis=1)",
+        "is_padding = (rows == -1).any(axis=1)",
+        (f"{EXPORT}::test_wrong_spans_and_rates_are_refused",),
+    ),
+    Mutation(
+        "UTF-8 need not hold what is written",
+        "python/coalign/export.py",
+        '("Cc", "Zl", "Zp", "Cs")',
+        '("Cc", "Zl", "Zp")',
+        (f"{EXPORT}::test_what_a_textgrid_cannot_hold_is_refused",),
+    ),
+    Mutation(
         "quotes stay single in a TextGrid",
         "python/coalign/export.py",
-        "text.replace('\"', '\"\"')",
-        "text.replace('\"', '\"')",
+        ".replace('\"', '\"\"')",
+        ".replace('\"', '\"')",
         (f"{EXPORT}::test_a_textgrid_is_read_back",),
     ),
     Mutation(
@@ -1738,8 +1766,8 @@ EXPORTS = [
     Mutation(
         "CTM takes tokens of two words",
         "python/coalign/export.py",
-        "len(text.split()) != 1",
-        "len(text.split()) == 0",
+        "len(field.split()) != 1",
+        "len(field.split()) == 0",
         (f"{EXPORT}::test_what_ctm_cannot_hold_is_refused",),
     ),
     Mutation(
