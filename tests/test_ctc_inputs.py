@@ -31,6 +31,7 @@ def texts_of(targets: Any, lengths: Any = None, x: Any = BATCH, blank: int = 0) 
         (np.array([[1, 3, 9], [2, 0, 9]]).T, (2, 1, 0)),
         ([np.array([1, 2]), np.array([3], np.int16), np.array([], int)], None),
         ([[1, 2], [3], []], None),
+        ([[1, 2], [3, 0], (9, 9)], [2, 1, 0]),
         (([1, 2], np.array([3]), ()), None),
         (np.array([1, 2, 3]), [2, 1, 0]),
         ([1, 2, 3], [2, 1, 0]),
@@ -102,7 +103,7 @@ def test_a_text_without_lengths_fills_its_row() -> None:
         ),
         ([[1], [2]], None, ValueError, "x and targets: expected batches of one size, got 3 and 2"),
         (
-            [[1], [2], [3]],
+            [[1], [2, 1], [3]],
             [1, 1, 1],
             ValueError,
             "target_lengths: only a padded batch takes lengths, and targets is a list",

@@ -142,6 +142,10 @@ def _take_texts(targets: Any, lengths: Any, *, is_batch: bool) -> Batch:
         # Beside one recording an empty list is an empty text.
         else is_batch
     )
+    if is_list and lengths is not None:
+        # Nested lists of one length are one array, as they are for x.
+        sizes = {len(item) if isinstance(item, (list, tuple)) else None for item in targets}
+        is_list = None in sizes or len(sizes) != 1
     if is_list:
         require_no_lengths(((lengths, "target_lengths"),), "targets", "a list")
         texts = [_take_labels(item, f"targets[{i}]", (1,)) for i, item in enumerate(targets)]

@@ -135,7 +135,9 @@ def ctc_forward_backward(
     zero_infinity, threads, device
         As in `ctc_loss`.
     out : array of shape (T, C) or (B, T, C), or list of (T, C) arrays, optional
-        Array that takes the gradient. It must have the gradient's dtype, and rows of unit stride.
+        Array that takes the gradient. It must have the gradient's dtype, rows of unit stride, and
+        memory that it shares with no argument. A call that raises for a value of `x` may have
+        written part of it.
 
     Returns
     -------

@@ -106,6 +106,13 @@ WARPING_KERNELS = [
         ("tests/test_ctc_inputs.py::test_other_texts_are_refused",),
     ),
     Mutation(
+        "nested lists of several lengths are one array",
+        "python/coalign/_validate.py",
+        "None in sizes or len(sizes) != 1",
+        "None in sizes",
+        ("tests/test_ctc_inputs.py::test_other_texts_are_refused",),
+    ),
+    Mutation(
         "a gradient may lie where the texts are",
         "python/coalign/_validate.py",
         "require_apart(rooms, [*x.arrays, *given])",
