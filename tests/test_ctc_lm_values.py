@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+import itertools
 import math
 import pickle
 import signal
@@ -81,6 +82,38 @@ def test_probabilities_are_those_of_the_file(model: coalign.NGram) -> None:
         assert ours_end == pytest.approx(end, rel=1e-12), labels
     assert model.order == 3
     assert repr(model) == "NGram(order=3, symbols=<4>)"
+
+
+def katz(grams: dict[tuple[str, ...], tuple[float, float]], words: tuple[str, ...]) -> float:
+    """Katz' rule as it is written: the n-gram's own score, else a back-off and a word less."""
+    if words in grams:
+        return grams[words][0]
+    if len(words) == 1:
+        return -np.inf
+    return grams.get(words[:-1], (0.0, 0.0))[1] + katz(grams, words[1:])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_set_of_ngrams_is_katz(seed: int, tmp_path: Path) -> None:
+    # Some begin or end with what is no n-gram of its own, and the highest order may be empty.
+    rng = np.random.default_rng(seed)
+    grams: dict[tuple[str, ...], tuple[float, float]] = {}
+    shares, lines = [1.0, 0.5, 0.4, 0.3 * (seed % 2)], []
+    for order, share in enumerate(shares, 1):
+        possible = [each for each in itertools.product("ab", repeat=order) if rng.random() < share]
+        for each in possible:
+            grams[each] = tuple(-rng.integers(1, 99, 2) / 32) if order < 4 else (-1.5, 0.0)
+        lines += [f"\\{order}-grams:"]
+        lines += [f"{grams[each][0]}\t{' '.join(each)}\t{grams[each][1]}" for each in possible]
+    counts = [sum(len(each) == order for each in grams) for order in range(1, 5)]
+    head = [f"ngram {order}={count}" for order, count in enumerate(counts, 1)]
+    path = tmp_path / "model.arpa"
+    path.write_text("\n".join(["\\data\\", *head, *lines, "\\end\\", ""]))
+    model = coalign.read_arpa(path, ["-", "a", "b"])
+    text = tuple(rng.choice(["a", "b"], 40).tolist())
+    ours, _ = log10_of(model, [1 if word == "a" else 2 for word in text])
+    want = [katz(grams, text[max(0, k - 3) : k + 1]) for k in range(40)]
+    np.testing.assert_allclose(ours, want, rtol=1e-12)
 
 
 def test_a_packed_file_is_read(model: coalign.NGram, tmp_path: Path) -> None:

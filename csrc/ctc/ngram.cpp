@@ -14,7 +14,7 @@ constexpr double kNever = -std::numeric_limits<double>::infinity();
 
 NGramModel::NGramModel(std::int64_t labels) : labels_(labels) {
     table_.clear(1024);
-    nodes_.push_back({kNone, 0, -1, -1, 0, 0});
+    nodes_.push_back({kNone, 0, -1, -1, 0, 0, 0});
 }
 
 std::int32_t NGramModel::child(std::int32_t node, std::int32_t word) {
@@ -22,7 +22,7 @@ std::int32_t NGramModel::child(std::int32_t node, std::int32_t word) {
     if (found != PairTable::kNone) return found;
     found = static_cast<std::int32_t>(nodes_.size());
     table_.add(node, word, found);
-    nodes_.push_back({kNone, 0, node, word, 0, nodes_[static_cast<std::size_t>(node)].order + 1});
+    nodes_.push_back({kNone, 0, node, word, 0, 0, nodes_[static_cast<std::size_t>(node)].order + 1});
     return found;
 }
 
@@ -31,7 +31,6 @@ void NGramModel::add(const std::int64_t* words, std::int64_t order, double score
     for (std::int64_t k = 0; k < order; ++k) node = child(node, static_cast<std::int32_t>(words[k]));
     nodes_[static_cast<std::size_t>(node)].score = score;
     nodes_[static_cast<std::size_t>(node)].back_off = back_off;
-    order_ = std::max(order_, static_cast<std::int32_t>(order));
 }
 
 void NGramModel::finish() {
@@ -41,29 +40,38 @@ void NGramModel::finish() {
     std::sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
         return nodes_[static_cast<std::size_t>(a)].order < nodes_[static_cast<std::size_t>(b)].order;
     });
+    std::vector<bool> has_children(nodes_.size());
+    for (const std::int32_t n : order)
+        if (n > 0) has_children[static_cast<std::size_t>(nodes_[static_cast<std::size_t>(n)].parent)] = true;
     for (const std::int32_t n : order) {
         Node& node = nodes_[static_cast<std::size_t>(n)];
-        if (node.order < 2) continue;
-        for (std::int32_t from = node.parent; from != 0;) {
+        for (std::int32_t from = node.parent; from > 0;) {
             from = nodes_[static_cast<std::size_t>(from)].shorter;
             const std::int32_t found = table_.find(from, node.word);
             if (found == PairTable::kNone) continue;
             node.shorter = found;
             break;
         }
+        const bool counts = has_children[static_cast<std::size_t>(n)] || node.back_off != 0;
+        node.state = counts ? n : nodes_[static_cast<std::size_t>(node.shorter)].state;
     }
     const std::int32_t begin = table_.find(0, static_cast<std::int32_t>(labels_));
-    start_ = begin == PairTable::kNone || order_ < 2 ? 0 : begin;
+    start_ = begin == PairTable::kNone ? 0 : nodes_[static_cast<std::size_t>(begin)].state;
 }
 
 LanguageModel::Step NGramModel::follow(State state, std::int32_t word) const {
     double score = 0;
+    State next = 0;
+    bool has_next = false;
     for (auto from = static_cast<std::int32_t>(state);;) {
         const Node& node = nodes_[static_cast<std::size_t>(from)];
         const std::int32_t found = table_.find(from, word);
-        if (found != PairTable::kNone && !std::isnan(nodes_[static_cast<std::size_t>(found)].score)) {
-            const Node& next = nodes_[static_cast<std::size_t>(found)];
-            return {score + next.score, next.order < order_ ? found : next.shorter};
+        if (found != PairTable::kNone) {
+            const Node& longer = nodes_[static_cast<std::size_t>(found)];
+            // The longest history that others begin with, be it an n-gram of its own or not.
+            if (!has_next) next = longer.state;
+            has_next = true;
+            if (!std::isnan(longer.score)) return {score + longer.score, next};
         }
         if (from == 0) return {kNever, 0};
         score += node.back_off;

@@ -31,14 +31,17 @@ class NGramModel final : public LanguageModel {
    private:
     struct Node {
         double score, back_off;  // NaN: it is no n-gram, but others begin with it
-        std::int32_t parent, word, shorter, order;
+        std::int32_t parent, word;
+        std::int32_t shorter;  // without its first words: the longest that there is
+        std::int32_t state;    // what has to be remembered of it: itself, or a shorter one if nothing goes on from it
+        std::int32_t order;
     };
 
     std::int32_t child(std::int32_t node, std::int32_t word);
     Step follow(State state, std::int32_t word) const;
 
     std::int64_t labels_;
-    std::int32_t order_ = 0, start_ = 0;
+    std::int32_t start_ = 0;
     std::vector<Node> nodes_;
     PairTable table_;
 };

@@ -2534,6 +2534,20 @@ CTC_DECODING = [
         (f"{LM}::test_probabilities_are_those_of_the_file",),
     ),
     Mutation(
+        "a history is forgotten that is no n-gram of its own",
+        "csrc/ctc/ngram.cpp",
+        "            has_next = true;",
+        "            has_next = !std::isnan(longer.score);",
+        (f"{LM}::test_any_set_of_ngrams_is_katz",),
+    ),
+    Mutation(
+        "a history is forgotten that only backs off",
+        "csrc/ctc/ngram.cpp",
+        "|| node.back_off != 0;",
+        ";",
+        (f"{LM}::test_any_set_of_ngrams_is_katz",),
+    ),
+    Mutation(
         "a history backs off to no word at all",
         "csrc/ctc/ngram.cpp",
         "node.shorter = found;",
