@@ -2249,6 +2249,44 @@ CUDA_ASSIGNMENT_KERNELS = [
     ),
 ]
 
+CTC_KERNELS = [
+    Mutation(
+        "warps hand over without a barrier",
+        "cuda/ctc.cu",
+        "            __syncthreads();\n            if (lane == taker",
+        "            __syncwarp();\n            if (lane == taker",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "equal neighbours need no blank on a GPU",
+        "cuda/ctc.cu",
+        "if (of.skips(begin + k)) skips |= 1u << k;",
+        "skips |= 1u << k;",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "a symbol's first two labels both add it up",
+        "cuda/ctc.cu",
+        "if (k > 0 && of.sorted[k - 1].symbol == symbol) continue;",
+        "if (k > 1 && of.sorted[k - 1].symbol == symbol) continue;",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "small losses keep float32's digits on a GPU",
+        "cuda/ctc.cu",
+        "if (!is_certain) way = Way::careful_loss;",
+        "static_cast<void>(is_certain);",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "a bad recording's padding is NaN",
+        "cuda/ctc.cu",
+        "t < of.frames && verdict.way == Way::bad ? kNaN<T>",
+        "verdict.way == Way::bad ? kNaN<T>",
+        ("native:test_ctc_kernels",),
+    ),
+]
+
 CTC_NATIVE = [
     Mutation(
         "one double is enough for enormous scores",
@@ -2757,6 +2795,7 @@ CATALOGUE = [
     *ASSIGNMENT_RANKING,
     *ASSIGNMENT_PYTHON,
     *CTC_DECODING,
+    *CTC_KERNELS,
     *CTC_NATIVE,
     *FORCED_ALIGNMENT,
     *MONOTONIC_ALIGNMENT,

@@ -1,0 +1,547 @@
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <type_traits>
+
+#include "core/arena.hpp"
+#include "core/launch.cuh"
+#include "ctc.hpp"
+#include "ctc_careful.cuh"
+#include "ctc_problem.cuh"
+
+namespace coalign::cuda {
+namespace {
+
+constexpr unsigned kThreads = 256;
+constexpr unsigned kMostWarps = 16;
+// Frames of more symbols are read by a block each, others by a warp.
+constexpr std::int64_t kMostByWarp = 1024;
+constexpr std::int64_t kMostCarefulBlocks = 1024;
+// Above every number of a frame or of a symbol.
+constexpr int kNone = std::numeric_limits<int>::max();
+
+// Where a symbol's labels lie in a text: those of one symbol side by side, in their order. A label's place is how many
+// go before it, so that no two threads wait for each other.
+template <class T>
+__global__ void __launch_bounds__(kThreads) sort_labels(const Call<T> call) {
+    const Problem<T> of = problem_at(call, call.first + blockIdx.x);
+    for (std::int64_t i = threadIdx.x; i < of.labels; i += blockDim.x) {
+        const std::int64_t symbol = of.label[i];
+        std::int64_t place = 0;
+        for (std::int64_t j = 0; j < of.labels; ++j)
+            place += of.label[j] < symbol || (of.label[j] == symbol && j < i) ? 1 : 0;
+        of.sorted[place] = {static_cast<int>(symbol), static_cast<int>(i)};
+    }
+}
+
+// e^score, relative to 2^power.
+template <class T>
+__device__ Extended<T> emission_of(T score, T from, int power, unsigned& marks) {
+    const T least = from + T(0.693147180559945) * static_cast<T>(kLeastEmission);
+    if (!(score >= least)) {
+        if (score > -kInfinity<T>) marks |= kDropped;
+        return {T(0), kNoEmission};
+    }
+    const Extended<T> raw = exp_extended(score);
+    return {raw.mantissa, raw.exponent - power};
+}
+
+// The distribution of each frame, by a warp or a block: the softmax goes to the gradient, the emissions of the text to
+// rows of their own.
+template <class T, bool kBlock>
+__global__ void __launch_bounds__(kThreads) read_frames(const Call<T> call, std::int64_t blocks_each) {
+    const FrameTeam<kBlock> team;
+    const Problem<T> of = problem_at(call, call.first + blockIdx.x / blocks_each);
+    const std::int64_t at = blockIdx.x % blocks_each;
+    const std::int64_t t = kBlock ? at : at * (kThreads / kWarp) + threadIdx.x / kWarp;
+    if (t >= of.frames) return;
+    // With log_probs only what the text needs is read.
+    const std::int64_t count = call.is_logits ? of.columns : of.positions();
+    const auto symbol_at = [&](std::int64_t k) { return call.is_logits ? k : of.symbol(k); };
+    int bad = kNone;
+    T most = -kInfinity<T>;
+    for (std::int64_t k = team.rank(); k < count; k += team.size()) {
+        const std::int64_t c = symbol_at(k);
+        const T score = of.score(t, c);
+        if (!(score < kInfinity<T>)) bad = static_cast<int>(c) < bad ? static_cast<int>(c) : bad;
+        most = greater(most, score);
+    }
+    bad = team.least(bad);
+    most = team.most(most);
+    const T from = most == -kInfinity<T> ? T(0) : most;
+    const bool is_readable = bad == kNone && absolute(from) <= static_cast<T>(kLargestScore);
+    unsigned marks = bad == kNone && !is_readable ? kTooLarge : 0;
+    double log_sum = 0;
+    int power = 0;
+    if (is_readable) {
+        // ln 2 in two parts: a power of up to 2^20 times the first is exact, and so is a score of that size less it.
+        constexpr double high = 0x1.62e42feep-1, low = 0x1.a39ef35793c76p-33;
+        power = static_cast<int>(power_in(from));
+        log_sum = (call.is_logits ? static_cast<double>(from) : 0) - power * high - power * low;
+        if (call.is_logits) {
+            T sum = 0;
+            for (std::int64_t c = team.rank(); c < of.columns; c += team.size())
+                sum += exponential(of.score(t, c) - from);
+            sum = team.sum(sum);
+            if (sum > 0) log_sum += log(static_cast<double>(sum));
+            const T scale = sum > 0 ? of.weight / sum : T(0);
+            if (call.wants_gradient) {
+                T* const out = of.gradient_row(t);
+                for (std::int64_t c = team.rank(); c < of.columns; c += team.size())
+                    out[c] = exponential(of.score(t, c) - from) * scale;
+            }
+        } else if (call.wants_gradient) {
+            T* const out = of.gradient_row(t);
+            for (std::int64_t c = team.rank(); c < of.columns; c += team.size()) out[c] = 0;
+        }
+    }
+    Extended<T>* const emission = of.emission + t * of.positions();
+    for (std::int64_t i = team.rank(); i < of.positions(); i += team.size())
+        emission[i] =
+            is_readable ? emission_of(of.score(t, of.symbol(i)), from, power, marks) : Extended<T>{T(0), kNoEmission};
+    marks = static_cast<unsigned>(team.join(static_cast<int>(marks), [](int a, int b) { return a | b; }));
+    if (team.rank() == 0) of.record[t] = {log_sum, bad == kNone ? -1 : bad, marks};
+}
+
+// A state: that of the label at a position, and that of the blank before it.
+template <class T, int kPositions>
+struct State {
+    Extended<T> label[kPositions], blank[kPositions];
+
+    __device__ void normalise(bool& dropped) {
+#pragma unroll
+        for (int k = 0; k < kPositions; ++k) {
+            label[k] = normalised(label[k], kLeastState, dropped);
+            blank[k] = normalised(blank[k], kLeastState, dropped);
+        }
+    }
+};
+
+// What the threads of a block hand to their neighbours: by shuffles in a warp, and from warp to warp through two sets
+// of slots used by turns. A slot is written again after the next barrier, when all have read it.
+template <class T>
+class Neighbours {
+   public:
+    __device__ Neighbours(int warps, bool is_first, bool is_last)
+        : slots_(shared_memory<Extended<T>>()), warps_(warps), is_first_(is_first), is_last_(is_last) {}
+
+    // Each thread's value goes to the next one, and the first thread gets nothing.
+    __device__ Extended<T> from_below(Extended<T> value) {
+        Extended<T> got{__shfl_up_sync(kWholeWarp, value.mantissa, 1), __shfl_up_sync(kWholeWarp, value.exponent, 1)};
+        return from_other_warp(got, value, kWarp - 1, 0, -1, is_first_);
+    }
+    // Each thread's value goes to the one before, and the last thread gets nothing.
+    __device__ Extended<T> from_above(Extended<T> value) {
+        Extended<T> got{__shfl_down_sync(kWholeWarp, value.mantissa, 1),
+                        __shfl_down_sync(kWholeWarp, value.exponent, 1)};
+        return from_other_warp(got, value, 0, kWarp - 1, 1, is_last_);
+    }
+
+   private:
+    __device__ Extended<T> from_other_warp(Extended<T> got, Extended<T> value, unsigned giver, unsigned taker, int step,
+                                           bool is_end) {
+        const unsigned lane = threadIdx.x % kWarp;
+        const int warp = static_cast<int>(threadIdx.x / kWarp);
+        if (warps_ > 1) {
+            Extended<T>* const slots = slots_ + turn_ * warps_;
+            turn_ ^= 1;
+            if (lane == giver) slots[warp] = value;
+            __syncthreads();
+            if (lane == taker && !is_end) got = slots[warp + step];
+        }
+        if (lane == taker && is_end) got = {T(0), kLeastState};
+        return got;
+    }
+
+    Extended<T>* slots_;
+    int warps_, turn_ = 0;
+    bool is_first_, is_last_;
+};
+
+// Walks along a recording, from its end if kBack, with some positions in each thread.
+template <class T, int kPositions, bool kBack>
+__device__ void walk(const Problem<T>& of, bool keeps) {
+    // As many emissions wait in registers as arrive while that many steps run.
+    constexpr int kAhead = (kPositions <= 2 ? 32 : 64 / kPositions) / static_cast<int>(sizeof(T));
+    const int frames = static_cast<int>(of.frames), labels = static_cast<int>(of.labels);
+    const int begin = static_cast<int>(threadIdx.x) * kPositions;
+    const int warp_positions = static_cast<int>(kWarp) * kPositions;
+    const int warp = static_cast<int>(threadIdx.x / kWarp), warps = labels / warp_positions + 1;
+    // A warp beyond the text takes no part in any barrier.
+    if (warp >= warps || frames == 0) return;
+    Neighbours<T> neighbours(warps, warp == 0, warp == warps - 1);
+    const auto frame_of = [&](int step) { return kBack ? frames - 1 - step : step; };
+
+    State<T, kPositions> state;
+    unsigned skips = 0;
+#pragma unroll
+    for (int k = 0; k < kPositions; ++k) {
+        state.label[k] = state.blank[k] = {T(0), kLeastState};
+        if (begin + k == (kBack ? labels : 0)) state.blank[k] = {T(1), 0};
+        if (of.skips(begin + k)) skips |= 1u << k;
+    }
+    Extended<T> ahead[kAhead][kPositions], ahead_blank[kAhead];
+    const auto fetch = [&](int slot, int step) {
+        const Extended<T>* const row = of.emission + static_cast<std::int64_t>(frame_of(step)) * (labels + 1);
+        ahead_blank[slot] = row[labels];
+#pragma unroll
+        for (int k = 0; k < kPositions; ++k)
+            ahead[slot][k] = begin + k < labels ? row[begin + k] : Extended<T>{T(0), kNoEmission};
+    };
+#pragma unroll
+    for (int slot = 0; slot < kAhead; ++slot)
+        if (slot < frames) fetch(slot, slot);
+
+    Extended<T>* const kept = kBack ? of.beta : of.alpha;
+    for (int first = 0; first < frames; first += kAhead) {
+#pragma unroll
+        for (int slot = 0; slot < kAhead; ++slot) {
+            const int step = first + slot;
+            if (step >= frames) break;
+            const int t = frame_of(step);
+            Extended<T> emission[kPositions];
+            const Extended<T> of_blank = ahead_blank[slot];
+#pragma unroll
+            for (int k = 0; k < kPositions; ++k) emission[k] = ahead[slot][k];
+            if (step + kAhead < frames) fetch(slot, step + kAhead);
+            if (step % kStepsPerBlock == 0) {
+                bool dropped = false;
+                state.normalise(dropped);
+                // Whoever writes here writes the same.
+                if (dropped && !kBack) of.record[t].marks |= kDropped;
+            }
+            Extended<T> out[kPositions];
+            if constexpr (kBack) {
+                // A label is left for itself, for the blank after it, or for the next label.
+                Extended<T> entered[kPositions];
+#pragma unroll
+                for (int k = 0; k < kPositions; ++k) {
+                    const Extended<T> through = add(state.blank[k], state.label[k]);
+                    entered[k] = (skips >> k & 1u) != 0 ? through : state.blank[k];
+                    state.blank[k] = multiply(through, of_blank);
+                }
+                const Extended<T> above = neighbours.from_above(entered[0]);
+#pragma unroll
+                for (int k = 0; k < kPositions; ++k) {
+                    out[k] = add(state.label[k], k + 1 < kPositions ? entered[k + 1 < kPositions ? k + 1 : 0] : above);
+                    state.label[k] = multiply(out[k], emission[k]);
+                }
+            } else {
+                const Extended<T> below = neighbours.from_below(state.label[kPositions - 1]);
+#pragma unroll
+                for (int k = kPositions - 1; k >= 0; --k) {
+                    const Extended<T> through = add(state.blank[k], k > 0 ? state.label[k > 0 ? k - 1 : 0] : below);
+                    const Extended<T> entered = (skips >> k & 1u) != 0 ? through : state.blank[k];
+                    state.label[k] = out[k] = multiply(add(state.label[k], entered), emission[k]);
+                    state.blank[k] = multiply(through, of_blank);
+                }
+            }
+            if (keeps) {
+                Extended<T>* const row = kept + static_cast<std::int64_t>(t) * (labels + 1);
+#pragma unroll
+                for (int k = 0; k < kPositions; ++k)
+                    if (begin + k < labels) row[begin + k] = out[k];
+            }
+        }
+    }
+    if constexpr (!kBack) {
+#pragma unroll
+        for (int k = 0; k < kPositions; ++k) {
+            if (begin + k == labels - 1) of.verdict->label = state.label[k];
+            if (begin + k == labels) of.verdict->blank = state.blank[k];
+        }
+    }
+}
+
+// With a gradient, every recording is walked along from both ends, by two blocks.
+template <class T, int kPositions>
+__global__ void __launch_bounds__(kMostWarps* kWarp) walk_frames(const Call<T> call) {
+    const bool both = call.wants_gradient;
+    const Problem<T> of = problem_at(call, call.first + (both ? blockIdx.x / 2 : blockIdx.x));
+    if (of.positions() > call.most_positions) return;
+    if (both && blockIdx.x % 2 != 0) walk<T, kPositions, true>(of, true);
+    else walk<T, kPositions, false>(of, both);
+}
+
+// A float32 loss below this is computed again in float64: see csrc/ctc/posteriors.cpp.
+__device__ inline double least_certain_loss(std::int64_t frames) {
+    constexpr double rounding = static_cast<double>(kEpsilon<float>) / 2;
+    return 8 * rounding * sqrt(static_cast<double>(frames)) / 1e-5;
+}
+
+// -log of the total, less what belongs to the frames; false where what was taken as 0 may count.
+template <class T>
+__device__ bool find_total(const Problem<T>& of, unsigned marks, double& loss) {
+    Verdict<T>& verdict = *of.verdict;
+    Extended<T> ends[2] = {verdict.blank, verdict.blank};
+    if (of.labels > 0) ends[1] = verdict.label;
+    const int exponent = ends[0].exponent > ends[1].exponent ? ends[0].exponent : ends[1].exponent;
+    double mantissa = static_cast<double>(ends[0].mantissa) * power_of_two<double>(ends[0].exponent - exponent);
+    if (of.labels > 0)
+        mantissa += static_cast<double>(ends[1].mantissa) * power_of_two<double>(ends[1].exponent - exponent);
+    // All exponents are relative to the product of the frames' best scores, and a lattice has less than 3 ways on from
+    // each state: ways through what was taken as 0 have at most 2^(1.6 T + limit) together.
+    const double limit =
+        ((marks & kDropped) != 0 ? kLeastEmission : kNoEmission) + 1.6 * static_cast<double>(of.frames);
+    if (!(mantissa > 0) || static_cast<double>(exponent) < limit + 80) return false;
+    constexpr double ln2 = 0x1.62e42fefa39efp-1;
+    loss = -log(mantissa) - static_cast<double>(exponent) * ln2;
+    verdict.inverse_total = static_cast<T>(1 / mantissa);
+    verdict.total_exponent = exponent;
+    return true;
+}
+
+// A warp for each problem says what becomes of it.
+template <class T>
+__global__ void __launch_bounds__(kThreads) judge(const Call<T> call) {
+    const FrameTeam<false> team;
+    const std::int64_t p =
+        call.first + static_cast<std::int64_t>(blockIdx.x) * (kThreads / kWarp) + threadIdx.x / kWarp;
+    if (p >= call.last) return;
+    const Problem<T> of = problem_at(call, p);
+    double log_sums = 0;
+    unsigned marks = 0;
+    // Frame numbers are below 2^31, and those of values are not.
+    int bad = kNone, repeats = 0;
+    for (std::int64_t t = team.rank(); t < of.frames; t += team.size()) {
+        log_sums += of.record[t].log_sum;
+        marks |= of.record[t].marks;
+        if (bad == kNone && of.record[t].bad >= 0) bad = static_cast<int>(t);
+    }
+    for (std::int64_t i = team.rank() + 1; i < of.labels; i += team.size())
+        repeats += of.label[i] == of.label[i - 1] ? 1 : 0;
+    log_sums = team.sum(log_sums);
+    marks = static_cast<unsigned>(team.join(static_cast<int>(marks), [](int a, int b) { return a | b; }));
+    bad = team.least(bad);
+    repeats = team.sum(repeats);
+    if (team.rank() != 0) return;
+    call.bad[p] = bad == kNone ? -1 : bad * of.columns + of.record[bad].bad;
+    double loss = 0;
+    Way way = Way::solved;
+    Status status = Status::ok;
+    if (bad != kNone) {
+        way = Way::bad;
+        status = Status::nan;
+        loss = kNaN<double>;
+    } else if (of.frames < of.labels + repeats) {
+        way = Way::impossible;
+        status = Status::infeasible;
+        loss = kInfinity<double>;
+    } else if (of.frames > 0) {
+        if ((marks & kTooLarge) != 0 || of.positions() > call.most_positions || !find_total(of, marks, loss)) {
+            way = Way::careful;
+        } else {
+            loss += log_sums;
+            const bool is_certain = sizeof(T) == sizeof(double) || fabs(loss) >= least_certain_loss(of.frames);
+            if (!is_certain) way = Way::careful_loss;
+        }
+    }
+    of.verdict->way = way;
+    put_loss(call, p, loss, status);
+}
+
+template <class T>
+__device__ T occupancy(const Problem<T>& of, const Verdict<T>& verdict, std::int64_t cell) {
+    const Extended<T> a = of.alpha[cell], b = of.beta[cell];
+    const std::int64_t exponent = std::int64_t{a.exponent} + b.exponent - verdict.total_exponent;
+    const T mantissa = a.mantissa * b.mantissa * verdict.inverse_total;
+    return exponent < -2000 ? T(0) : mantissa * power_of_two<T>(static_cast<int>(exponent));
+}
+
+// A warp for each row of the gradient: less the occupancies, or what else it holds.
+template <class T>
+__global__ void __launch_bounds__(kThreads) finish_gradient(const Call<T> call, std::int64_t blocks_each) {
+    const FrameTeam<false> team;
+    const Problem<T> of = problem_at(call, call.first + blockIdx.x / blocks_each);
+    const std::int64_t t = blockIdx.x % blocks_each * (kThreads / kWarp) + threadIdx.x / kWarp;
+    if (t >= (call.gradient_items != nullptr ? of.frames : call.gradient_rows)) return;
+    T* const out = of.gradient_row(t);
+    const Verdict<T> verdict = *of.verdict;
+    if (t >= of.frames || verdict.way == Way::impossible || verdict.way == Way::bad) {
+        const T value = t < of.frames && verdict.way == Way::bad ? kNaN<T> : T(0);
+        for (std::int64_t c = team.rank(); c < of.columns; c += team.size()) out[c] = value;
+        return;
+    }
+    if (verdict.way == Way::careful) return;
+    const std::int64_t row = t * of.positions();
+    T total = 0;
+    // The first of a symbol's labels adds up all of them.
+    for (std::int64_t k = team.rank(); k < of.labels; k += team.size()) {
+        const int symbol = of.sorted[k].symbol;
+        if (k > 0 && of.sorted[k - 1].symbol == symbol) continue;
+        T sum = 0;
+        for (std::int64_t j = k; j < of.labels && of.sorted[j].symbol == symbol; ++j)
+            sum += occupancy(of, verdict, row + of.sorted[j].position);
+        out[symbol] -= of.weight * sum;
+        total += sum;
+    }
+    total = team.sum(total);
+    if (team.rank() == 0) out[of.blank] -= of.weight * greater(T(0), 1 - total);
+}
+
+// A warp adds up the losses of all problems.
+template <class T>
+__global__ void __launch_bounds__(kWarp) reduce_losses(const Call<T> call, T* out) {
+    const FrameTeam<false> team;
+    double sum = 0;
+    for (std::int64_t p = team.rank(); p < call.count; p += team.size())
+        sum += static_cast<double>(call.loss[p]) * (call.divides ? share_of(call.label_counts[p]) : 1);
+    sum = team.sum(sum);
+    if (team.rank() == 0) *out = static_cast<T>(call.divides ? sum / static_cast<double>(call.count) : sum);
+}
+
+// What the launches of a call need, of which each takes the same memory.
+template <class T>
+void take_room(Arena& arena, const CtcCall& call, const CtcPlan& plan, Call<T>& out) {
+    CtcLaunch most;
+    std::int64_t problems = 0;
+    for (const CtcLaunch& launch : plan.launches) {
+        most.frames = std::max(most.frames, launch.frames);
+        most.cells = std::max(most.cells, launch.cells);
+        most.labels = std::max(most.labels, launch.labels);
+        problems = std::max(problems, launch.last - launch.first);
+    }
+    out.loss = call.reduction == Reduction::none ? static_cast<T*>(call.loss) : arena.take<T>(call.count);
+    out.records = arena.take<FrameRecord>(most.frames);
+    out.cells = arena.take<Extended<T>>(most.cells * (call.wants_gradient() ? 3 : 1));
+    out.sorted = arena.take<SortedLabel>(call.wants_gradient() ? most.labels : 0);
+    out.verdicts = arena.take<Verdict<T>>(problems);
+}
+
+template <class T>
+void launch_walk(const Call<T>& call, const CtcPlan& plan, std::int64_t problems, cudaStream_t stream) {
+    const Grid grid{static_cast<unsigned>(problems * (call.wants_gradient ? 2 : 1)),
+                    static_cast<unsigned>(plan.warps) * kWarp,
+                    plan.warps > 1 ? 2 * static_cast<std::size_t>(plan.warps) * sizeof(Extended<T>) : 0};
+    switch (plan.positions) {
+        case 1:
+            return launch(walk_frames<T, 1>, grid, stream, call);
+        case 2:
+            return launch(walk_frames<T, 2>, grid, stream, call);
+        case 4:
+            return launch(walk_frames<T, 4>, grid, stream, call);
+        default:
+            return launch(walk_frames<T, 8>, grid, stream, call);
+    }
+}
+
+constexpr std::int64_t kRowsPerBlock = kThreads / kWarp;
+
+std::int64_t in_blocks(std::int64_t rows) {
+    return std::max<std::int64_t>((rows + kRowsPerBlock - 1) / kRowsPerBlock, 1);
+}
+
+template <class T>
+void launch_problems(const Call<T>& call, const CtcPlan& plan, const CtcLaunch& part, cudaStream_t stream) {
+    const std::int64_t problems = part.last - part.first;
+    const auto grid = [&](std::int64_t blocks, std::size_t shared = 0) {
+        return Grid{static_cast<unsigned>(blocks), kThreads, shared};
+    };
+    if (call.wants_gradient) launch(sort_labels<T>, grid(problems), stream, call);
+    if (part.rows > 0) {
+        if (call.frames.columns > kMostByWarp)
+            launch(read_frames<T, true>, grid(problems * part.rows, FrameTeam<true>::kSharedBytes), stream, call,
+                   part.rows);
+        else launch(read_frames<T, false>, grid(problems * in_blocks(part.rows)), stream, call, in_blocks(part.rows));
+        launch_walk(call, plan, problems, stream);
+    }
+    launch(judge<T>, grid(in_blocks(problems)), stream, call);
+    const std::int64_t rows = call.gradient_items != nullptr ? part.rows : call.gradient_rows;
+    if (call.wants_gradient && rows > 0)
+        launch(finish_gradient<T>, grid(problems * in_blocks(rows)), stream, call, in_blocks(rows));
+    launch(solve_carefully<T>, grid(std::min(problems, kMostCarefulBlocks), FrameTeam<true>::kSharedBytes), stream,
+           call);
+}
+
+}  // namespace
+
+template <class T>
+CtcPlan plan_ctc(const CtcCall& call, const CtcLimits& limits) {
+    CtcPlan plan;
+    const auto count = static_cast<std::size_t>(call.count);
+    plan.offsets.resize(3 * count);
+    const std::int64_t most_rows = call.gradient_items != nullptr ? 0 : call.gradient_rows;
+    std::int64_t most_positions = 1;
+    CtcLaunch part;
+    for (std::int64_t p = 0; p < call.count; ++p) {
+        const std::int64_t frames = call.host_frame_counts[p], labels = call.host_label_counts[p];
+        const std::int64_t cells = cells_of(frames, labels);
+        const std::int64_t rows = std::max({part.rows, frames, most_rows, std::int64_t{1}});
+        const auto bytes = static_cast<double>(part.cells + cells) * (call.wants_gradient() ? 3 : 1) *
+                           static_cast<double>(sizeof(Extended<T>));
+        const double blocks = static_cast<double>(p + 1 - part.first) * static_cast<double>(rows);
+        const bool is_full = bytes > static_cast<double>(limits.workspace_bytes) ||
+                             blocks > static_cast<double>(std::numeric_limits<std::int32_t>::max());
+        if (is_full && p > part.first) {
+            plan.launches.push_back(part);
+            part = {p, p, 0, 0, 0, 0};
+        }
+        plan.offsets[static_cast<std::size_t>(p)] = part.frames;
+        plan.offsets[count + static_cast<std::size_t>(p)] = part.cells;
+        plan.offsets[2 * count + static_cast<std::size_t>(p)] = part.labels;
+        part = {part.first,          p + 1, std::max(part.rows, frames), part.frames + frames, part.cells + cells,
+                part.labels + labels};
+        if (labels + 1 <= limits.most_positions) most_positions = std::max(most_positions, labels + 1);
+    }
+    if (part.last > part.first) plan.launches.push_back(part);
+    // One warp up to 64 positions. Beyond that two positions a thread, until the block is full: by count a step of two
+    // and a barrier take less than one of four.
+    constexpr std::int64_t warp = kWarp;
+    if (most_positions > warp) plan.positions = 2;
+    while (plan.positions * warp * limits.most_warps < most_positions) plan.positions *= 2;
+    plan.warps = static_cast<int>((most_positions - 1) / (plan.positions * warp)) + 1;
+    Arena arena(nullptr);
+    Call<T> room{};
+    take_room(arena, call, plan, room);
+    plan.workspace_bytes = arena.used();
+    return plan;
+}
+
+template <class T>
+void run_ctc(const CtcCall& host, const CtcLimits& limits, const CtcPlan& plan, const std::int64_t* offsets,
+             void* workspace, cudaStream_t stream) {
+    Call<T> call{};
+    call.frames = host.frames;
+    call.frame_counts = host.frame_counts;
+    call.label_counts = host.label_counts;
+    call.label_begins = host.label_begins;
+    call.labels = host.labels;
+    call.count = host.count;
+    call.blank = host.blank;
+    call.is_logits = host.input == ctc::Input::logits;
+    call.zero_infinity = host.zero_infinity;
+    call.divides = host.reduction == Reduction::mean;
+    call.most_positions = limits.most_positions;
+    call.status = host.status;
+    call.bad = host.bad;
+    call.wants_gradient = host.wants_gradient();
+    call.gradient = static_cast<T*>(host.gradient);
+    call.gradient_items = static_cast<T* const*>(static_cast<const void*>(host.gradient_items));
+    call.gradient_rows = host.gradient_rows;
+    call.gradient_item_stride = host.gradient_item_stride;
+    call.gradient_row_stride = host.gradient_row_stride;
+    call.frames_before = offsets;
+    call.cells_before = offsets + host.count;
+    call.labels_before = offsets + 2 * host.count;
+    Arena arena(workspace);
+    take_room(arena, host, plan, call);
+    for (const CtcLaunch& part : plan.launches) {
+        call.first = part.first;
+        call.last = part.last;
+        launch_problems(call, plan, part, stream);
+    }
+    if (host.reduction != Reduction::none)
+        launch(reduce_losses<T>, {1, kWarp}, stream, call, static_cast<T*>(host.loss));
+}
+
+template CtcPlan plan_ctc<float>(const CtcCall&, const CtcLimits&);
+template CtcPlan plan_ctc<double>(const CtcCall&, const CtcLimits&);
+template void run_ctc<float>(const CtcCall&, const CtcLimits&, const CtcPlan&, const std::int64_t*, void*,
+                             cudaStream_t);
+template void run_ctc<double>(const CtcCall&, const CtcLimits&, const CtcPlan&, const std::int64_t*, void*,
+                              cudaStream_t);
+
+}  // namespace coalign::cuda

@@ -1,0 +1,181 @@
+// What the kernels of CTC share: one problem of a call, and the teams of threads that work on it.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "core/arithmetic.cuh"
+#include "core/block.cuh"
+#include "core/extended.cuh"
+#include "core/status.hpp"
+#include "ctc.hpp"
+
+namespace coalign::cuda {
+
+// The bounds of csrc/ctc/kernels.hpp for float32, of both types here, as exponents are of one.
+inline constexpr int kLeastEmission = -(1 << 20);
+inline constexpr int kLeastState = -(1 << 29);
+inline constexpr int kStepsPerBlock = 16;
+inline constexpr int kNoEmission = kLeastState / kStepsPerBlock;
+inline constexpr double kLargestScore = 1 << 20;
+
+// What is known of a frame.
+struct FrameRecord {
+    double log_sum;  // of the exponentials, less the logarithm of the power of 2 that emissions are relative to
+    int bad;         // the first symbol whose score is NaN or +inf, or -1
+    unsigned marks;
+};
+inline constexpr unsigned kDropped = 1;   // what is not 0 was taken as 0
+inline constexpr unsigned kTooLarge = 2;  // the best score is beyond kLargestScore
+
+struct SortedLabel {
+    int symbol, position;
+};
+
+// What becomes of a problem.
+enum class Way : int { solved, impossible, bad, careful, careful_loss };
+
+template <class T>
+struct Verdict {
+    Extended<T> label, blank;  // the probabilities of ending in the last label, and in the last blank
+    T inverse_total;           // 1 / mantissa of the total
+    int total_exponent;
+    Way way;
+};
+
+template <class T>
+struct Call {
+    std::int64_t first, last;  // problems of this launch
+    Ragged frames;
+    const std::int64_t *frame_counts, *label_counts, *label_begins, *labels;
+    std::int64_t count, blank;
+    bool is_logits, zero_infinity, divides;
+    std::int64_t most_positions;
+    T* loss;
+    std::int32_t* status;
+    std::int64_t* bad;
+    bool wants_gradient;
+    T* gradient;
+    T* const* gradient_items;
+    std::int64_t gradient_rows, gradient_item_stride, gradient_row_stride;
+    // Room for each problem of the launch: see CtcPlan::offsets.
+    const std::int64_t *frames_before, *cells_before, *labels_before;
+    FrameRecord* records;
+    Extended<T>* cells;
+    SortedLabel* sorted;
+    Verdict<T>* verdicts;
+};
+
+template <class T>
+struct Problem {
+    std::int64_t frames, labels, columns, blank;
+    const T* x;
+    std::int64_t row_stride, column_stride;
+    const std::int64_t* label;
+    T* gradient;
+    std::int64_t gradient_stride;
+    T weight;
+    FrameRecord* record;
+    SortedLabel* sorted;
+    Verdict<T>* verdict;
+    // [frame][position]: emissions of labels and, last, of the blank. Then, of labels alone, the probability of the
+    // frames so far along all ways to a state, and of those to come along all ways from it.
+    Extended<T>*emission, *alpha, *beta;
+
+    __device__ std::int64_t positions() const { return labels + 1; }
+    __device__ T score(std::int64_t t, std::int64_t c) const { return x[t * row_stride + c * column_stride]; }
+    // Of position `labels`, the blank.
+    __device__ std::int64_t symbol(std::int64_t position) const { return position < labels ? label[position] : blank; }
+    // Whether a label may follow the one before without a blank between.
+    __device__ bool skips(std::int64_t position) const {
+        return position > 0 && position < labels && label[position] != label[position - 1];
+    }
+    __device__ T* gradient_row(std::int64_t t) const { return gradient + t * gradient_stride; }
+};
+
+// A batch's texts count equally in "mean", whatever their lengths.
+__device__ inline double share_of(std::int64_t labels) {
+    return 1 / static_cast<double>(labels > 1 ? labels : 1);
+}
+
+// Where an emission's room ends; a careful solution takes at least four frames.
+__device__ __host__ inline std::int64_t cells_of(std::int64_t frames, std::int64_t labels) {
+    return (frames > 4 ? frames : 4) * (labels + 1);
+}
+
+template <class T>
+__device__ Problem<T> problem_at(const Call<T>& call, std::int64_t p) {
+    Problem<T> of;
+    of.frames = call.frame_counts[p];
+    of.labels = call.label_counts[p];
+    of.columns = call.frames.columns;
+    of.blank = call.blank;
+    const std::int64_t item = call.frames.count == 1 ? 0 : p;
+    of.x = call.frames.items != nullptr ? static_cast<const T*>(call.frames.items[item])
+                                        : static_cast<const T*>(call.frames.data) + item * call.frames.item_stride;
+    of.row_stride = call.frames.row_stride;
+    of.column_stride = call.frames.column_stride;
+    of.label = call.labels + call.label_begins[p];
+    of.gradient = call.gradient_items != nullptr ? call.gradient_items[p]
+                  : call.gradient != nullptr     ? call.gradient + p * call.gradient_item_stride
+                                                 : nullptr;
+    of.gradient_stride = call.gradient_row_stride;
+    of.weight = call.divides ? static_cast<T>(share_of(of.labels) / static_cast<double>(call.count)) : T(1);
+    of.record = call.records + call.frames_before[p];
+    of.sorted = call.sorted + call.labels_before[p];
+    of.verdict = call.verdicts + (p - call.first);
+    const std::int64_t cells = cells_of(of.frames, of.labels);
+    of.emission = call.cells + call.cells_before[p] * (call.wants_gradient ? 3 : 1);
+    of.alpha = of.emission + cells;
+    of.beta = of.alpha + cells;
+    return of;
+}
+
+template <class T>
+__device__ void put_loss(const Call<T>& call, std::int64_t p, double loss, Status status) {
+    // Probabilities are at most 1; roundings may say more.
+    if (call.is_logits && loss < 0) loss = 0;
+    if (call.zero_infinity && status == Status::infeasible) loss = 0;
+    call.loss[p] = static_cast<T>(loss);
+    call.status[p] = static_cast<std::int32_t>(status);
+}
+
+// A warp, or all warps of a block; what they join comes out the same in all of them, and its order goes by their
+// number alone.
+template <bool kBlock>
+class FrameTeam {
+   public:
+    static constexpr std::size_t kSharedBytes = kBlock ? kWarp * sizeof(double) : 0;
+
+    __device__ int rank() const { return static_cast<int>(kBlock ? threadIdx.x : threadIdx.x % kWarp); }
+    __device__ int size() const { return static_cast<int>(kBlock ? blockDim.x : kWarp); }
+
+    template <class V, class Join>
+    __device__ V join(V mine, Join joined) const {
+#pragma unroll
+        for (int lanes = 16; lanes > 0; lanes /= 2) mine = joined(mine, __shfl_xor_sync(kWholeWarp, mine, lanes));
+        if constexpr (kBlock) {
+            double* const slots = shared_memory<double>();
+            __syncthreads();
+            if (threadIdx.x % kWarp == 0) slots[threadIdx.x / kWarp] = static_cast<double>(mine);
+            __syncthreads();
+            mine = static_cast<V>(slots[0]);
+            for (unsigned warp = 1; warp < blockDim.x / kWarp; ++warp) mine = joined(mine, static_cast<V>(slots[warp]));
+        }
+        return mine;
+    }
+    template <class V>
+    __device__ V sum(V mine) const {
+        return join(mine, [](V a, V b) { return a + b; });
+    }
+    template <class V>
+    __device__ V most(V mine) const {
+        return join(mine, [](V a, V b) { return greater(a, b); });
+    }
+    __device__ int least(int mine) const {
+        return join(mine, [](int a, int b) { return a < b ? a : b; });
+    }
+};
+
+}  // namespace coalign::cuda

@@ -1,0 +1,374 @@
+// The kernels of CTC, on the emulated GPU, against a forward-backward recursion in logarithms of long double.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "core/status.hpp"
+#include "ctc.hpp"
+#include "ctc_oracle.hpp"
+#include "cuda_runtime.h"
+#include "noise.hpp"
+
+using namespace coalign;
+using namespace coalign::cuda;
+using namespace coalign::testing;
+
+namespace {
+
+// How a batch lies in memory, and how it is solved.
+struct Manner {
+    bool gradient = true, items = false, shares_text = false;
+    std::int64_t column_gap = 1;
+    Reduction reduction = Reduction::none;
+    bool zero_infinity = false;
+    CtcLimits limits{};
+    std::uint64_t seed = 1;
+};
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b, std::size_t count) {
+    return count == 0 || std::memcmp(a.data(), b.data(), count * sizeof(T)) == 0;
+}
+
+template <class T>
+struct Solution {
+    std::vector<T> loss;
+    std::vector<std::int32_t> status;
+    std::vector<std::int64_t> bad;
+    std::vector<std::vector<T>> gradient;  // of each problem, its room's rows
+    std::size_t launches = 0;
+
+    bool operator==(const Solution& other) const {
+        const auto same = [](const std::vector<T>& a, const std::vector<T>& b) {
+            return a.size() == b.size() && same_bits(a, b, a.size());
+        };
+        return same(loss, other.loss) && status == other.status && bad == other.bad &&
+               std::equal(gradient.begin(), gradient.end(), other.gradient.begin(), other.gradient.end(), same);
+    }
+};
+
+// Rows of a gradient lie two elements apart, which stay noise.
+constexpr std::int64_t kGap = 2;
+
+template <class T>
+Solution<T> solve(const std::vector<Case<T>>& cases, const Manner& manner) {
+    const auto count = static_cast<std::int64_t>(cases.size());
+    const std::int64_t columns = cases[0].shape.columns;
+    std::int64_t most = 0;
+    for (const Case<T>& c : cases) most = std::max(most, c.shape.frames);
+    const std::int64_t gap = manner.items ? 1 : manner.column_gap, rows = most + 2, row = columns * gap;
+    // What lies past a recording's frames, and between its columns, is NaN.
+    std::vector<std::vector<T>> own;
+    std::vector<T> padded(static_cast<std::size_t>(count * rows * row), std::numeric_limits<T>::quiet_NaN());
+    std::vector<const void*> items;
+    std::vector<std::int64_t> frames, labels, begins, text;
+    for (const Case<T>& c : cases) {
+        own.push_back(c.x);
+        const std::size_t at = frames.size() * static_cast<std::size_t>(rows * row);
+        for (std::size_t k = 0; k < c.x.size(); ++k) padded[at + k * static_cast<std::size_t>(gap)] = c.x[k];
+        frames.push_back(c.shape.frames);
+        labels.push_back(c.shape.labels);
+        const bool is_new = begins.empty() || !manner.shares_text;
+        begins.push_back(is_new ? static_cast<std::int64_t>(text.size()) : 0);
+        if (is_new) text.insert(text.end(), c.labels.begin(), c.labels.end());
+    }
+    for (const auto& x : own) items.push_back(x.data());
+    CtcCall call;
+    call.count = count;
+    call.frames = {padded.data(), nullptr, count, rows, columns, rows * row, row, gap};
+    if (manner.items) call.frames = {nullptr, items.data(), count, most, columns, 0, columns, 1};
+    call.frame_counts = call.host_frame_counts = frames.data();
+    call.label_counts = call.host_label_counts = labels.data();
+    call.label_begins = begins.data();
+    call.labels = text.data();
+    call.blank = cases[0].blank;
+    call.input = cases[0].input;
+    call.reduction = manner.reduction;
+    call.zero_infinity = manner.zero_infinity;
+    const std::int64_t losses = manner.reduction == Reduction::none ? count : 1, stride = columns + kGap;
+    const Noise<T> loss(losses);
+    const Noise<std::int32_t> status(count);
+    const Noise<std::int64_t> bad(count);
+    std::vector<Noise<T>> rooms;
+    std::vector<void*> room_items;
+    call.loss = loss.get();
+    call.status = status.get();
+    call.bad = bad.get();
+    const auto rows_of = [&](std::size_t p) { return manner.items ? cases[p].shape.frames : rows; };
+    if (manner.gradient) {
+        call.gradient_row_stride = stride;
+        if (manner.items) {
+            for (std::size_t p = 0; p < cases.size(); ++p) rooms.emplace_back(rows_of(p) * stride);
+            for (const Noise<T>& room : rooms) room_items.push_back(room.get());
+            call.gradient_items = room_items.data();
+        } else {
+            rooms.emplace_back(count * rows * stride);
+            call.gradient = rooms[0].get();
+            call.gradient_rows = rows;
+            call.gradient_item_stride = rows * stride;
+        }
+    }
+    const CtcPlan plan = plan_ctc<T>(call, manner.limits);
+    const Noise<unsigned char> memory(plan.workspace_bytes);
+    emulation::machine.seed = manner.seed;
+    CUstream_st stream;
+    run_ctc<T>(call, manner.limits, plan, plan.offsets.data(), memory.get(), &stream);
+    check(stream.pending() > 0, "nothing runs before its stream does");
+    stream.synchronize();
+    Solution<T> out;
+    out.launches = plan.launches.size();
+    out.loss.assign(loss.get(), loss.get() + losses);
+    out.status.assign(status.get(), status.get() + count);
+    out.bad.assign(bad.get(), bad.get() + count);
+    const Noise<T> noise(1);
+    for (std::size_t p = 0; manner.gradient && p < cases.size(); ++p) {
+        const T* const room =
+            manner.items ? rooms[p].get() : rooms[0].get() + static_cast<std::int64_t>(p) * rows * stride;
+        out.gradient.emplace_back();
+        for (std::int64_t t = 0; t < rows_of(p); ++t) {
+            out.gradient[p].insert(out.gradient[p].end(), room + t * stride, room + t * stride + columns);
+            for (std::int64_t k = 0; k < kGap; ++k)
+                check(std::memcmp(room + t * stride + columns + k, noise.get(), sizeof(T)) == 0, "writes past a row");
+        }
+    }
+    return out;
+}
+
+template <class T>
+std::string name_of(const Case<T>& c, const std::string& what) {
+    return "float" + std::to_string(8 * sizeof(T)) + ' ' + std::to_string(c.shape.frames) + 'x' +
+           std::to_string(c.shape.columns) + ' ' + std::to_string(c.shape.labels) +
+           (c.input == Input::logits ? " logits " : " scores ") + what;
+}
+
+// Problem `p` of a solution without reduction.
+template <class T>
+void compare(const Case<T>& c, const Solution<T>& got, std::size_t p, const std::string& what,
+             Real tolerance = kGradientTolerance<T>) {
+    const Answer want = solve_slowly(c);
+    const std::string name = name_of(c, what);
+    const bool possible = !std::isinf(want.loss);
+    check(got.status[p] == static_cast<std::int32_t>(possible ? Status::ok : Status::infeasible), name + " status");
+    check(got.bad[p] == -1, name + " bad");
+    const Real loss = static_cast<Real>(got.loss[p]);
+    check(possible ? std::abs(loss - want.loss) <= std::max(kSmallLoss * static_cast<Real>(c.shape.frames),
+                                                            kLossTolerance<T> * std::abs(want.loss))
+                   : std::isinf(loss),
+          name + " loss " + std::to_string(loss) + " for " + std::to_string(want.loss));
+    if (got.gradient.empty()) return;
+    Real off = 0;
+    for (std::size_t k = 0; k < want.gradient.size(); ++k) {
+        const Real error = std::abs(static_cast<Real>(got.gradient[p][k]) - (possible ? want.gradient[k] : 0));
+        off = error <= off ? off : error;
+    }
+    check(off <= tolerance, name + " gradient off by " + std::to_string(off));
+    check(std::all_of(got.gradient[p].begin() + static_cast<std::ptrdiff_t>(want.gradient.size()),
+                      got.gradient[p].end(), [](T value) { return value == 0; }),
+          name + " padding");
+}
+
+// Problems of one input, blank and number of symbols; every layout, team and order of threads gives the same bits.
+template <class T>
+void test_shapes() {
+    const std::vector<std::pair<std::int64_t, std::vector<Shape>>> batches{
+        {3, {{1, 3, 0}, {1, 3, 1}, {2, 3, 1}, {3, 3, 2}, {0, 3, 0}, {0, 3, 2}, {40, 3, 12}, {5, 3, 4}}},
+        {7, {{33, 7, 16}, {64, 7, 31}, {65, 7, 32}, {66, 7, 33}, {20, 7, 0}}},
+        {30, {{70, 30, 63}, {72, 30, 64}, {17, 30, 3}}},
+        {80, {{100, 80, 70}}},
+        {1100, {{20, 1100, 9}, {3, 1100, 2}}}};
+    unsigned seed = 0;
+    for (const auto& [columns, shapes] : batches)
+        for (const Input input : {Input::logits, Input::log_probs})
+            for (const T scale : {T(1), T(30)}) {
+                std::vector<Case<T>> cases;
+                for (const Shape& shape : shapes) cases.emplace_back(shape, input, scale, ++seed);
+                Manner manner;
+                manner.column_gap = 1 + seed % 2;
+                const Solution<T> got = solve(cases, manner);
+                for (std::size_t p = 0; p < cases.size(); ++p) compare(cases[p], got, p, "in a batch");
+                manner.seed = 99;
+                manner.column_gap = 3 - manner.column_gap;
+                manner.limits.workspace_bytes = 1;
+                const Solution<T> again = solve(cases, manner);
+                check(again == got, name_of(cases[0], "one at a time, in another order"));
+                check(again.launches == cases.size() && got.launches == 1, "launches");
+                manner.gradient = false;
+                const Solution<T> alone = solve(cases, manner);
+                check(alone.loss == got.loss && alone.status == got.status, name_of(cases[0], "the loss alone"));
+                manner = {};
+                manner.items = true;
+                const Solution<T> list = solve(cases, manner);
+                check(list.loss == got.loss && list.status == got.status, name_of(cases[0], "a list"));
+                for (std::size_t p = 0; p < cases.size(); ++p)
+                    check(same_bits(list.gradient[p], got.gradient[p], list.gradient[p].size()),
+                          name_of(cases[p], "in a list"));
+            }
+}
+
+// Several warps, and every number of positions that a thread holds.
+template <class T>
+void test_wide_texts() {
+    for (const std::int64_t labels : {128, 130, 260}) {
+        const Case<T> c({labels + 30, 300, labels}, Input::logits, T(2), 5);
+        Manner manner;
+        manner.limits.most_warps = labels == 128 ? 16 : 2;
+        const Solution<T> got = solve<T>({c}, manner);
+        compare(c, got, 0, "wide");
+        manner.seed = 7;
+        if (labels == 130) check(solve<T>({c}, manner) == got, name_of(c, "in another order"));
+        if (labels != 128) continue;
+        // Beside a longer text, which takes more warps.
+        const std::vector<Case<T>> both{c, Case<T>({3, 300, 600}, Input::logits, T(2), 5)};
+        check(solve(both, Manner{}).loss[0] == got.loss[0], name_of(c, "beside a longer text"));
+    }
+}
+
+// What the quick way cannot take.
+template <class T>
+void test_careful_way() {
+    constexpr T inf = std::numeric_limits<T>::infinity();
+    for (const T never : {-inf, T(-1e4), T(-1e9), std::numeric_limits<T>::lowest()}) {
+        const std::string what = "beside " + std::to_string(never);
+        for (const Input input : {Input::log_probs, Input::logits}) {
+            Case<T> sometimes({30, 6, 8}, input, T(1), 4), spare(sometimes);
+            for (std::int64_t t = 0; t < 30; ++t) sometimes.at(t, t % 6) = never;
+            std::replace(spare.labels.begin(), spare.labels.end(), std::int64_t{5}, std::int64_t{1});
+            for (std::int64_t t = 0; t < 30; ++t) spare.at(t, 5) = never;
+            const Solution<T> got = solve<T>({sometimes, spare}, Manner{});
+            compare(sometimes, got, 0, what);
+            compare(spare, got, 1, what);
+        }
+    }
+    Case<T> needed({20, 4, 3}, Input::log_probs, T(1), 6), impossible(needed),
+        short_one({2, 4, 1}, Input::log_probs, T(1), 6);
+    for (std::int64_t t = 0; t < 20; ++t) needed.at(t, needed.labels[1]) = T(-1e9);
+    for (std::int64_t t = 0; t < 20; ++t) impossible.at(t, impossible.labels[1]) = -inf;
+    for (std::int64_t t = 0; t < 2; ++t) short_one.at(t, short_one.labels[0]) = T(-3e7);
+    const std::vector<Case<T>> cases{needed, impossible, short_one};
+    const Solution<T> got = solve(cases, Manner{});
+    for (std::size_t p = 0; p < cases.size(); ++p)
+        compare(cases[p], got, p, "needs it", std::max(kEnormousScores, kGradientTolerance<T>));
+    Manner alone;
+    alone.gradient = false;
+    check(solve(cases, alone).loss == got.loss, "the careful loss alone");
+    Case<T> empty_frame({20, 4, 3}, Input::logits, T(1), 6);
+    for (std::int64_t k = 0; k < 4; ++k) empty_frame.at(7, k) = -inf;
+    const Solution<T> empty = solve<T>({empty_frame}, Manner{});
+    check(std::isinf(empty.loss[0]) && empty.status[0] == static_cast<std::int32_t>(Status::infeasible),
+          "a frame without a symbol");
+    check(std::count(empty.gradient[0].begin(), empty.gradient[0].end(), T(0)) == 22 * 4, "whose gradient is 0");
+    // Texts that are too long for a block.
+    Manner narrow;
+    narrow.limits.most_positions = 8;
+    std::vector<Case<T>> texts;
+    for (const std::int64_t labels : {7, 8, 20, 0}) texts.emplace_back(Shape{26, 9, labels}, Input::logits, T(3), 8);
+    const Solution<T> long_ones = solve(texts, narrow), others = solve(texts, Manner{});
+    for (std::size_t p = 0; p < texts.size(); ++p) compare(texts[p], long_ones, p, "too long");
+    check(long_ones.loss[0] == others.loss[0] && long_ones.gradient[0] == others.gradient[0], "not too long");
+    narrow.seed = 5;
+    check(solve(texts, narrow) == long_ones, "carefully, in another order");
+}
+
+template <class T>
+void test_certainty() {
+    for (const T margin : {T(8), T(20)}) {
+        Case<T> c({100, 20, 10}, Input::logits, T(0.1), 2);
+        for (std::int64_t i = 0; i < 10; ++i) c.labels[static_cast<std::size_t>(i)] = 1 + i;
+        for (std::int64_t t = 0; t < 100; ++t)
+            c.at(t, t % 10 < 5 ? c.labels[static_cast<std::size_t>(t / 10)] : 0) += margin;
+        compare(c, solve<T>({c}, Manner{}), 0, "certain by " + std::to_string(margin));
+    }
+}
+
+// What is wrong with a problem leaves the others as they are.
+template <class T>
+void test_refusals() {
+    std::vector<Case<T>> cases;
+    for (unsigned p = 0; p < 5; ++p) cases.emplace_back(Shape{20, 6, 8}, Input::logits, T(1), p);
+    const Solution<T> good = solve(cases, Manner{});
+    cases[1].at(2, 4) = std::numeric_limits<T>::quiet_NaN();
+    cases[1].at(7, 1) = std::numeric_limits<T>::quiet_NaN();
+    cases[3].at(5, 0) = std::numeric_limits<T>::infinity();
+    const Solution<T> got = solve(cases, Manner{});
+    check(got.bad == std::vector<std::int64_t>{-1, 2 * 6 + 4, -1, 5 * 6, -1}, "where the first bad value lies");
+    for (std::size_t p = 0; p < cases.size(); ++p) {
+        if (p % 2 == 0) {
+            check(got.loss[p] == good.loss[p] && got.gradient[p] == good.gradient[p], "beside bad values");
+            continue;
+        }
+        check(got.status[p] == static_cast<std::int32_t>(Status::nan) && std::isnan(got.loss[p]), "a bad value");
+        for (std::int64_t t = 0; t < 22; ++t)
+            for (std::int64_t k = 0; k < 6; ++k) {
+                const T value = got.gradient[p][static_cast<std::size_t>(t * 6 + k)];
+                check(t < 20 ? std::isnan(value) : value == 0, "its gradient");
+            }
+    }
+    // Values of other symbols are not read where scores are taken as they are.
+    Case<T> unread({20, 6, 2}, Input::log_probs, T(1), 1);
+    unread.labels = {1, 2};
+    for (std::int64_t t = 0; t < 20; ++t) unread.at(t, 4) = std::numeric_limits<T>::quiet_NaN();
+    Case<T> read(unread);
+    read.at(9, 2) = std::numeric_limits<T>::quiet_NaN();
+    const Solution<T> scores = solve<T>({unread, read}, Manner{});
+    check(scores.status[0] == 0 && scores.bad[1] == 9 * 6 + 2, "NaN of a symbol that the text has not, and has");
+    check(std::none_of(scores.gradient[0].begin(), scores.gradient[0].end(), [](T v) { return std::isnan(v); }),
+          "and no NaN in the gradient");
+}
+
+template <class T>
+void test_reductions() {
+    std::vector<Case<T>> cases;
+    for (const std::int64_t labels : {3, 0, 8, 12})
+        cases.emplace_back(Shape{labels == 8 ? 4 : 20, 5, labels}, Input::logits, T(1), 3);
+    const Solution<T> each = solve(cases, Manner{});
+    Manner manner;
+    manner.reduction = Reduction::sum;
+    check(std::isinf(solve(cases, manner).loss[0]), "a sum with an impossible text");
+    manner.zero_infinity = true;
+    const Real sum = static_cast<Real>(each.loss[0]) + each.loss[1] + each.loss[3];
+    const Solution<T> added = solve(cases, manner);
+    check(std::abs(added.loss[0] - sum) <= kLossTolerance<T> * sum, "a sum");
+    check(added.gradient == each.gradient && added.status[2] == static_cast<std::int32_t>(Status::infeasible),
+          "its gradient");
+    manner.reduction = Reduction::mean;
+    const Solution<T> mean = solve(cases, manner);
+    const Real weights[] = {Real(1) / 3, 1, Real(1) / 8, Real(1) / 12};
+    const Real want =
+        (each.loss[0] * weights[0] + each.loss[1] * weights[1] + each.loss[3] * weights[3]) / Real(cases.size());
+    check(std::abs(mean.loss[0] - want) <= kLossTolerance<T> * want, "a mean");
+    for (std::size_t p = 0; p < cases.size(); ++p)
+        for (std::size_t k = 0; k < each.gradient[p].size(); ++k)
+            check(std::abs(mean.gradient[p][k] - each.gradient[p][k] * weights[p] / 4) <= kGradientTolerance<T> / 10,
+                  "a mean's gradient");
+    // One text for all.
+    std::vector<Case<T>> same(3, Case<T>({20, 5, 6}, Input::logits, T(1), 4));
+    for (std::size_t p = 0; p < 3; ++p) same[p].at(0, 1) += static_cast<T>(p);
+    Manner shared;
+    shared.shares_text = true;
+    check(solve(same, shared) == solve(same, Manner{}), "one text for all");
+}
+
+template <class T>
+void test_all() {
+    test_shapes<T>();
+    test_wide_texts<T>();
+    test_careful_way<T>();
+    test_certainty<T>();
+    test_refusals<T>();
+    test_reductions<T>();
+}
+
+}  // namespace
+
+int main() {
+    test_all<float>();
+    test_all<double>();
+    return report();
+}
