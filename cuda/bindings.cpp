@@ -38,6 +38,7 @@ void bind(py::module_& module) {
              py::kw_only(), py::arg("data"), py::arg("items"), py::arg("count"), py::arg("rows"), py::arg("columns"),
              py::arg("strides"), py::arg("row_lengths"), py::arg("column_lengths"));
     bind_assignment(module);
+    bind_ctc(module);
     bind_monotonic(module);
     bind_warping(module);
 }

@@ -10,6 +10,7 @@ namespace coalign::cuda {
 // calls it.
 void bind(pybind11::module_& module);
 void bind_assignment(pybind11::module_& module);
+void bind_ctc(pybind11::module_& module);
 void bind_monotonic(pybind11::module_& module);
 void bind_warping(pybind11::module_& module);
 

@@ -20,20 +20,29 @@ constexpr unsigned kMostWarps = 16;
 // Frames of more symbols are read by a block each, others by a warp.
 constexpr std::int64_t kMostByWarp = 1024;
 constexpr std::int64_t kMostCarefulBlocks = 1024;
-// Above every number of a frame or of a symbol.
-constexpr int kNone = std::numeric_limits<int>::max();
 
-// Where a symbol's labels lie in a text: those of one symbol side by side, in their order. A label's place is how many
-// go before it, so that no two threads wait for each other.
+// Lengths and labels that lie on a GPU are looked at here, before anything else reads them. A gradient then needs to
+// know where a symbol's labels lie in a text: those of one symbol go side by side, in their order. A label's place is
+// how many go before it, so that no two threads wait for each other.
 template <class T>
-__global__ void __launch_bounds__(kThreads) sort_labels(const Call<T> call) {
-    const Problem<T> of = problem_at(call, call.first + blockIdx.x);
-    for (std::int64_t i = threadIdx.x; i < of.labels; i += blockDim.x) {
-        const std::int64_t symbol = of.label[i];
+__global__ void __launch_bounds__(kThreads) take_texts(const Call<T> call) {
+    const FrameTeam<true> team;
+    const std::int64_t p = call.first + blockIdx.x;
+    const std::int64_t frames = call.frame_counts[p], labels = call.label_counts[p];
+    const std::int64_t* const label = call.label_items[p];
+    int valid = frames >= 0 && frames <= call.frames.rows && labels >= 0 && labels <= call.most_labels ? 1 : 0;
+    const std::int64_t readable = valid != 0 ? labels : 0;
+    for (std::int64_t i = team.rank(); i < readable; i += team.size())
+        if (label[i] < 0 || label[i] >= call.frames.columns || label[i] == call.blank) valid = 0;
+    valid = team.least(valid);
+    if (team.rank() == 0) call.verdicts[p - call.first].way = valid != 0 ? Way::solved : Way::invalid;
+    if (valid == 0 || !call.wants_gradient) return;
+    SortedLabel* const sorted = call.sorted + call.labels_before[p];
+    for (std::int64_t i = team.rank(); i < labels; i += team.size()) {
+        const std::int64_t symbol = label[i];
         std::int64_t place = 0;
-        for (std::int64_t j = 0; j < of.labels; ++j)
-            place += of.label[j] < symbol || (of.label[j] == symbol && j < i) ? 1 : 0;
-        of.sorted[place] = {static_cast<int>(symbol), static_cast<int>(i)};
+        for (std::int64_t j = 0; j < labels; ++j) place += label[j] < symbol || (label[j] == symbol && j < i) ? 1 : 0;
+        sorted[place] = {static_cast<int>(symbol), static_cast<int>(i)};
     }
 }
 
@@ -61,19 +70,18 @@ __global__ void __launch_bounds__(kThreads) read_frames(const Call<T> call, std:
     // With log_probs only what the text needs is read.
     const std::int64_t count = call.is_logits ? of.columns : of.positions();
     const auto symbol_at = [&](std::int64_t k) { return call.is_logits ? k : of.symbol(k); };
-    int bad = kNone;
+    int good = 1;
     T most = -kInfinity<T>;
     for (std::int64_t k = team.rank(); k < count; k += team.size()) {
-        const std::int64_t c = symbol_at(k);
-        const T score = of.score(t, c);
-        if (!(score < kInfinity<T>)) bad = static_cast<int>(c) < bad ? static_cast<int>(c) : bad;
+        const T score = of.score(t, symbol_at(k));
+        if (!(score < kInfinity<T>)) good = 0;
         most = greater(most, score);
     }
-    bad = team.least(bad);
+    good = team.least(good);
     most = team.most(most);
     const T from = most == -kInfinity<T> ? T(0) : most;
-    const bool is_readable = bad == kNone && absolute(from) <= static_cast<T>(kLargestScore);
-    unsigned marks = bad == kNone && !is_readable ? kTooLarge : 0;
+    const bool is_readable = good != 0 && absolute(from) <= static_cast<T>(kLargestScore);
+    unsigned marks = good == 0 ? kBad : is_readable ? 0 : kTooLarge;
     double log_sum = 0;
     int power = 0;
     if (is_readable) {
@@ -88,12 +96,13 @@ __global__ void __launch_bounds__(kThreads) read_frames(const Call<T> call, std:
             sum = team.sum(sum);
             if (sum > 0) log_sum += log(static_cast<double>(sum));
             const T scale = sum > 0 ? of.weight / sum : T(0);
-            if (call.wants_gradient) {
+            if (call.wants_gradient && call.has_softmax) {
                 T* const out = of.gradient_row(t);
                 for (std::int64_t c = team.rank(); c < of.columns; c += team.size())
                     out[c] = exponential(of.score(t, c) - from) * scale;
             }
-        } else if (call.wants_gradient) {
+        }
+        if (call.wants_gradient && !call.has_softmax) {
             T* const out = of.gradient_row(t);
             for (std::int64_t c = team.rank(); c < of.columns; c += team.size()) out[c] = 0;
         }
@@ -103,7 +112,7 @@ __global__ void __launch_bounds__(kThreads) read_frames(const Call<T> call, std:
         emission[i] =
             is_readable ? emission_of(of.score(t, of.symbol(i)), from, power, marks) : Extended<T>{T(0), kNoEmission};
     marks = static_cast<unsigned>(team.join(static_cast<int>(marks), [](int a, int b) { return a | b; }));
-    if (team.rank() == 0) of.record[t] = {log_sum, bad == kNone ? -1 : bad, marks};
+    if (team.rank() == 0) of.record[t] = {log_sum, marks};
 }
 
 // A state: that of the label at a position, and that of the blank before it.
@@ -304,25 +313,25 @@ __global__ void __launch_bounds__(kThreads) judge(const Call<T> call) {
     const Problem<T> of = problem_at(call, p);
     double log_sums = 0;
     unsigned marks = 0;
-    // Frame numbers are below 2^31, and those of values are not.
-    int bad = kNone, repeats = 0;
+    int repeats = 0;
     for (std::int64_t t = team.rank(); t < of.frames; t += team.size()) {
         log_sums += of.record[t].log_sum;
         marks |= of.record[t].marks;
-        if (bad == kNone && of.record[t].bad >= 0) bad = static_cast<int>(t);
     }
     for (std::int64_t i = team.rank() + 1; i < of.labels; i += team.size())
         repeats += of.label[i] == of.label[i - 1] ? 1 : 0;
     log_sums = team.sum(log_sums);
     marks = static_cast<unsigned>(team.join(static_cast<int>(marks), [](int a, int b) { return a | b; }));
-    bad = team.least(bad);
     repeats = team.sum(repeats);
     if (team.rank() != 0) return;
-    call.bad[p] = bad == kNone ? -1 : bad * of.columns + of.record[bad].bad;
     double loss = 0;
     Way way = Way::solved;
     Status status = Status::ok;
-    if (bad != kNone) {
+    if (of.verdict->way == Way::invalid) {
+        way = Way::invalid;
+        status = Status::invalid;
+        loss = kNaN<double>;
+    } else if ((marks & kBad) != 0) {
         way = Way::bad;
         status = Status::nan;
         loss = kNaN<double>;
@@ -355,13 +364,16 @@ __device__ T occupancy(const Problem<T>& of, const Verdict<T>& verdict, std::int
 template <class T>
 __global__ void __launch_bounds__(kThreads) finish_gradient(const Call<T> call, std::int64_t blocks_each) {
     const FrameTeam<false> team;
-    const Problem<T> of = problem_at(call, call.first + blockIdx.x / blocks_each);
+    const std::int64_t p = call.first + blockIdx.x / blocks_each;
+    const Problem<T> of = problem_at(call, p);
     const std::int64_t t = blockIdx.x % blocks_each * (kThreads / kWarp) + threadIdx.x / kWarp;
-    if (t >= (call.gradient_items != nullptr ? of.frames : call.gradient_rows)) return;
+    // The items of a list have their lengths from the host.
+    if (t >= (call.gradient_items != nullptr ? call.frame_counts[p] : call.gradient_rows)) return;
     T* const out = of.gradient_row(t);
     const Verdict<T> verdict = *of.verdict;
-    if (t >= of.frames || verdict.way == Way::impossible || verdict.way == Way::bad) {
-        const T value = t < of.frames && verdict.way == Way::bad ? kNaN<T> : T(0);
+    const bool is_unknown = verdict.way == Way::invalid || (verdict.way == Way::bad && t < of.frames);
+    if (is_unknown || t >= of.frames || verdict.way == Way::impossible) {
+        const T value = is_unknown ? kNaN<T> : T(0);
         for (std::int64_t c = team.rank(); c < of.columns; c += team.size()) out[c] = value;
         return;
     }
@@ -440,7 +452,7 @@ void launch_problems(const Call<T>& call, const CtcPlan& plan, const CtcLaunch& 
     const auto grid = [&](std::int64_t blocks, std::size_t shared = 0) {
         return Grid{static_cast<unsigned>(blocks), kThreads, shared};
     };
-    if (call.wants_gradient) launch(sort_labels<T>, grid(problems), stream, call);
+    launch(take_texts<T>, grid(problems, FrameTeam<true>::kSharedBytes), stream, call);
     if (part.rows > 0) {
         if (call.frames.columns > kMostByWarp)
             launch(read_frames<T, true>, grid(problems * part.rows, FrameTeam<true>::kSharedBytes), stream, call,
@@ -507,16 +519,17 @@ void run_ctc(const CtcCall& host, const CtcLimits& limits, const CtcPlan& plan, 
     call.frames = host.frames;
     call.frame_counts = host.frame_counts;
     call.label_counts = host.label_counts;
-    call.label_begins = host.label_begins;
-    call.labels = host.labels;
+    call.label_items = host.label_items;
+    call.most_labels = host.most_labels;
     call.count = host.count;
     call.blank = host.blank;
     call.is_logits = host.input == ctc::Input::logits;
+    call.wants_occupancy = host.wants_occupancy;
+    call.has_softmax = call.is_logits && !call.wants_occupancy;
     call.zero_infinity = host.zero_infinity;
     call.divides = host.reduction == Reduction::mean;
     call.most_positions = limits.most_positions;
     call.status = host.status;
-    call.bad = host.bad;
     call.wants_gradient = host.wants_gradient();
     call.gradient = static_cast<T*>(host.gradient);
     call.gradient_items = static_cast<T* const*>(static_cast<const void*>(host.gradient_items));

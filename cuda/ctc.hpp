@@ -19,23 +19,25 @@ struct CtcCall {
     std::int64_t count = 0;  // problems
     // One recording each, or one for all. The items of a table are contiguous. Its own lengths are not read.
     Ragged frames;
-    // Of every problem, the same on the device and on the host: its frames, and its labels.
+    // Of every problem, its frames and its labels: those of the host are at least those of the device. A problem with
+    // more frames than `frames.rows`, more labels than `most_labels`, fewer than none of either, or a label that is
+    // the blank or outside [0, columns) has the status INVALID.
     const std::int64_t *frame_counts = nullptr, *label_counts = nullptr;
     const std::int64_t *host_frame_counts = nullptr, *host_label_counts = nullptr;
-    const std::int64_t* label_begins = nullptr;  // of every problem, in `labels`
-    const std::int64_t* labels = nullptr;        // in [0, columns), and not the blank
+    std::int64_t most_labels = 0;
+    const std::int64_t* const* label_items = nullptr;  // the labels of every problem
     std::int64_t blank = 0;
     ctc::Input input = ctc::Input::logits;
     Reduction reduction = Reduction::none;
     bool zero_infinity = false;
+    bool wants_occupancy = false;  // in the place of the gradient, and without reduction
 
-    // Out. One loss each, or the reduced one. Status and `bad` have one each: `bad` is the number (t * columns + c) of
-    // the first value that is read and is NaN or +inf, or -1.
+    // Out. One loss each, or the reduced one, and a status each: NAN where a value that is read is NaN or +inf.
     void* loss = nullptr;
     std::int32_t* status = nullptr;
-    std::int64_t* bad = nullptr;
     // Out, unless neither is given: the gradient, with rows of unit stride. Each problem has `gradient_rows` of them,
-    // of which those past its frames are set to 0, or an item of its own with a row for each frame.
+    // of which those past its frames are set to 0, or an item of its own with a row for each frame. It is NaN where the
+    // status is INVALID, and in the frames of a problem where it is NAN.
     void* gradient = nullptr;
     void* const* gradient_items = nullptr;
     std::int64_t gradient_rows = 0, gradient_item_stride = 0, gradient_row_stride = 0;

@@ -108,7 +108,8 @@ class Careful {
         const double own = normaliser_[t];
         T* const gradient = of_.gradient_row(t);
         for (std::int64_t c = team_.rank(); c < of_.columns; c += team_.size())
-            gradient[c] = total > kNone && call_.is_logits ? of_.weight * static_cast<T>(exp(score(t, c, own))) : T(0);
+            gradient[c] =
+                total > kNone && call_.has_softmax ? of_.weight * static_cast<T>(exp(score(t, c, own))) : T(0);
         __syncthreads();
     }
 

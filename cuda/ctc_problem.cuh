@@ -23,18 +23,18 @@ inline constexpr double kLargestScore = 1 << 20;
 // What is known of a frame.
 struct FrameRecord {
     double log_sum;  // of the exponentials, less the logarithm of the power of 2 that emissions are relative to
-    int bad;         // the first symbol whose score is NaN or +inf, or -1
     unsigned marks;
 };
 inline constexpr unsigned kDropped = 1;   // what is not 0 was taken as 0
 inline constexpr unsigned kTooLarge = 2;  // the best score is beyond kLargestScore
+inline constexpr unsigned kBad = 4;       // a score is NaN or +inf
 
 struct SortedLabel {
     int symbol, position;
 };
 
 // What becomes of a problem.
-enum class Way : int { solved, impossible, bad, careful, careful_loss };
+enum class Way : int { solved, invalid, impossible, bad, careful, careful_loss };
 
 template <class T>
 struct Verdict {
@@ -48,13 +48,14 @@ template <class T>
 struct Call {
     std::int64_t first, last;  // problems of this launch
     Ragged frames;
-    const std::int64_t *frame_counts, *label_counts, *label_begins, *labels;
-    std::int64_t count, blank;
-    bool is_logits, zero_infinity, divides;
+    const std::int64_t *frame_counts, *label_counts;
+    const std::int64_t* const* label_items;
+    std::int64_t count, blank, most_labels;
+    // Occupancies are written as they are, with a weight of -1 and without the softmax that a gradient of logits has.
+    bool is_logits, has_softmax, wants_occupancy, zero_infinity, divides;
     std::int64_t most_positions;
     T* loss;
     std::int32_t* status;
-    std::int64_t* bad;
     bool wants_gradient;
     T* gradient;
     T* const* gradient_items;
@@ -104,11 +105,14 @@ __device__ __host__ inline std::int64_t cells_of(std::int64_t frames, std::int64
     return (frames > 4 ? frames : 4) * (labels + 1);
 }
 
+// An invalid problem is taken as an empty one.
 template <class T>
 __device__ Problem<T> problem_at(const Call<T>& call, std::int64_t p) {
     Problem<T> of;
-    of.frames = call.frame_counts[p];
-    of.labels = call.label_counts[p];
+    of.verdict = call.verdicts + (p - call.first);
+    const bool is_valid = of.verdict->way != Way::invalid;
+    of.frames = is_valid ? call.frame_counts[p] : 0;
+    of.labels = is_valid ? call.label_counts[p] : 0;
     of.columns = call.frames.columns;
     of.blank = call.blank;
     const std::int64_t item = call.frames.count == 1 ? 0 : p;
@@ -116,15 +120,16 @@ __device__ Problem<T> problem_at(const Call<T>& call, std::int64_t p) {
                                         : static_cast<const T*>(call.frames.data) + item * call.frames.item_stride;
     of.row_stride = call.frames.row_stride;
     of.column_stride = call.frames.column_stride;
-    of.label = call.labels + call.label_begins[p];
+    of.label = call.label_items[p];
     of.gradient = call.gradient_items != nullptr ? call.gradient_items[p]
                   : call.gradient != nullptr     ? call.gradient + p * call.gradient_item_stride
                                                  : nullptr;
     of.gradient_stride = call.gradient_row_stride;
-    of.weight = call.divides ? static_cast<T>(share_of(of.labels) / static_cast<double>(call.count)) : T(1);
+    of.weight = call.wants_occupancy ? T(-1)
+                : call.divides       ? static_cast<T>(share_of(of.labels) / static_cast<double>(call.count))
+                                     : T(1);
     of.record = call.records + call.frames_before[p];
     of.sorted = call.sorted + call.labels_before[p];
-    of.verdict = call.verdicts + (p - call.first);
     const std::int64_t cells = cells_of(of.frames, of.labels);
     of.emission = call.cells + call.cells_before[p] * (call.wants_gradient ? 3 : 1);
     of.alpha = of.emission + cells;

@@ -361,7 +361,6 @@ FUNCTIONS = (
             "progress": NO_PROGRESS,
             "sparse": DENSE,
             "broadcast": ONE_TEXT,
-            "gpu": ON_CPU,
             "result": "It returns an array.",
         },
     ),
@@ -385,7 +384,6 @@ FUNCTIONS = (
             "progress": NO_PROGRESS,
             "sparse": DENSE,
             "broadcast": ONE_TEXT,
-            "gpu": ON_CPU,
         },
     ),
     Function(

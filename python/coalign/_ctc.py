@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _core, _execution, _validate
+from . import _core, _cuda_ctc, _execution, _validate
 from ._arrays import Array, as_plain, as_plain_integers
 from ._batch import Batch, has_contiguous_rows, has_whole_strides
 from ._ctc_result import CTCPosteriors
+from ._device import DeviceArray, Gpu
+from ._errors import DeviceError, Status
 from ._pipeline import ArrayCall, ResultCall, carry_out, carry_out_into
 from ._scalars import choice, take_flag
 
 REDUCTIONS = ("none", "sum", "mean")
+
+# "auto" goes to a GPU from so many states of lattices on.
+_LEAST_GPU_STATES = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Problems:
     ) -> Problems:
         """Check what all calls begin with."""
         choice(input, "input", _validate.INPUTS)
-        taken = _validate.take_emissions(x, x_lengths)
+        taken = _validate.take_emissions(x, x_lengths, on_gpu=True)
         symbol = _validate.take_blank(blank, taken)
         texts = _validate.take_targets(targets, target_lengths, taken, symbol)
         return cls(taken, texts, symbol, input)
@@ -46,6 +51,17 @@ class Problems:
     def is_batch(self) -> bool:
         """Whether results have a batch axis."""
         return self.x.is_batch or self.texts.is_batch
+
+    @property
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        labels = self.texts.lengths[0]
+        states = float((self.x.lengths[0] * (2 * labels + 1)).sum()) if len(self) else 0.0
+        # Every score goes there and its gradient back, in which time the CPU has done its part.
+        scores = float(self.x.lengths[0].sum()) * _validate.count_symbols(self.x)
+        return _execution.repays_gpu(
+            len(self), states if states >= scores else 0.0, _LEAST_GPU_STATES
+        )
 
     def native(self) -> tuple[Any, ...]:
         """Return the arguments that native calls begin with."""
@@ -64,6 +80,19 @@ class Problems:
             problem, element = bad
             place = divmod(element, _validate.count_symbols(self.x))
             raise self.x.bad_value(problem if self.x.is_batch else 0, place, _validate.WANTED)
+
+    def require_readable(self) -> None:
+        """Raise for the first score on the host that cannot be taken."""
+        for p in range(len(self)):
+            wrong = ~(self.x.item(p if self.x.is_batch else 0) < np.inf)
+            if self.input == "log_probs":
+                text = self.texts.item(p if self.texts.is_batch else 0)
+                is_read = np.zeros(wrong.shape[1], bool)
+                is_read[[self.blank, *text.tolist()]] = True
+                wrong &= is_read
+            places = np.flatnonzero(wrong)
+            if places.size:
+                self.require_good((p, int(places[0])))
 
     def shapes(self, columns: Callable[[int], int], most: int) -> Any:
         """Return the shape of a result with rows of frames; a list has a shape for each item."""
@@ -88,9 +117,9 @@ class _Loss(ArrayCall):
     threads: int
 
     @property
-    def only_cpu(self) -> str | None:
-        """Why no GPU takes the call."""
-        return _validate.ONLY_CPU
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        return self.problems.repays_gpu
 
     def fill(self, out: Array, report: Callable[[int], None] | None) -> None:
         """Compute on the CPU; raise for the first value that cannot be taken."""
@@ -101,6 +130,21 @@ class _Loss(ArrayCall):
             *self.problems.native(), self.reduction, self.zero_infinity, self.threads, None, True
         )
         self.problems.require_good(bad)
+
+    def fill_on_gpu(self, out: DeviceArray, gpu: Gpu) -> None:
+        """Queue on the caller's stream."""
+        _cuda_ctc.queue_losses(
+            self.problems,
+            gpu,
+            out,
+            reduction=self.reduction,
+            zero_infinity=self.zero_infinity,
+        )
+
+    def settle(self, out: Array) -> None:
+        """Raise for the first score that cannot be taken."""
+        if np.isnan(out).any():
+            self.problems.require_readable()
 
 
 def ctc_loss(
@@ -146,16 +190,21 @@ class _Posteriors(ResultCall[CTCPosteriors]):
     out: Any
 
     @property
-    def only_cpu(self) -> str | None:
-        """Why no GPU takes the call."""
-        return _validate.ONLY_CPU
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        return self.problems.repays_gpu
+
+    @property
+    def _shapes(self) -> Any:
+        symbols = _validate.count_symbols(self.problems.x)
+        return self.problems.shapes(lambda _: symbols, symbols)
 
     def on_host(self) -> CTCPosteriors:
         """Compute on the CPU; raise for the first value that cannot be taken."""
         problems, is_batch = self.problems, self.problems.is_batch
-        symbols = _validate.count_symbols(problems.x)
-        shapes = problems.shapes(lambda _: symbols, symbols)
-        room = _take_room(self.out, shapes, problems.x, self.given[1:4])
+        room = _take_room(self.out, self._shapes, problems.x, self.given[1:4])
+        if room is None:
+            room = _filled(np.empty, self._shapes, problems.x.dtype)
         if len(problems) == 0:
             none = _Loss((problems.x,), (), problems.x.dtype, 1, problems, self.reduction, False, 1)
             loss = np.zeros(() if self.reduction != "none" else 0, problems.x.dtype)
@@ -181,14 +230,48 @@ class _Posteriors(ResultCall[CTCPosteriors]):
             grad = [wrap(array) for array in room] if isinstance(room, list) else wrap(room)
         return CTCPosteriors(loss, grad, status, *self.given)
 
+    def on_gpu(self, gpu: Gpu) -> CTCPosteriors:
+        """Queue on the caller's stream."""
+        problems = self.problems
+        room = _take_room(self.out, self._shapes, problems.x, self.given[1:4])
+        stays = problems.x.kind.gpu is not None
+        rows = _cuda_ctc.Rows.take(self._shapes, problems.x.dtype, gpu, room if stays else None)
+        is_each = self.reduction == "none"
+        loss = gpu.empty((len(problems),) if is_each else (), problems.x.dtype)
+        found = _cuda_ctc.queue_losses(
+            problems,
+            gpu,
+            loss,
+            rows,
+            reduction=self.reduction,
+            zero_infinity=self.zero_infinity,
+        )
+        losses, status = loss.owner, found.owner
+        if not problems.is_batch:
+            losses, status = losses[0] if is_each else losses, status[0]
+        # What comes back to the host does so without what has not left it.
+        given = self.given if stays else (None,) * len(self.given)
+        return CTCPosteriors(losses, rows.owner, status, *given)
+
+    def settle(self, found: CTCPosteriors, *, from_gpu: bool) -> CTCPosteriors:
+        """Raise for the first score that cannot be taken."""
+        if not from_gpu:
+            return found
+        if (np.atleast_1d(found.status) == Status.NAN).any():
+            self.problems.require_readable()
+        grad = found.grad
+        if self.out is not None:
+            room = _take_room(self.out, self._shapes, self.problems.x, self.given[1:4])
+            views, parts = (room, grad) if isinstance(room, list) else ([room], [grad])
+            for view, part in zip(views, parts, strict=True):
+                view[...] = part
+            grad = [*self.out] if isinstance(self.out, tuple) else self.out
+        return CTCPosteriors(found.loss, grad, found.status, *self.given)
+
 
 def _take_room(out: Any, shapes: Any, x: Batch, others: tuple[Any, ...]) -> Any:
-    """Return where a gradient goes: new arrays, or checked views of the caller's."""
-    if out is not None:
-        return _validate.take_outs(out, shapes, x.dtype, x, others)
-    if isinstance(shapes, list):
-        return [np.empty(shape, x.dtype) for shape in shapes]
-    return np.empty(shapes, x.dtype)
+    """Return checked views of the arrays that a gradient goes to; None for new ones."""
+    return None if out is None else _validate.take_outs(out, shapes, x.dtype, x, others)
 
 
 def ctc_forward_backward(
@@ -221,20 +304,23 @@ def occupancy(found: CTCPosteriors, per: Any) -> Any:
     problems = Problems.take(
         found.x, found.targets, found.x_lengths, found.target_lengths, found.blank, found.input
     )
+    if problems.x.kind.gpu is not None:
+        return _occupancy_on_gpu(problems, problems.x.kind.gpu, per)
     labels = problems.texts.lengths[0]
     most = 2 * int(labels.max(initial=0)) + 1
 
     def states(p: int) -> int:
         return 2 * int(labels[p if problems.texts.is_batch else 0]) + 1
 
-    rooms = _zeros(problems.shapes(states, most), problems.x.dtype)
+    rooms = _filled(np.zeros, problems.shapes(states, most), problems.x.dtype)
     if len(problems) > 0:
         threads = _execution.default_threads()
         problems.require_good(_core.ctc_occupancy(*problems.native(), threads, rooms))
     if per == "symbol":
         symbols = _validate.count_symbols(problems.x)
         by_state = rooms
-        rooms = _zeros(problems.shapes(lambda _: symbols, symbols), problems.x.dtype)
+        shapes = problems.shapes(lambda _: symbols, symbols)
+        rooms = _filled(np.zeros, shapes, problems.x.dtype)
         for p in range(len(problems)):
             item = p if problems.is_batch else ...
             text = problems.texts.item(p if problems.texts.is_batch else 0)
@@ -243,10 +329,24 @@ def occupancy(found: CTCPosteriors, per: Any) -> Any:
     return [wrap(room) for room in rooms] if isinstance(rooms, list) else wrap(rooms)
 
 
-def _zeros(shapes: Any, dtype: np.dtype[Any]) -> Any:
+def _occupancy_on_gpu(problems: Problems, gpu: Gpu, per: str) -> Any:
+    if per == "state":
+        raise DeviceError(
+            'per: expected "symbol" on a GPU, got "state"; the CPU takes it, for x in host memory'
+        )
+    symbols, dtype = _validate.count_symbols(problems.x), problems.x.dtype
+    rows = _cuda_ctc.Rows.take(problems.shapes(lambda _: symbols, symbols), dtype, gpu)
+    loss = gpu.empty((len(problems),), dtype)
+    _cuda_ctc.queue_losses(
+        problems, gpu, loss, rows, reduction="none", zero_infinity=False, wants_occupancy=True
+    )
+    return rows.owner
+
+
+def _filled(make: Any, shapes: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(shapes, list):
-        return [np.zeros(shape, dtype) for shape in shapes]
-    return np.zeros(shapes, dtype)
+        return [make(shape, dtype) for shape in shapes]
+    return make(shapes, dtype)
 
 
 def _add_by_symbol(states: Array, text: npt.NDArray[np.int64], blank: int, out: Array) -> None:

@@ -81,6 +81,37 @@ class Assignment:
     ) -> None: ...
     def run(self, *, order: int, workspace: int, stream: int) -> None: ...
 
+class Ctc:
+    workspace_bytes: int
+    offsets: npt.NDArray[np.int64]
+    def __init__(
+        self,
+        *,
+        dtype: str,
+        frames: Ragged,
+        host_frame_counts: npt.NDArray[np.int64],
+        host_label_counts: npt.NDArray[np.int64],
+        frame_counts: int,
+        label_counts: int,
+        most_labels: int,
+        label_items: int,
+        blank: int,
+        input: str,
+        reduction: str,
+        zero_infinity: bool,
+        wants_occupancy: bool,
+        loss: int,
+        status: int,
+        gradient: int,
+        gradient_items: int,
+        gradient_rows: int,
+        gradient_item_stride: int,
+        gradient_row_stride: int,
+        device: int,
+        workspace_bytes: int,
+    ) -> None: ...
+    def run(self, *, offsets: int, workspace: int, stream: int) -> None: ...
+
 class Monotonic:
     workspace_bytes: int
     problems_per_launch: int

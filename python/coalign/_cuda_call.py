@@ -36,7 +36,7 @@ def place(batch: Batch, dtype: np.dtype[Any], gpu: Gpu, **more: Lengths) -> Plac
     columns = dict(more)
     pointer = 0
     if isinstance(data, list):
-        columns["items"], held = _place_items(data, dtype, gpu)
+        columns["items"], held = place_items(data, dtype, gpu)
         shape = [int(counts.max()) for counts in batch.lengths]
         shape += data[0].shape[axes:]
         # Items are contiguous: where all have as many columns, these lie between their rows.
@@ -80,7 +80,7 @@ def _contiguous(array: DeviceArray, dtype: np.dtype[Any]) -> DeviceArray:
     return found if found.shape == array.shape else found.with_shape(array.shape)
 
 
-def _place_items(
+def place_items(
     items: list[Any], dtype: np.dtype[Any], gpu: Gpu
 ) -> tuple[npt.NDArray[np.int64], tuple[DeviceArray, ...]]:
     """Put the items of a ragged batch on the device: their addresses, and what holds them."""

@@ -82,11 +82,14 @@ WANTED = "finite values, or -inf for probability zero"
 ONLY_CPU = 'device: "cuda" does not compute CTC; the CPU does'
 
 
-def take_emissions(x: Any, x_lengths: Any) -> Batch:
-    """Check recordings: frames of scores of symbols, (T, C), a padded batch or a list."""
+def take_emissions(x: Any, x_lengths: Any, *, on_gpu: bool = False) -> Batch:
+    """Check recordings: frames of scores of symbols, (T, C), a padded batch or a list.
+
+    Only with `on_gpu` may they lie on a GPU.
+    """
     lengths = ((x_lengths, "x_lengths"),)
     found = _take_batch(
-        x, "x", lengths, "one recording", (2,), (3,), require_scores, least=0, on_gpu=False
+        x, "x", lengths, "one recording", (2,), (3,), require_scores, least=0, on_gpu=on_gpu
     )
     symbols = count_symbols(found)
     for i, array in enumerate(found.arrays):
@@ -118,10 +121,13 @@ def take_targets(
     """Check the texts of recordings: labels other than the blank, as contiguous int64.
 
     They come as (L,) for one text; as (B, L), as a list of (L,), or as all labels one after the
-    other with the texts' lengths. They lie in host memory, in arrays of any kind.
+    other with the texts' lengths. They lie in host memory, in arrays of any kind, or beside x on
+    a GPU; there they stay, and their labels are checked by who reads them.
     """
-    found = _take_texts(targets, target_lengths, is_batch=x.is_batch)
+    found = _take_texts(targets, target_lengths, x)
     require_pairs(x, found)
+    if lies_on_device(found):
+        return found
     symbols = count_symbols(x)
     beside = "" if wildcard is None else f", or the wildcard, {wildcard}"
 
@@ -135,12 +141,18 @@ def take_targets(
     return found
 
 
-def _take_texts(targets: Any, lengths: Any, *, is_batch: bool) -> Batch:
+def lies_on_device(texts: Batch) -> bool:
+    """Whether labels or lengths of texts stay on a GPU."""
+    arrays = (*texts.arrays, *texts.device_lengths)
+    return any(isinstance(array, DeviceArray) for array in arrays)
+
+
+def _take_texts(targets: Any, lengths: Any, x: Batch) -> Batch:
     is_list = isinstance(targets, (list, tuple)) and (
         any(is_array(item) or isinstance(item, (list, tuple)) for item in targets)
         if len(targets) > 0
         # Beside one recording an empty list is an empty text.
-        else is_batch
+        else x.is_batch
     )
     if is_list and lengths is not None:
         # Nested lists of one length are one array, as they are for x.
@@ -148,23 +160,33 @@ def _take_texts(targets: Any, lengths: Any, *, is_batch: bool) -> Batch:
         is_list = None in sizes or len(sizes) != 1
     if is_list:
         require_no_lengths(((lengths, "target_lengths"),), "targets", "a list")
-        texts = [_take_labels(item, f"targets[{i}]", (1,)) for i, item in enumerate(targets)]
+        texts = [
+            _take_labels(item, f"targets[{i}]", (1,), x.kind) for i, item in enumerate(targets)
+        ]
+        for i, text in enumerate(texts):
+            if isinstance(text, DeviceArray) is not isinstance(texts[0], DeviceArray):
+                raise TypeError(
+                    f"targets[0] and targets[{i}]: expected all texts on the host or all on the GPU"
+                )
         return _list_of_texts(texts)
-    labels = _take_labels(targets, "targets", (1, 2))
+    labels = _take_labels(targets, "targets", (1, 2), x.kind)
     if labels.ndim == 2:
-        counts = take_lengths(lengths, "target_lengths", *labels.shape, least=0)
-        return Batch("targets", labels, (counts,), NUMPY, True, np.ones(len(labels), np.int64))
+        return _padded(labels, "targets", x.kind, ((lengths, "target_lengths"),), 1, 0)
     if lengths is None:
         return Batch("targets", [labels], (np.array([labels.size]),), NUMPY, False, [1])
+    if x.kind.gpu is not None and lies_on_gpu(lengths):
+        raise DeviceError(
+            "target_lengths: expected them in host memory, where labels follow one another"
+        )
     return _list_of_texts(_cut(labels, lengths))
 
 
-def _list_of_texts(texts: list[Array]) -> Batch:
+def _list_of_texts(texts: list[Any]) -> Batch:
     counts = np.array([text.size for text in texts], np.int64)
     return Batch("targets", texts, (counts,), NUMPY, True, [1] * len(texts))
 
 
-def _cut(labels: Array, lengths: Any) -> list[Array]:
+def _cut(labels: Any, lengths: Any) -> list[Any]:
     """Cut labels that follow one another into texts."""
     name = "target_lengths"
     counts = take_lengths(
@@ -174,10 +196,20 @@ def _cut(labels: Array, lengths: Any) -> list[Array]:
         raise ValueError(
             f"{name}: expected lengths of the {labels.size} labels in all, got {counts.sum()}"
         )
+    if isinstance(labels, DeviceArray):
+        ends = np.cumsum(counts)
+        spans = zip((ends - counts).tolist(), ends.tolist(), strict=True)
+        return [labels.library.describe(labels.owner[begin:end]) for begin, end in spans]
     return np.split(labels, np.cumsum(counts)[:-1]) if counts.size else []
 
 
-def _take_labels(obj: Any, name: str, ndims: tuple[int, ...]) -> Array:
+def _take_labels(obj: Any, name: str, ndims: tuple[int, ...], kind: Kind) -> Any:
+    """Take labels as contiguous int64, on the GPU if they lie there beside recordings."""
+    if kind.gpu is not None and lies_on_gpu(obj):
+        found, its_kind = from_gpu(obj, name, kinds="iu")
+        same_kind(kind, its_kind, ("x", name))
+        require_ndim(found, name, ndims)
+        return found
     labels = take_integers(obj, name, "integer labels")
     require_ndim(labels, name, ndims)
     return np.ascontiguousarray(labels, np.int64)
@@ -406,7 +438,7 @@ def take_outs(out: Any, shapes: Any, dtype: np.dtype[Any], x: Batch, others: Seq
     pairs = zip(out, shapes, strict=True) if is_list else [(out, shapes)]
     rooms = [_take_room(array, shape, dtype, x) for array, shape in pairs]
     given = [
-        take_integers(item, "", "")
+        writable(item, "")[0] if lies_on_gpu(item) else take_integers(item, "", "")
         for other in others
         for item in (other if isinstance(other, (list, tuple)) else [other])
         if is_array(item)

@@ -56,14 +56,18 @@ def ctc_loss(
     threads : int, optional
         The largest number of threads. None means COALIGN_NUM_THREADS if it is set, else the CPUs
         that this process may use.
-    device : {None, "cpu", "auto"}
-        Where to compute: on the CPU.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute. None follows `x`. "cuda" takes host arrays to the GPU and brings the
+        result back. "auto" does the same if there is a usable GPU, at least 64 problems with 16
+        million states of their lattices in all, and no more scores than states; otherwise it stays
+        on the CPU.
 
     Returns
     -------
     scalar, or array of shape (B,)
         Losses in nats, of the kind of x: float32 if x is float32, float16 or bfloat16, else
-        float64.
+        float64. Recordings on a GPU are read there, on the caller's current stream, without
+        waiting for it; the loss is then NaN where a value is wrong.
 
     Raises
     ------

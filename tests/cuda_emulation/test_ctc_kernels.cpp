@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -24,12 +25,14 @@ namespace {
 
 // How a batch lies in memory, and how it is solved.
 struct Manner {
-    bool gradient = true, items = false, shares_text = false;
+    bool gradient = true, items = false, shares_text = false, occupancy = false;
     std::int64_t column_gap = 1;
     Reduction reduction = Reduction::none;
     bool zero_infinity = false;
     CtcLimits limits{};
     std::uint64_t seed = 1;
+    // Of some problems, what is on the device: on the host it is within the room.
+    std::map<std::size_t, std::int64_t> device_frames, device_labels;
 };
 
 template <class T>
@@ -41,7 +44,6 @@ template <class T>
 struct Solution {
     std::vector<T> loss;
     std::vector<std::int32_t> status;
-    std::vector<std::int64_t> bad;
     std::vector<std::vector<T>> gradient;  // of each problem, its room's rows
     std::size_t launches = 0;
 
@@ -49,7 +51,7 @@ struct Solution {
         const auto same = [](const std::vector<T>& a, const std::vector<T>& b) {
             return a.size() == b.size() && same_bits(a, b, a.size());
         };
-        return same(loss, other.loss) && status == other.status && bad == other.bad &&
+        return same(loss, other.loss) && status == other.status &&
                std::equal(gradient.begin(), gradient.end(), other.gradient.begin(), other.gradient.end(), same);
     }
 };
@@ -86,8 +88,16 @@ Solution<T> solve(const std::vector<Case<T>>& cases, const Manner& manner) {
     if (manner.items) call.frames = {nullptr, items.data(), count, most, columns, 0, columns, 1};
     call.frame_counts = call.host_frame_counts = frames.data();
     call.label_counts = call.host_label_counts = labels.data();
-    call.label_begins = begins.data();
-    call.labels = text.data();
+    std::vector<std::int64_t> device_frames(frames), device_labels(labels);
+    for (const auto& [p, value] : manner.device_frames) device_frames[p] = value;
+    for (const auto& [p, value] : manner.device_labels) device_labels[p] = value;
+    call.frame_counts = device_frames.data();
+    call.label_counts = device_labels.data();
+    std::vector<const std::int64_t*> label_items;
+    for (const std::int64_t begin : begins) label_items.push_back(text.data() + begin);
+    call.label_items = label_items.data();
+    call.most_labels = *std::max_element(labels.begin(), labels.end());
+    call.wants_occupancy = manner.occupancy;
     call.blank = cases[0].blank;
     call.input = cases[0].input;
     call.reduction = manner.reduction;
@@ -95,12 +105,10 @@ Solution<T> solve(const std::vector<Case<T>>& cases, const Manner& manner) {
     const std::int64_t losses = manner.reduction == Reduction::none ? count : 1, stride = columns + kGap;
     const Noise<T> loss(losses);
     const Noise<std::int32_t> status(count);
-    const Noise<std::int64_t> bad(count);
     std::vector<Noise<T>> rooms;
     std::vector<void*> room_items;
     call.loss = loss.get();
     call.status = status.get();
-    call.bad = bad.get();
     const auto rows_of = [&](std::size_t p) { return manner.items ? cases[p].shape.frames : rows; };
     if (manner.gradient) {
         call.gradient_row_stride = stride;
@@ -126,7 +134,6 @@ Solution<T> solve(const std::vector<Case<T>>& cases, const Manner& manner) {
     out.launches = plan.launches.size();
     out.loss.assign(loss.get(), loss.get() + losses);
     out.status.assign(status.get(), status.get() + count);
-    out.bad.assign(bad.get(), bad.get() + count);
     const Noise<T> noise(1);
     for (std::size_t p = 0; manner.gradient && p < cases.size(); ++p) {
         const T* const room =
@@ -156,7 +163,6 @@ void compare(const Case<T>& c, const Solution<T>& got, std::size_t p, const std:
     const std::string name = name_of(c, what);
     const bool possible = !std::isinf(want.loss);
     check(got.status[p] == static_cast<std::int32_t>(possible ? Status::ok : Status::infeasible), name + " status");
-    check(got.bad[p] == -1, name + " bad");
     const Real loss = static_cast<Real>(got.loss[p]);
     check(possible ? std::abs(loss - want.loss) <= std::max(kSmallLoss * static_cast<Real>(c.shape.frames),
                                                             kLossTolerance<T> * std::abs(want.loss))
@@ -297,7 +303,6 @@ void test_refusals() {
     cases[1].at(7, 1) = std::numeric_limits<T>::quiet_NaN();
     cases[3].at(5, 0) = std::numeric_limits<T>::infinity();
     const Solution<T> got = solve(cases, Manner{});
-    check(got.bad == std::vector<std::int64_t>{-1, 2 * 6 + 4, -1, 5 * 6, -1}, "where the first bad value lies");
     for (std::size_t p = 0; p < cases.size(); ++p) {
         if (p % 2 == 0) {
             check(got.loss[p] == good.loss[p] && got.gradient[p] == good.gradient[p], "beside bad values");
@@ -317,9 +322,67 @@ void test_refusals() {
     Case<T> read(unread);
     read.at(9, 2) = std::numeric_limits<T>::quiet_NaN();
     const Solution<T> scores = solve<T>({unread, read}, Manner{});
-    check(scores.status[0] == 0 && scores.bad[1] == 9 * 6 + 2, "NaN of a symbol that the text has not, and has");
+    check(scores.status[0] == 0 && scores.status[1] == static_cast<std::int32_t>(Status::nan),
+          "NaN of a symbol that the text has not, and has");
     check(std::none_of(scores.gradient[0].begin(), scores.gradient[0].end(), [](T v) { return std::isnan(v); }),
           "and no NaN in the gradient");
+}
+
+// Lengths and labels of the device are not those that the host was told of.
+template <class T>
+void test_invalid_texts() {
+    std::vector<Case<T>> cases;
+    for (unsigned p = 0; p < 9; ++p)
+        cases.emplace_back(Shape{p == 0 ? 30 : 20, 6, p == 0 ? 12 : 5}, Input::logits, T(1), p);
+    const Solution<T> good = solve(cases, Manner{});
+    Manner manner;
+    manner.device_frames = {{1, -1}, {2, 33}, {8, 7}};
+    manner.device_labels = {{3, -1}, {4, 13}};
+    cases[5].labels[2] = -1;
+    cases[6].labels[4] = 6;
+    cases[7].labels[0] = cases[7].blank;
+    const Solution<T> got = solve(cases, manner);
+    for (std::size_t p = 1; p < 8; ++p) {
+        check(got.status[p] == static_cast<std::int32_t>(Status::invalid) && std::isnan(got.loss[p]),
+              "an invalid text");
+        check(std::all_of(got.gradient[p].begin(), got.gradient[p].end(), [](T v) { return std::isnan(v); }),
+              "whose gradient is NaN");
+    }
+    check(got.loss[0] == good.loss[0] && got.gradient[0] == good.gradient[0], "beside invalid texts");
+    cases[8].shape.frames = 7;
+    cases[8].x.resize(7 * 6);
+    compare(cases[8], got, 8, "with fewer frames than the host was told of");
+}
+
+// Occupancies are what the gradient of scores is less of.
+template <class T>
+void test_occupancy() {
+    for (const Input input : {Input::log_probs, Input::logits}) {
+        std::vector<Case<T>> cases;
+        for (const std::int64_t labels : {3, 0, 18, 8}) cases.emplace_back(Shape{14, 5, labels}, input, T(1), 3);
+        for (std::int64_t t = 0; t < 14; ++t) cases[3].at(t, cases[3].labels[1]) = T(-1e7);
+        Manner manner;
+        manner.occupancy = true;
+        const Solution<T> got = solve(cases, manner);
+        for (std::size_t p = 0; p < cases.size(); ++p) {
+            const Answer want = solve_slowly(cases[p]);
+            Real off = 0;
+            for (std::int64_t t = 0; t < 14; ++t) {
+                Real sum = 0;
+                for (std::int64_t k = 0; k < 5; ++k)
+                    sum += input == Input::logits ? std::exp(static_cast<Real>(cases[p].at(t, k))) : 0;
+                for (std::int64_t k = 0; k < 5; ++k) {
+                    const auto at = static_cast<std::size_t>(t * 5 + k);
+                    const Real softmax =
+                        input == Input::logits ? std::exp(static_cast<Real>(cases[p].at(t, k))) / sum : 0;
+                    const Real occupied = std::isinf(want.loss) ? 0 : softmax - want.gradient[at];
+                    off = std::max(off, std::abs(static_cast<Real>(got.gradient[p][at]) - occupied));
+                }
+            }
+            check(off <= std::max(kEnormousScores, kGradientTolerance<T>),
+                  name_of(cases[p], "occupancy off by " + std::to_string(off)));
+        }
+    }
 }
 
 template <class T>
@@ -362,6 +425,8 @@ void test_all() {
     test_careful_way<T>();
     test_certainty<T>();
     test_refusals<T>();
+    test_invalid_texts<T>();
+    test_occupancy<T>();
     test_reductions<T>();
 }
 
