@@ -46,6 +46,9 @@ THREADS_PER_BLOCK |= {"check_frames": 256, "copy_costs": 256}
 THREADS_PER_BLOCK |= {"assign_by_block": 512, "assign_by_memory": 512}
 THREADS_PER_BLOCK |= {"prove_totals": 128, "solve_again": 512}
 THREADS_PER_BLOCK |= {"align_problems": 256}
+THREADS_PER_BLOCK |= dict.fromkeys(("take_texts", "read_frames", "judge"), 256)
+THREADS_PER_BLOCK |= {"finish_gradient": 256, "solve_carefully": 256, "reduce_losses": 32}
+THREADS_PER_BLOCK |= {"walk_frames": 512}
 # Columns that a thread of a block has in registers: cuda/assignment.cu.
 BLOCK_COLUMNS = {"float": 6, "double": 4}
 # What a multiprocessor holds, and how registers are given to a warp.
@@ -130,6 +133,8 @@ def read_name(symbol: str) -> Kernel:
             words += f", {option}" * (flag == "true")
         operations = 1 if METRICS[metric] == "cosine" else 2
         return Kernel(template, f"{template} {dtype} {words}", rows * columns, operations)
+    if template == "read_frames":
+        return Kernel(template, f"{template} {dtype} by {'block' if 'true' in rest else 'warp'}", 0)
     if template in ("assign_by_warp", "assign_by_block"):
         (columns,) = numbers or [BLOCK_COLUMNS[kind]]
         return Kernel(template, f"{template} {dtype} {columns} columns a thread", columns)

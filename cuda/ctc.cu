@@ -173,8 +173,10 @@ class Neighbours {
 // Walks along a recording, from its end if kBack, with some positions in each thread.
 template <class T, int kPositions, bool kBack>
 __device__ void walk(const Problem<T>& of, bool keeps) {
-    // As many emissions wait in registers as arrive while that many steps run.
-    constexpr int kAhead = (kPositions <= 2 ? 32 : 64 / kPositions) / static_cast<int>(sizeof(T));
+    // As many emissions wait in registers as arrive while that many steps run. Of 8 positions in float64 none does:
+    // their states fill the registers, and a step has work enough for other warps to wait behind.
+    constexpr bool kFetchesAhead = kPositions * sizeof(T) <= 32;
+    constexpr int kAhead = kPositions == 8 ? 1 : (40 - 8 * kPositions) / static_cast<int>(sizeof(T));
     const int frames = static_cast<int>(of.frames), labels = static_cast<int>(of.labels);
     const int begin = static_cast<int>(threadIdx.x) * kPositions;
     const int warp_positions = static_cast<int>(kWarp) * kPositions;
@@ -192,17 +194,21 @@ __device__ void walk(const Problem<T>& of, bool keeps) {
         if (begin + k == (kBack ? labels : 0)) state.blank[k] = {T(1), 0};
         if (of.skips(begin + k)) skips |= 1u << k;
     }
+    const auto emissions_at = [&](int step) {
+        return of.emission + static_cast<std::int64_t>(frame_of(step)) * (labels + 1);
+    };
+    const auto emission_at = [&](int step, int position) {
+        return position < labels ? emissions_at(step)[position] : Extended<T>{T(0), kNoEmission};
+    };
     Extended<T> ahead[kAhead][kPositions], ahead_blank[kAhead];
     const auto fetch = [&](int slot, int step) {
-        const Extended<T>* const row = of.emission + static_cast<std::int64_t>(frame_of(step)) * (labels + 1);
-        ahead_blank[slot] = row[labels];
+        ahead_blank[slot] = emissions_at(step)[labels];
 #pragma unroll
-        for (int k = 0; k < kPositions; ++k)
-            ahead[slot][k] = begin + k < labels ? row[begin + k] : Extended<T>{T(0), kNoEmission};
+        for (int k = 0; k < kPositions; ++k) ahead[slot][k] = emission_at(step, begin + k);
     };
 #pragma unroll
     for (int slot = 0; slot < kAhead; ++slot)
-        if (slot < frames) fetch(slot, slot);
+        if (kFetchesAhead && slot < frames) fetch(slot, slot);
 
     Extended<T>* const kept = kBack ? of.beta : of.alpha;
     for (int first = 0; first < frames; first += kAhead) {
@@ -211,18 +217,22 @@ __device__ void walk(const Problem<T>& of, bool keeps) {
             const int step = first + slot;
             if (step >= frames) break;
             const int t = frame_of(step);
-            Extended<T> emission[kPositions];
-            const Extended<T> of_blank = ahead_blank[slot];
+            Extended<T> fetched[kPositions];
+            const Extended<T> of_blank = kFetchesAhead ? ahead_blank[slot] : emissions_at(step)[labels];
 #pragma unroll
-            for (int k = 0; k < kPositions; ++k) emission[k] = ahead[slot][k];
-            if (step + kAhead < frames) fetch(slot, step + kAhead);
+            for (int k = 0; k < kPositions; ++k) fetched[k] = ahead[slot][k];
+            if (kFetchesAhead && step + kAhead < frames) fetch(slot, step + kAhead);
+            const auto emission = [&](int k) { return kFetchesAhead ? fetched[k] : emission_at(step, begin + k); };
             if (step % kStepsPerBlock == 0) {
                 bool dropped = false;
                 state.normalise(dropped);
                 // Whoever writes here writes the same.
                 if (dropped && !kBack) of.record[t].marks |= kDropped;
             }
-            Extended<T> out[kPositions];
+            Extended<T>* const row = kept + static_cast<std::int64_t>(t) * (labels + 1);
+            const auto keep = [&](int k, Extended<T> value) {
+                if (keeps && begin + k < labels) row[begin + k] = value;
+            };
             if constexpr (kBack) {
                 // A label is left for itself, for the blank after it, or for the next label.
                 Extended<T> entered[kPositions];
@@ -235,8 +245,10 @@ __device__ void walk(const Problem<T>& of, bool keeps) {
                 const Extended<T> above = neighbours.from_above(entered[0]);
 #pragma unroll
                 for (int k = 0; k < kPositions; ++k) {
-                    out[k] = add(state.label[k], k + 1 < kPositions ? entered[k + 1 < kPositions ? k + 1 : 0] : above);
-                    state.label[k] = multiply(out[k], emission[k]);
+                    const Extended<T> left =
+                        add(state.label[k], k + 1 < kPositions ? entered[k + 1 < kPositions ? k + 1 : 0] : above);
+                    keep(k, left);
+                    state.label[k] = multiply(left, emission(k));
                 }
             } else {
                 const Extended<T> below = neighbours.from_below(state.label[kPositions - 1]);
@@ -244,15 +256,10 @@ __device__ void walk(const Problem<T>& of, bool keeps) {
                 for (int k = kPositions - 1; k >= 0; --k) {
                     const Extended<T> through = add(state.blank[k], k > 0 ? state.label[k > 0 ? k - 1 : 0] : below);
                     const Extended<T> entered = (skips >> k & 1u) != 0 ? through : state.blank[k];
-                    state.label[k] = out[k] = multiply(add(state.label[k], entered), emission[k]);
+                    state.label[k] = multiply(add(state.label[k], entered), emission(k));
                     state.blank[k] = multiply(through, of_blank);
+                    keep(k, state.label[k]);
                 }
-            }
-            if (keeps) {
-                Extended<T>* const row = kept + static_cast<std::int64_t>(t) * (labels + 1);
-#pragma unroll
-                for (int k = 0; k < kPositions; ++k)
-                    if (begin + k < labels) row[begin + k] = out[k];
             }
         }
     }

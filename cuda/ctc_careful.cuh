@@ -141,7 +141,7 @@ class Careful {
 };
 
 template <class T>
-__global__ void __launch_bounds__(kCarefulThreads) solve_carefully(const Call<T> call) {
+__global__ void __launch_bounds__(kCarefulThreads, 1) solve_carefully(const Call<T> call) {
     for (std::int64_t p = call.first + blockIdx.x; p < call.last; p += gridDim.x) {
         const Way way = call.verdicts[p - call.first].way;
         if (way == Way::careful || way == Way::careful_loss) Careful<T>(call, p).solve();

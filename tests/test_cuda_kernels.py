@@ -116,6 +116,9 @@ def figures(
         ("16assign_by_memory", "If", "assign_by_memory float32"),
         ("14align_problems", "If", "align_problems float32"),
         ("11trace_paths", "IdLi2ELi16E", "trace_paths float64 2×16"),
+        ("11walk_frames", "IfLi8E", "walk_frames float32 8"),
+        ("11read_frames", "IfLb0E", "read_frames float32 by warp"),
+        ("11read_frames", "IdLb1E", "read_frames float64 by block"),
     ],
 )
 def test_names_are_read(name: str, argument: str, words: str) -> None:

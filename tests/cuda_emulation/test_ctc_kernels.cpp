@@ -282,6 +282,51 @@ void test_careful_way() {
     check(solve(texts, narrow) == long_ones, "carefully, in another order");
 }
 
+// What was taken as 0 is more than all that is left: one frame that is improbable enough to be dropped, against two
+// that are not.
+template <class T>
+void test_what_was_dropped_may_count() {
+    constexpr T unit = T(726817);  // 2^20 ln 2
+    Case<T> c({3, 3, 2}, Input::log_probs, T(1), 1);
+    c.labels = {1, 2};
+    c.blank = 0;
+    for (std::int64_t t = 0; t < 3; ++t) c.at(t, 0) = 0;
+    c.at(0, 1) = -unit - 100, c.at(0, 2) = -T(1e6);
+    c.at(1, 1) = T(-0.9) * unit, c.at(1, 2) = 0;
+    c.at(2, 1) = -T(1e6), c.at(2, 2) = T(-0.9) * unit;
+    compare(c, solve<T>({c}, Manner{}), 0, "one dropped frame", std::max(kEnormousScores, kGradientTolerance<T>));
+}
+
+// As many ways as double from frame to frame: their sum outgrows the largest number unless it is normalised on the way.
+template <class T>
+void test_many_ways() {
+    const bool single = sizeof(T) == sizeof(float);
+    Case<T> c({single ? 240 : 1150, 61, single ? 60 : 300}, Input::log_probs, T(0), 1);
+    for (std::size_t i = 0; i < c.labels.size(); ++i) c.labels[i] = 1 + static_cast<std::int64_t>(i % 60);
+    c.blank = 0;
+    const Solution<T> got = solve<T>({c}, Manner{});
+    check(std::isfinite(got.loss[0]) && got.loss[0] < (single ? -100 : -750),
+          "many ways: " + std::to_string(static_cast<double>(got.loss[0])));
+    if (single) compare(c, got, 0, "many ways");
+}
+
+// Problems of a frame each, solved carefully in the room of one: none takes that of another, whoever comes first.
+template <class T>
+void test_short_careful_problems() {
+    std::vector<Case<T>> cases;
+    for (unsigned p = 0; p < 32; ++p) {
+        cases.emplace_back(Shape{1, 3, 1}, Input::log_probs, T(1), p);
+        cases[p].at(0, cases[p].labels[0]) = T(-2e6) - static_cast<T>(p);
+    }
+    for (const std::uint64_t seed : {1, 2, 3, 4}) {
+        Manner manner;
+        manner.gradient = false;
+        manner.seed = seed;
+        const Solution<T> got = solve(cases, manner);
+        for (std::size_t p = 0; p < cases.size(); ++p) compare(cases[p], got, p, "one frame, carefully");
+    }
+}
+
 template <class T>
 void test_certainty() {
     for (const T margin : {T(8), T(20)}) {
@@ -423,6 +468,9 @@ void test_all() {
     test_shapes<T>();
     test_wide_texts<T>();
     test_careful_way<T>();
+    test_what_was_dropped_may_count<T>();
+    test_many_ways<T>();
+    test_short_careful_problems<T>();
     test_certainty<T>();
     test_refusals<T>();
     test_invalid_texts<T>();

@@ -52,6 +52,7 @@ PROGRESS = "tests/test_progress.py"
 TORCH = "tests/test_interop_torch.py"
 PACKAGE = "tests/test_package.py"
 CUDA = "tests/test_cuda_warping.py"
+CUDA_CTC = "tests/test_cuda_ctc.py"
 CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
 CUDA_MONOTONIC = "tests/test_cuda_monotonic.py"
 DEMO = "tests/test_demo.py"
@@ -2281,9 +2282,79 @@ CTC_KERNELS = [
     Mutation(
         "a bad recording's padding is NaN",
         "cuda/ctc.cu",
-        "t < of.frames && verdict.way == Way::bad ? kNaN<T>",
-        "verdict.way == Way::bad ? kNaN<T>",
+        "(verdict.way == Way::bad && t < of.frames)",
+        "verdict.way == Way::bad",
         ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "a GPU forgets that what it took as 0 may count",
+        "cuda/ctc.cu",
+        " || static_cast<double>(exponent) < limit + 80) return false;",
+        ") return false;",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "a GPU normalises only at the first step",
+        "cuda/ctc.cu",
+        "if (step % kStepsPerBlock == 0) {",
+        "if (step == 0) {",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "a careful solution has the room of its frames alone",
+        "cuda/ctc_problem.cuh",
+        "(frames > 4 ? frames : 4) * (labels + 1)",
+        "frames * (labels + 1)",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "the blank is a label to a GPU",
+        "cuda/ctc.cu",
+        " || label[i] == call.blank) valid = 0;",
+        ") valid = 0;",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "a length from a GPU is taken at its word",
+        "cuda/ctc.cu",
+        "frames >= 0 && frames <= call.frames.rows && labels",
+        "labels",
+        (f"{CUDA_CTC}::test_what_has_no_answer_goes_to_the_status",),
+    ),
+    Mutation(
+        "occupancies of a careful solution have the softmax beside them",
+        "cuda/ctc_careful.cuh",
+        "&& call_.has_softmax ?",
+        "&& call_.is_logits ?",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "labels on a GPU are copied to the host",
+        "python/coalign/_validate.py",
+        "if kind.gpu is not None and lies_on_gpu(obj):",
+        "if False and lies_on_gpu(obj):",
+        (f"{CUDA_CTC}::test_device_input_is_never_waited_for",),
+    ),
+    Mutation(
+        "scores of the host that a GPU refuses raise nothing",
+        "python/coalign/_ctc.py",
+        "if (np.atleast_1d(found.status) == Status.NAN).any():",
+        "if False:",
+        (f"{CUDA_CTC}::test_bad_scores_from_the_host_are_named_as_on_the_cpu",),
+    ),
+    Mutation(
+        "every score from the host is looked at, read or not",
+        "python/coalign/_ctc.py",
+        'if self.input == "log_probs":\n                text',
+        "if False:\n                text",
+        (f"{CUDA_CTC}::test_bad_scores_from_the_host_are_named_as_on_the_cpu",),
+    ),
+    Mutation(
+        "a gradient stays on the GPU where the host's array waits for it",
+        "python/coalign/_ctc.py",
+        "                view[...] = part\n",
+        "                del view, part\n",
+        (f"{CUDA_CTC}::test_a_gradient_comes_back_to_where_it_is_told",),
     ),
 ]
 
