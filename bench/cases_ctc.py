@@ -23,6 +23,8 @@ from contest import (
     Contender,
     Data,
     Floors,
+    Get,
+    Gpu,
     OwnFloor,
     PeerFloor,
     Problem,
@@ -34,6 +36,8 @@ from families_ctc import Recordings
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 OF_GRADIENT = {"float64": (1e-9, 1e-9), "float32": (1e-4, 2e-3)}
 LONG = 1000
+# Problems of a batch on a GPU whose gradients are held to float64.
+GRADIENTS = 4
 # PyTorch's float32 keeps that much of a loss.
 OF_PEERS = {"float64": 1e-10, "float32": 1e-3}
 
@@ -75,6 +79,28 @@ class Ctc(Problem):
         if self.call is coalign.ctc_forward_backward:
             error = peers_ctc.largest_error(data["recordings"], np.asarray(found.grad))
             assert error <= allowed(data), f"a gradient off by {error}"
+
+    def sample(self, data: Data, count: int) -> tuple[Data, Any]:
+        """Choose the first problems."""
+        return {
+            name: value[:count] if isinstance(value, (Recordings, np.ndarray)) else value
+            for name, value in data.items()
+        }, slice(count)
+
+    def check(
+        self, get: Get, data: Data, found: Any, some: Data, at: Any, wanted: Any, rtol: float
+    ) -> float:
+        """Hold losses to the CPU's, and some losses and gradients to float64 log space."""
+        status, loss, grad = get(found.status), get(found.loss), found.grad
+        assert (status == coalign.Status.OK).all(), f"status {set(status.tolist())}"
+        error = float(np.abs(loss[at] / self.costs(some, wanted) - 1).max())
+        assert error <= 2 * rtol, f"off from the CPU by {error}"
+        few = data["recordings"][:GRADIENTS]
+        off = float(np.abs(loss[:GRADIENTS] / [truth.loss for truth in few.truths] - 1).max())
+        assert off <= rtol, f"a loss off by {off}"
+        off = peers_ctc.largest_error(few, get(grad[:GRADIENTS]))
+        assert off <= allowed(data), f"a gradient off by {off}"
+        return max(error, off)
 
 
 def allowed(data: Data) -> float:
@@ -176,6 +202,24 @@ ON_CPU: tuple[Case, ...] = (
     ),
     on_threads(FIRST, 16, 200, 32, 40),
     on_threads(SECOND, 32, 500, 32, 100),
+)
+
+# --- on a GPU ------------------------------------------------------------------------------------
+
+
+def on_gpu(name: str, *shape: int, beside_cudnn: bool = False) -> Case:
+    """Give loss and gradient of a batch, all of which the CPU and the peer compute as well."""
+    peer = peers_ctc.torch_on_gpu(cudnn=beside_cudnn)
+    held = Gpu(shape[0], peer=peer, times_peer=1.5 if beside_cudnn else 5.0)
+    return Case(name, batch("noise", *shape), gpu=held)
+
+
+SPOKEN, VOCABULARY = (64, 1500, 128, 200), (90, 183, 10_241, 29)
+ON_GPU = (
+    on_gpu("64 of 1500 x 128, 200 labels", *SPOKEN),
+    on_gpu("64 of 1500 x 128, 200 labels, beside cuDNN", *SPOKEN, beside_cudnn=True),
+    on_gpu("90 of 183 x 10,241, 29 labels", *VOCABULARY),
+    on_gpu("90 of 183 x 10,241, 29 labels, beside cuDNN", *VOCABULARY, beside_cudnn=True),
 )
 
 # --- reading and aligning ------------------------------------------------------------------------
@@ -290,4 +334,4 @@ ON_CPU += (
     ),
 )
 
-SUITE = Suite("ctc", ON_CPU, TOLERANCE, OF_PEERS)
+SUITE = Suite("ctc", (*ON_CPU, *ON_GPU), TOLERANCE, OF_PEERS)

@@ -177,7 +177,8 @@ class Gpu:
     The CPU solves a `sample` of its problems as well, to compare the speed and the answers. `rate`
     is the cells per second to reach on the hardware that the floors are set for, an H200, and
     `times_cpu` the speed, in that of all the CPU's threads: 16 where the floor was set. `peer` is
-    somebody else's way, whose `load` gives None where there is no way to run it.
+    somebody else's way, whose `load` gives None where there is no way to run it; `times_peer` is
+    the speed to reach, in that of the peer.
     """
 
     sample: int
@@ -185,6 +186,7 @@ class Gpu:
     rate: float | None = None
     times_cpu: float | None = None
     peer: Contender | None = None
+    times_peer: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ normal and uniform; 0 is the blank. Values are float32.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import TypeAlias
 from zlib import crc32
@@ -137,6 +137,10 @@ class Recordings:
         """Give each recording with its text, without the padding."""
         cut = zip(self.x, self.targets, self.x_lengths, self.target_lengths, strict=True)
         return [(x[:frames], text[:length]) for x, text, frames, length in cut]
+
+    def __getitem__(self, some: slice) -> Recordings:
+        """Give some of the batch."""
+        return Recordings(*(getattr(self, field.name)[some] for field in fields(self)))
 
     @cached_property
     def truths(self) -> list[Truth]:

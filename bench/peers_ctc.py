@@ -6,6 +6,10 @@
 - optax: `ctc_loss`, jitted, with `value_and_grad` for gradients; without the transfer. float32
   only, and from (B, T, C).
 
+- On a GPU: PyTorch's native kernels, whose targets lie on the GPU; and cuDNN by way of PyTorch,
+  which takes it for labels that follow one another on the host, as int32, where all recordings have
+  the same length and no text has more than 256 labels.
+
 - Beam search: pyctcdecode, and fast-ctc-decode, which takes probabilities. Both leave out symbols
   that are improbable in a frame, as coalign does when told so: below e^-5, pyctcdecode's default.
 - ctc-segmentation: one recording a call, from log-probabilities. It finds another path than ours,
@@ -113,6 +117,45 @@ def torch(
         )
 
     return Contender(f"torch-{SHORT[dtype]}", dtype, load, costs, prepare)
+
+
+def torch_on_gpu(*, cudnn: bool) -> Contender:
+    """Compute loss and gradient with PyTorch on a GPU, where it is there and can use it."""
+
+    def prepare(data: Data) -> Prepared:
+        import torch
+
+        one: Recordings = data["recordings"]
+        targets: Any = torch.from_numpy(one.targets).cuda()
+        if cudnn:
+            targets = torch.from_numpy(np.concatenate([text for _, text in one.problems()])).int()
+        lengths = [torch.from_numpy(n).int() for n in (one.x_lengths, one.target_lengths)]
+        x = torch.from_numpy(data["x"]).cuda().requires_grad_()
+        return Prepared(one, (x, targets, *lengths))
+
+    def load() -> Any:
+        try:
+            import torch
+        except ImportError:
+            return None
+
+        from torch.nn.functional import ctc_loss, log_softmax
+
+        def solve(prepared: Prepared) -> Any:
+            x, *rest = prepared.given
+            with torch.backends.cudnn.flags(enabled=cudnn):
+                scores = log_softmax(x, -1).transpose(0, 1)
+                found = ctc_loss(scores, *rest, reduction="none")
+                (grad,) = torch.autograd.grad(found.sum(), x)
+            torch.cuda.synchronize()
+            return found.detach(), grad
+
+        return solve if torch.cuda.is_available() else None
+
+    def costs(prepared: Prepared, found: Any) -> NDArray[np.float64]:
+        return losses(prepared, found[0].cpu())
+
+    return Contender("cuDNN" if cudnn else "torch", "float32", load, costs, prepare)
 
 
 @cache

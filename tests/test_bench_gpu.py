@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import cases_assignment
+import cases_ctc
 import cases_warping
 import contest
 import gpu
@@ -27,7 +28,11 @@ from cuda_emulation.device import GpuUnderTest, emulated_gpu
 
 REFUSED = "========= Error: Device not supported. Please refer to the documentation"
 CLEAN = "========= ERROR SUMMARY: 0 errors"
-SUITES = {"warping": cases_warping.SUITE, "assignment": cases_assignment.SUITE}
+SUITES = {
+    "warping": cases_warping.SUITE,
+    "assignment": cases_assignment.SUITE,
+    "ctc": cases_ctc.SUITE,
+}
 
 
 def of(suite: str, *cases: contest.Case) -> contest.Suite:
@@ -110,9 +115,11 @@ def test_a_run_ends_in_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     machine = Machine(monkeypatch, tmp_path, warping=(None, "", 0.0))
     monkeypatch.setattr(gpu, "TOTAL_SECONDS", 105.0)
     record = machine.run()
-    # Eight seconds were spent, and what is left but for the end is halved.
-    assert machine.limits["warping"] == (105 - 8 - gpu.LEAST_SECONDS) / 2
-    assert machine.limits["assignment"] == machine.limits["warping"]
+    # A second of each stage before was spent, and what is left but for the end is shared out.
+    operations = len(gpu.OPERATIONS)
+    spent = 4 + len(gpu.CHECKERS) * operations
+    assert machine.limits["warping"] == (105 - spent - gpu.LEAST_SECONDS) / operations
+    assert machine.limits["assignment"] == pytest.approx(machine.limits["warping"])
     assert record["warping"]["reason"] == "ran past its time limit"
     monkeypatch.setattr(gpu, "TOTAL_SECONDS", 11.0)
     record = Machine(monkeypatch, tmp_path / "again").run()
@@ -259,7 +266,7 @@ def test_the_summary_tells_floors() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suite", "count"), [("warping", 13), ("assignment", 16)])
+@pytest.mark.parametrize(("suite", "count"), [("warping", 13), ("assignment", 16), ("ctc", 4)])
 def test_every_case_is_measured_and_right(suite: str, count: int, emulated: GpuUnderTest) -> None:
     written: list[int] = []
     entries = gpu_contest.measure_all(
@@ -271,9 +278,8 @@ def test_every_case_is_measured_and_right(suite: str, count: int, emulated: GpuU
     assert [(entry["status"], entry["reason"]) for entry in entries] == [("ok", "")] * count
     assert written == list(range(1, count + 1))
     assert all(entry["rate"] > 0 and entry["times_cpu"] > 0 for entry in entries)
-    assert [len(entry["floors"]) for entry in entries[:4]] == [
-        2 if suite == "warping" else 1
-    ] * 3 + [1 if suite == "warping" else 0]
+    floors = {"warping": [2, 2, 2, 1], "assignment": [1, 1, 1, 0], "ctc": [0] * 4}
+    assert [len(entry["floors"]) for entry in entries[:4]] == floors[suite]
 
 
 def test_cells_are_counted_within_lengths_and_windows() -> None:
@@ -361,6 +367,9 @@ def spoil_worse(result: Any) -> None:
             lambda r: put(r.x_index, np.s_[:, 5], r.x_index.memory[:, 3]),
             "steps other than the three",
         ),
+        ("ctc", lambda r: put(r.status, 0, 1), "status {"),
+        ("ctc", lambda r: put(r.loss, 1, 1.001 * r.loss.memory[1]), "off from the CPU by"),
+        ("ctc", lambda r: put(r.grad, (1, 3, 2), 1 + r.grad.memory[1, 3, 2]), "a gradient off by"),
     ],
 )
 def test_a_wrong_answer_fails_its_case_and_no_other(
@@ -369,6 +378,9 @@ def test_a_wrong_answer_fails_its_case_and_no_other(
     if suite == "assignment":
         right = of(suite).cases[1]
         small = {**right.problem.small, "problems": 3, "rows": 6, "columns": 6}
+    elif suite == "ctc":
+        right = of(suite).cases[0]
+        small = right.problem.small
     else:
         right = next(case for case in of(suite).cases if case.problem.options.get("path"))
         small = right.problem.small
@@ -404,10 +416,12 @@ def test_a_peer_is_timed_and_has_to_agree(
     )
     case = of("warping").cases[0]
     problem = replace(case.problem, full=case.problem.small)
-    case = replace(case, problem=problem, gpu=replace(case.gpu, peer=peer))
+    case = replace(case, problem=problem, gpu=replace(case.gpu, peer=peer, times_peer=1e9))
     (entry,) = gpu_contest.measure_all(of("warping", case), gpu_contest.Device(emulated.cupy))
     assert entry["status"] == status
     assert (entry.get("times_peer", 0) > 0) == (status == "ok")
+    if status == "ok":
+        assert entry["floors"]["times_peer"] == {"minimum": 1e9, "met": False}
 
 
 def test_cases_stop_when_the_time_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
