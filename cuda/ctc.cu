@@ -11,18 +11,20 @@
 #include "ctc.hpp"
 #include "ctc_careful.cuh"
 #include "ctc_problem.cuh"
+#include "ctc_small_loss.cuh"
+#include "ctc_walk.cuh"
 
 namespace coalign::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-constexpr unsigned kMostWarps = 16;
 // Frames of more symbols are read by a block each, others by a warp.
 constexpr std::int64_t kMostByWarp = 1024;
 constexpr std::int64_t kMostCarefulBlocks = 1024;
 
-// Lengths and labels that lie on a GPU are looked at here, before anything else reads them. A gradient then needs to
-// know where a symbol's labels lie in a text: those of one symbol go side by side, in their order. A label's place is
+// Lengths and labels that lie on a GPU are looked at here, before anything else
+// reads them. A gradient then needs to know where a symbol's labels lie in a
+// text: those of one symbol go side by side, in their order. A label's place is
 // how many go before it, so that no two threads wait for each other.
 template <class T>
 __global__ void __launch_bounds__(kThreads) take_texts(const Call<T> call) {
@@ -46,268 +48,38 @@ __global__ void __launch_bounds__(kThreads) take_texts(const Call<T> call) {
     }
 }
 
-// e^score, relative to 2^power.
-template <class T>
-__device__ Extended<T> emission_of(T score, T from, int power, unsigned& marks) {
-    const T least = from + T(0.693147180559945) * static_cast<T>(kLeastEmission);
-    if (!(score >= least)) {
-        if (score > -kInfinity<T>) marks |= kDropped;
-        return {T(0), kNoEmission};
-    }
-    const Extended<T> raw = exp_extended(score);
-    return {raw.mantissa, raw.exponent - power};
-}
-
-// The distribution of each frame, by a warp or a block: the softmax goes to the gradient, the emissions of the text to
-// rows of their own.
+// A warp or a block for each frame.
 template <class T, bool kBlock>
 __global__ void __launch_bounds__(kThreads) read_frames(const Call<T> call, std::int64_t blocks_each) {
-    const FrameTeam<kBlock> team;
     const Problem<T> of = problem_at(call, call.first + blockIdx.x / blocks_each);
     const std::int64_t at = blockIdx.x % blocks_each;
     const std::int64_t t = kBlock ? at : at * (kThreads / kWarp) + threadIdx.x / kWarp;
-    if (t >= of.frames) return;
-    // With log_probs only what the text needs is read.
-    const std::int64_t count = call.is_logits ? of.columns : of.positions();
-    const auto symbol_at = [&](std::int64_t k) { return call.is_logits ? k : of.symbol(k); };
-    int good = 1;
-    T most = -kInfinity<T>;
-    for (std::int64_t k = team.rank(); k < count; k += team.size()) {
-        const T score = of.score(t, symbol_at(k));
-        if (!(score < kInfinity<T>)) good = 0;
-        most = greater(most, score);
-    }
-    good = team.least(good);
-    most = team.most(most);
-    const T from = most == -kInfinity<T> ? T(0) : most;
-    const bool is_readable = good != 0 && absolute(from) <= static_cast<T>(kLargestScore);
-    unsigned marks = good == 0 ? kBad : is_readable ? 0 : kTooLarge;
-    double log_sum = 0;
-    int power = 0;
-    if (is_readable) {
-        // ln 2 in two parts: a power of up to 2^20 times the first is exact, and so is a score of that size less it.
-        constexpr double high = 0x1.62e42feep-1, low = 0x1.a39ef35793c76p-33;
-        power = static_cast<int>(power_in(from));
-        log_sum = (call.is_logits ? static_cast<double>(from) : 0) - power * high - power * low;
-        if (call.is_logits) {
-            T sum = 0;
-            for (std::int64_t c = team.rank(); c < of.columns; c += team.size())
-                sum += exponential(of.score(t, c) - from);
-            sum = team.sum(sum);
-            if (sum > 0) log_sum += log(static_cast<double>(sum));
-            const T scale = sum > 0 ? of.weight / sum : T(0);
-            if (call.wants_gradient && call.has_softmax) {
-                T* const out = of.gradient_row(t);
-                for (std::int64_t c = team.rank(); c < of.columns; c += team.size())
-                    out[c] = exponential(of.score(t, c) - from) * scale;
-            }
-        }
-        if (call.wants_gradient && !call.has_softmax) {
-            T* const out = of.gradient_row(t);
-            for (std::int64_t c = team.rank(); c < of.columns; c += team.size()) out[c] = 0;
-        }
-    }
-    Extended<T>* const emission = of.emission + t * of.positions();
-    for (std::int64_t i = team.rank(); i < of.positions(); i += team.size())
-        emission[i] =
-            is_readable ? emission_of(of.score(t, of.symbol(i)), from, power, marks) : Extended<T>{T(0), kNoEmission};
-    marks = static_cast<unsigned>(team.join(static_cast<int>(marks), [](int a, int b) { return a | b; }));
-    if (team.rank() == 0) of.record[t] = {log_sum, marks};
+    if (t < of.frames)
+        read_frame(of, t, FrameTeam<kBlock>(), call.is_logits,
+                   !call.wants_gradient ? Fill::nothing
+                   : call.has_softmax   ? Fill::softmax
+                                        : Fill::zeros);
 }
 
-// A state: that of the label at a position, and that of the blank before it.
+// With a gradient, every recording is walked along from both ends, by two
+// blocks.
 template <class T, int kPositions>
-struct State {
-    Extended<T> label[kPositions], blank[kPositions];
-
-    __device__ void normalise(bool& dropped) {
-#pragma unroll
-        for (int k = 0; k < kPositions; ++k) {
-            label[k] = normalised(label[k], kLeastState, dropped);
-            blank[k] = normalised(blank[k], kLeastState, dropped);
-        }
-    }
-};
-
-// What the threads of a block hand to their neighbours: by shuffles in a warp, and from warp to warp through two sets
-// of slots used by turns. A slot is written again after the next barrier, when all have read it.
-template <class T>
-class Neighbours {
-   public:
-    __device__ Neighbours(int warps, bool is_first, bool is_last)
-        : slots_(shared_memory<Extended<T>>()), warps_(warps), is_first_(is_first), is_last_(is_last) {}
-
-    // Each thread's value goes to the next one, and the first thread gets nothing.
-    __device__ Extended<T> from_below(Extended<T> value) {
-        Extended<T> got{__shfl_up_sync(kWholeWarp, value.mantissa, 1), __shfl_up_sync(kWholeWarp, value.exponent, 1)};
-        return from_other_warp(got, value, kWarp - 1, 0, -1, is_first_);
-    }
-    // Each thread's value goes to the one before, and the last thread gets nothing.
-    __device__ Extended<T> from_above(Extended<T> value) {
-        Extended<T> got{__shfl_down_sync(kWholeWarp, value.mantissa, 1),
-                        __shfl_down_sync(kWholeWarp, value.exponent, 1)};
-        return from_other_warp(got, value, 0, kWarp - 1, 1, is_last_);
-    }
-
-   private:
-    __device__ Extended<T> from_other_warp(Extended<T> got, Extended<T> value, unsigned giver, unsigned taker, int step,
-                                           bool is_end) {
-        const unsigned lane = threadIdx.x % kWarp;
-        const int warp = static_cast<int>(threadIdx.x / kWarp);
-        if (warps_ > 1) {
-            Extended<T>* const slots = slots_ + turn_ * warps_;
-            turn_ ^= 1;
-            if (lane == giver) slots[warp] = value;
-            __syncthreads();
-            if (lane == taker && !is_end) got = slots[warp + step];
-        }
-        if (lane == taker && is_end) got = {T(0), kLeastState};
-        return got;
-    }
-
-    Extended<T>* slots_;
-    int warps_, turn_ = 0;
-    bool is_first_, is_last_;
-};
-
-// Walks along a recording, from its end if kBack, with some positions in each thread.
-template <class T, int kPositions, bool kBack>
-__device__ void walk(const Problem<T>& of, bool keeps) {
-    // As many emissions wait in registers as arrive while that many steps run. Of 8 positions in float64 none does:
-    // their states fill the registers, and a step has work enough for other warps to wait behind.
-    constexpr bool kFetchesAhead = kPositions * sizeof(T) <= 32;
-    constexpr int kAhead = kPositions == 8 ? 1 : (40 - 8 * kPositions) / static_cast<int>(sizeof(T));
-    const int frames = static_cast<int>(of.frames), labels = static_cast<int>(of.labels);
-    const int begin = static_cast<int>(threadIdx.x) * kPositions;
-    const int warp_positions = static_cast<int>(kWarp) * kPositions;
-    const int warp = static_cast<int>(threadIdx.x / kWarp), warps = labels / warp_positions + 1;
-    // A warp beyond the text takes no part in any barrier.
-    if (warp >= warps || frames == 0) return;
-    Neighbours<T> neighbours(warps, warp == 0, warp == warps - 1);
-    const auto frame_of = [&](int step) { return kBack ? frames - 1 - step : step; };
-
-    State<T, kPositions> state;
-    unsigned skips = 0;
-#pragma unroll
-    for (int k = 0; k < kPositions; ++k) {
-        state.label[k] = state.blank[k] = {T(0), kLeastState};
-        if (begin + k == (kBack ? labels : 0)) state.blank[k] = {T(1), 0};
-        if (of.skips(begin + k)) skips |= 1u << k;
-    }
-    const auto emissions_at = [&](int step) {
-        return of.emission + static_cast<std::int64_t>(frame_of(step)) * (labels + 1);
-    };
-    const auto emission_at = [&](int step, int position) {
-        return position < labels ? emissions_at(step)[position] : Extended<T>{T(0), kNoEmission};
-    };
-    Extended<T> ahead[kAhead][kPositions], ahead_blank[kAhead];
-    const auto fetch = [&](int slot, int step) {
-        ahead_blank[slot] = emissions_at(step)[labels];
-#pragma unroll
-        for (int k = 0; k < kPositions; ++k) ahead[slot][k] = emission_at(step, begin + k);
-    };
-#pragma unroll
-    for (int slot = 0; slot < kAhead; ++slot)
-        if (kFetchesAhead && slot < frames) fetch(slot, slot);
-
-    Extended<T>* const kept = kBack ? of.beta : of.alpha;
-    for (int first = 0; first < frames; first += kAhead) {
-#pragma unroll
-        for (int slot = 0; slot < kAhead; ++slot) {
-            const int step = first + slot;
-            if (step >= frames) break;
-            const int t = frame_of(step);
-            Extended<T> fetched[kPositions];
-            const Extended<T> of_blank = kFetchesAhead ? ahead_blank[slot] : emissions_at(step)[labels];
-#pragma unroll
-            for (int k = 0; k < kPositions; ++k) fetched[k] = ahead[slot][k];
-            if (kFetchesAhead && step + kAhead < frames) fetch(slot, step + kAhead);
-            const auto emission = [&](int k) { return kFetchesAhead ? fetched[k] : emission_at(step, begin + k); };
-            if (step % kStepsPerBlock == 0) {
-                bool dropped = false;
-                state.normalise(dropped);
-                // Whoever writes here writes the same.
-                if (dropped && !kBack) of.record[t].marks |= kDropped;
-            }
-            Extended<T>* const row = kept + static_cast<std::int64_t>(t) * (labels + 1);
-            const auto keep = [&](int k, Extended<T> value) {
-                if (keeps && begin + k < labels) row[begin + k] = value;
-            };
-            if constexpr (kBack) {
-                // A label is left for itself, for the blank after it, or for the next label.
-                Extended<T> entered[kPositions];
-#pragma unroll
-                for (int k = 0; k < kPositions; ++k) {
-                    const Extended<T> through = add(state.blank[k], state.label[k]);
-                    entered[k] = (skips >> k & 1u) != 0 ? through : state.blank[k];
-                    state.blank[k] = multiply(through, of_blank);
-                }
-                const Extended<T> above = neighbours.from_above(entered[0]);
-#pragma unroll
-                for (int k = 0; k < kPositions; ++k) {
-                    const Extended<T> left =
-                        add(state.label[k], k + 1 < kPositions ? entered[k + 1 < kPositions ? k + 1 : 0] : above);
-                    keep(k, left);
-                    state.label[k] = multiply(left, emission(k));
-                }
-            } else {
-                const Extended<T> below = neighbours.from_below(state.label[kPositions - 1]);
-#pragma unroll
-                for (int k = kPositions - 1; k >= 0; --k) {
-                    const Extended<T> through = add(state.blank[k], k > 0 ? state.label[k > 0 ? k - 1 : 0] : below);
-                    const Extended<T> entered = (skips >> k & 1u) != 0 ? through : state.blank[k];
-                    state.label[k] = multiply(add(state.label[k], entered), emission(k));
-                    state.blank[k] = multiply(through, of_blank);
-                    keep(k, state.label[k]);
-                }
-            }
-        }
-    }
-    if constexpr (!kBack) {
-#pragma unroll
-        for (int k = 0; k < kPositions; ++k) {
-            if (begin + k == labels - 1) of.verdict->label = state.label[k];
-            if (begin + k == labels) of.verdict->blank = state.blank[k];
-        }
-    }
-}
-
-// With a gradient, every recording is walked along from both ends, by two blocks.
-template <class T, int kPositions>
-__global__ void __launch_bounds__(kMostWarps* kWarp) walk_frames(const Call<T> call) {
+__global__ void __launch_bounds__(kMostWalkingWarps* kWarp) walk_frames(const Call<T> call) {
     const bool both = call.wants_gradient;
     const Problem<T> of = problem_at(call, call.first + (both ? blockIdx.x / 2 : blockIdx.x));
-    if (of.positions() > call.most_positions) return;
-    if (both && blockIdx.x % 2 != 0) walk<T, kPositions, true>(of, true);
-    else walk<T, kPositions, false>(of, both);
+    if (of.positions() > call.most_positions || of.frames == 0) return;
+    // A warp beyond the text takes no part in any barrier.
+    const int warps = static_cast<int>(of.labels) / (static_cast<int>(kWarp) * kPositions) + 1;
+    if (static_cast<int>(threadIdx.x / kWarp) >= warps) return;
+    if (both && blockIdx.x % 2 != 0) walk<T, kPositions, true>(of, warps, true);
+    else walk<T, kPositions, false>(of, warps, both);
 }
 
-// A float32 loss below this is computed again in float64: see csrc/ctc/posteriors.cpp.
+// A float32 loss below this is computed again in float64: see
+// csrc/ctc/posteriors.cpp.
 __device__ inline double least_certain_loss(std::int64_t frames) {
     constexpr double rounding = static_cast<double>(kEpsilon<float>) / 2;
     return 8 * rounding * sqrt(static_cast<double>(frames)) / 1e-5;
-}
-
-// -log of the total, less what belongs to the frames; false where what was taken as 0 may count.
-template <class T>
-__device__ bool find_total(const Problem<T>& of, unsigned marks, double& loss) {
-    Verdict<T>& verdict = *of.verdict;
-    Extended<T> ends[2] = {verdict.blank, verdict.blank};
-    if (of.labels > 0) ends[1] = verdict.label;
-    const int exponent = ends[0].exponent > ends[1].exponent ? ends[0].exponent : ends[1].exponent;
-    double mantissa = static_cast<double>(ends[0].mantissa) * power_of_two<double>(ends[0].exponent - exponent);
-    if (of.labels > 0)
-        mantissa += static_cast<double>(ends[1].mantissa) * power_of_two<double>(ends[1].exponent - exponent);
-    // All exponents are relative to the product of the frames' best scores, and a lattice has less than 3 ways on from
-    // each state: ways through what was taken as 0 have at most 2^(1.6 T + limit) together.
-    const double limit =
-        ((marks & kDropped) != 0 ? kLeastEmission : kNoEmission) + 1.6 * static_cast<double>(of.frames);
-    if (!(mantissa > 0) || static_cast<double>(exponent) < limit + 80) return false;
-    constexpr double ln2 = 0x1.62e42fefa39efp-1;
-    loss = -log(mantissa) - static_cast<double>(exponent) * ln2;
-    verdict.inverse_total = static_cast<T>(1 / mantissa);
-    verdict.total_exponent = exponent;
-    return true;
 }
 
 // A warp for each problem says what becomes of it.
@@ -367,7 +139,8 @@ __device__ T occupancy(const Problem<T>& of, const Verdict<T>& verdict, std::int
     return exponent < -2000 ? T(0) : mantissa * power_of_two<T>(static_cast<int>(exponent));
 }
 
-// A warp for each row of the gradient: less the occupancies, or what else it holds.
+// A warp for each row of the gradient: less the occupancies, or what else it
+// holds.
 template <class T>
 __global__ void __launch_bounds__(kThreads) finish_gradient(const Call<T> call, std::int64_t blocks_each) {
     const FrameTeam<false> team;
@@ -425,7 +198,7 @@ void take_room(Arena& arena, const CtcCall& call, const CtcPlan& plan, Call<T>& 
     }
     out.loss = call.reduction == Reduction::none ? static_cast<T*>(call.loss) : arena.take<T>(call.count);
     out.records = arena.take<FrameRecord>(most.frames);
-    out.cells = arena.take<Extended<T>>(most.cells * (call.wants_gradient() ? 3 : 1));
+    out.cells = arena.take<Extended<T>>(most.cells * rooms_of<T>(call.wants_gradient()));
     out.sorted = arena.take<SortedLabel>(call.wants_gradient() ? most.labels : 0);
     out.verdicts = arena.take<Verdict<T>>(problems);
 }
@@ -471,8 +244,7 @@ void launch_problems(const Call<T>& call, const CtcPlan& plan, const CtcLaunch& 
     const std::int64_t rows = call.gradient_items != nullptr ? part.rows : call.gradient_rows;
     if (call.wants_gradient && rows > 0)
         launch(finish_gradient<T>, grid(problems * in_blocks(rows)), stream, call, in_blocks(rows));
-    launch(solve_carefully<T>, grid(std::min(problems, kMostCarefulBlocks), FrameTeam<true>::kSharedBytes), stream,
-           call);
+    launch(solve_carefully<T>, grid(std::min(problems, kMostCarefulBlocks), kSmallLossSharedBytes), stream, call);
 }
 
 }  // namespace
@@ -489,7 +261,8 @@ CtcPlan plan_ctc(const CtcCall& call, const CtcLimits& limits) {
         const std::int64_t frames = call.host_frame_counts[p], labels = call.host_label_counts[p];
         const std::int64_t cells = cells_of(frames, labels);
         const std::int64_t rows = std::max({part.rows, frames, most_rows, std::int64_t{1}});
-        const auto bytes = static_cast<double>(part.cells + cells) * (call.wants_gradient() ? 3 : 1) *
+        const auto bytes = static_cast<double>(part.cells + cells) *
+                           static_cast<double>(rooms_of<T>(call.wants_gradient())) *
                            static_cast<double>(sizeof(Extended<T>));
         const double blocks = static_cast<double>(p + 1 - part.first) * static_cast<double>(rows);
         const bool is_full = bytes > static_cast<double>(limits.workspace_bytes) ||
@@ -506,8 +279,9 @@ CtcPlan plan_ctc(const CtcCall& call, const CtcLimits& limits) {
         if (labels + 1 <= limits.most_positions) most_positions = std::max(most_positions, labels + 1);
     }
     if (part.last > part.first) plan.launches.push_back(part);
-    // One warp up to 64 positions. Beyond that two positions a thread, until the block is full: by count a step of two
-    // and a barrier take less than one of four.
+    // One warp up to 64 positions. Beyond that two positions a thread, until the
+    // block is full: by count a step of two and a barrier take less than one of
+    // four.
     constexpr std::int64_t warp = kWarp;
     if (most_positions > warp) plan.positions = 2;
     while (plan.positions * warp * limits.most_warps < most_positions) plan.positions *= 2;

@@ -1,5 +1,5 @@
-// The loss of texts given recordings, and its gradient, of batches on a GPU; no header of CUDA is needed to include
-// this.
+// The loss of texts given recordings, and its gradient, of batches on a GPU; no
+// header of CUDA is needed to include this.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,16 @@ namespace coalign::cuda {
 
 enum class Reduction { none, sum, mean };
 
-// Every pointer below is to device memory but where it says host, every stride in elements.
+// Every pointer below is to device memory but where it says host, every stride
+// in elements.
 struct CtcCall {
     std::int64_t count = 0;  // problems
-    // One recording each, or one for all. The items of a table are contiguous. Its own lengths are not read.
+    // One recording each, or one for all. The items of a table are contiguous.
+    // Its own lengths are not read.
     Ragged frames;
-    // Of every problem, its frames and its labels: those of the host are at least those of the device. A problem with
-    // more frames than `frames.rows`, more labels than `most_labels`, fewer than none of either, or a label that is
+    // Of every problem, its frames and its labels: those of the host are at least
+    // those of the device. A problem with more frames than `frames.rows`, more
+    // labels than `most_labels`, fewer than none of either, or a label that is
     // the blank or outside [0, columns) has the status INVALID.
     const std::int64_t *frame_counts = nullptr, *label_counts = nullptr;
     const std::int64_t *host_frame_counts = nullptr, *host_label_counts = nullptr;
@@ -32,11 +35,13 @@ struct CtcCall {
     bool zero_infinity = false;
     bool wants_occupancy = false;  // in the place of the gradient, and without reduction
 
-    // Out. One loss each, or the reduced one, and a status each: NAN where a value that is read is NaN or +inf.
+    // Out. One loss each, or the reduced one, and a status each: NAN where a
+    // value that is read is NaN or +inf.
     void* loss = nullptr;
     std::int32_t* status = nullptr;
-    // Out, unless neither is given: the gradient, with rows of unit stride. Each problem has `gradient_rows` of them,
-    // of which those past its frames are set to 0, or an item of its own with a row for each frame. It is NaN where the
+    // Out, unless neither is given: the gradient, with rows of unit stride. Each
+    // problem has `gradient_rows` of them, of which those past its frames are set
+    // to 0, or an item of its own with a row for each frame. It is NaN where the
     // status is INVALID, and in the frames of a problem where it is NAN.
     void* gradient = nullptr;
     void* const* gradient_items = nullptr;
@@ -54,18 +59,23 @@ struct CtcLaunch {
 
 struct CtcPlan {
     std::vector<CtcLaunch> launches;
-    // Of every problem, how many frames, cells and labels its launch has before it: three tables.
+    // Of every problem, how many frames, cells and labels its launch has before
+    // it: three tables.
     std::vector<std::int64_t> offsets;
-    int warps = 1, positions = 1;  // that walk along a recording, and that each of their threads holds
+    int warps = 1, positions = 1;  // that walk along a recording, and that each of
+                                   // their threads holds
     std::int64_t workspace_bytes = 0;
 };
+
+// Of a block that walks along a recording.
+inline constexpr int kMostWalkingWarps = 16;
 
 struct CtcLimits {
     // That the call may take, if it can do with so little.
     std::int64_t workspace_bytes = std::int64_t{1} << 30;
     // Texts of more positions than a block holds take the careful way.
     std::int64_t most_positions = 4096;
-    int most_warps = 16;  // of a block
+    int most_warps = kMostWalkingWarps;
 };
 
 // Throws std::length_error for more frames than a grid can number.

@@ -1,5 +1,5 @@
-// Problems that the quick way cannot prove, and float32 losses so small that their digits need float64: in logarithms
-// and float64 throughout, a block for each. See csrc/ctc/careful.hpp.
+// Problems that the quick way cannot prove: in logarithms and float64
+// throughout, a block for each. See csrc/ctc/careful.hpp.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -8,10 +8,9 @@
 #include <cstdint>
 
 #include "ctc_problem.cuh"
+#include "ctc_small_loss.cuh"
 
 namespace coalign::cuda {
-
-inline constexpr unsigned kCarefulThreads = 256;
 
 template <class T>
 class Careful {
@@ -141,9 +140,11 @@ class Careful {
 };
 
 template <class T>
-__global__ void __launch_bounds__(kCarefulThreads, 1) solve_carefully(const Call<T> call) {
+__global__ void __launch_bounds__(kSmallLossThreads, 1) solve_carefully(const Call<T> call) {
     for (std::int64_t p = call.first + blockIdx.x; p < call.last; p += gridDim.x) {
         const Way way = call.verdicts[p - call.first].way;
+        if constexpr (sizeof(T) < sizeof(double))
+            if (way == Way::careful_loss && find_small_loss(call, p)) continue;
         if (way == Way::careful || way == Way::careful_loss) Careful<T>(call, p).solve();
     }
 }

@@ -1,4 +1,5 @@
-// What the kernels of CTC share: one problem of a call, and the teams of threads that work on it.
+// What the kernels of CTC share: one problem of a call, and the teams of
+// threads that work on it.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,7 +14,8 @@
 
 namespace coalign::cuda {
 
-// The bounds of csrc/ctc/kernels.hpp for float32, of both types here, as exponents are of one.
+// The bounds of csrc/ctc/kernels.hpp for float32, of both types here, as
+// exponents are of one.
 inline constexpr int kLeastEmission = -(1 << 20);
 inline constexpr int kLeastState = -(1 << 29);
 inline constexpr int kStepsPerBlock = 16;
@@ -22,7 +24,8 @@ inline constexpr double kLargestScore = 1 << 20;
 
 // What is known of a frame.
 struct FrameRecord {
-    double log_sum;  // of the exponentials, less the logarithm of the power of 2 that emissions are relative to
+    double log_sum;  // of the exponentials, less the logarithm of the power of 2
+                     // that emissions are relative to
     unsigned marks;
 };
 inline constexpr unsigned kDropped = 1;   // what is not 0 was taken as 0
@@ -38,7 +41,8 @@ enum class Way : int { solved, invalid, impossible, bad, careful, careful_loss }
 
 template <class T>
 struct Verdict {
-    Extended<T> label, blank;  // the probabilities of ending in the last label, and in the last blank
+    Extended<T> label, blank;  // the probabilities of ending in the last label,
+                               // and in the last blank
     T inverse_total;           // 1 / mantissa of the total
     int total_exponent;
     Way way;
@@ -51,7 +55,8 @@ struct Call {
     const std::int64_t *frame_counts, *label_counts;
     const std::int64_t* const* label_items;
     std::int64_t count, blank, most_labels;
-    // Occupancies are written as they are, with a weight of -1 and without the softmax that a gradient of logits has.
+    // Occupancies are written as they are, with a weight of -1 and without the
+    // softmax that a gradient of logits has.
     bool is_logits, has_softmax, wants_occupancy, zero_infinity, divides;
     std::int64_t most_positions;
     T* loss;
@@ -68,10 +73,11 @@ struct Call {
     Verdict<T>* verdicts;
 };
 
-template <class T>
+// Computed in T, from scores of X.
+template <class T, class X = T>
 struct Problem {
     std::int64_t frames, labels, columns, blank;
-    const T* x;
+    const X* x;
     std::int64_t row_stride, column_stride;
     const std::int64_t* label;
     T* gradient;
@@ -80,12 +86,15 @@ struct Problem {
     FrameRecord* record;
     SortedLabel* sorted;
     Verdict<T>* verdict;
-    // [frame][position]: emissions of labels and, last, of the blank. Then, of labels alone, the probability of the
-    // frames so far along all ways to a state, and of those to come along all ways from it.
+    // [frame][position]: emissions of labels and, last, of the blank. Then, of
+    // labels alone, the probability of the frames so far along all ways to a
+    // state, and of those to come along all ways from it.
     Extended<T>*emission, *alpha, *beta;
 
     __device__ std::int64_t positions() const { return labels + 1; }
-    __device__ T score(std::int64_t t, std::int64_t c) const { return x[t * row_stride + c * column_stride]; }
+    __device__ T score(std::int64_t t, std::int64_t c) const {
+        return static_cast<T>(x[t * row_stride + c * column_stride]);
+    }
     // Of position `labels`, the blank.
     __device__ std::int64_t symbol(std::int64_t position) const { return position < labels ? label[position] : blank; }
     // Whether a label may follow the one before without a blank between.
@@ -103,6 +112,13 @@ __device__ inline double share_of(std::int64_t labels) {
 // Where an emission's room ends; a careful solution takes at least four frames.
 __device__ __host__ inline std::int64_t cells_of(std::int64_t frames, std::int64_t labels) {
     return (frames > 4 ? frames : 4) * (labels + 1);
+}
+
+// How many times the room for emissions a problem has: for alpha and beta as
+// well, and for emissions in float64 where a loss needs them.
+template <class T>
+__device__ __host__ constexpr std::int64_t rooms_of(bool wants_gradient) {
+    return wants_gradient ? 3 : static_cast<std::int64_t>(sizeof(double) / sizeof(T));
 }
 
 // An invalid problem is taken as an empty one.
@@ -131,7 +147,7 @@ __device__ Problem<T> problem_at(const Call<T>& call, std::int64_t p) {
     of.record = call.records + call.frames_before[p];
     of.sorted = call.sorted + call.labels_before[p];
     const std::int64_t cells = cells_of(of.frames, of.labels);
-    of.emission = call.cells + call.cells_before[p] * (call.wants_gradient ? 3 : 1);
+    of.emission = call.cells + call.cells_before[p] * rooms_of<T>(call.wants_gradient);
     of.alpha = of.emission + cells;
     of.beta = of.alpha + cells;
     return of;
@@ -146,8 +162,8 @@ __device__ void put_loss(const Call<T>& call, std::int64_t p, double loss, Statu
     call.status[p] = static_cast<std::int32_t>(status);
 }
 
-// A warp, or all warps of a block; what they join comes out the same in all of them, and its order goes by their
-// number alone.
+// A warp, or all warps of a block; what they join comes out the same in all of
+// them, and its order goes by their number alone.
 template <bool kBlock>
 class FrameTeam {
    public:

@@ -2253,14 +2253,14 @@ CUDA_ASSIGNMENT_KERNELS = [
 CTC_KERNELS = [
     Mutation(
         "warps hand over without a barrier",
-        "cuda/ctc.cu",
+        "cuda/ctc_walk.cuh",
         "            __syncthreads();\n            if (lane == taker",
         "            __syncwarp();\n            if (lane == taker",
         ("native:test_ctc_kernels",),
     ),
     Mutation(
         "equal neighbours need no blank on a GPU",
-        "cuda/ctc.cu",
+        "cuda/ctc_walk.cuh",
         "if (of.skips(begin + k)) skips |= 1u << k;",
         "skips |= 1u << k;",
         ("native:test_ctc_kernels",),
@@ -2288,14 +2288,14 @@ CTC_KERNELS = [
     ),
     Mutation(
         "a GPU forgets that what it took as 0 may count",
-        "cuda/ctc.cu",
+        "cuda/ctc_walk.cuh",
         " || static_cast<double>(exponent) < limit + 80) return false;",
         ") return false;",
         ("native:test_ctc_kernels",),
     ),
     Mutation(
         "a GPU normalises only at the first step",
-        "cuda/ctc.cu",
+        "cuda/ctc_walk.cuh",
         "if (step % kStepsPerBlock == 0) {",
         "if (step == 0) {",
         ("native:test_ctc_kernels",),
@@ -2305,6 +2305,13 @@ CTC_KERNELS = [
         "cuda/ctc_problem.cuh",
         "(frames > 4 ? frames : 4) * (labels + 1)",
         "frames * (labels + 1)",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "small losses on a GPU lack what belongs to their frames",
+        "cuda/ctc_small_loss.cuh",
+        "put_loss(call, p, loss + log_sums, Status::ok);",
+        "put_loss(call, p, loss, Status::ok);",
         ("native:test_ctc_kernels",),
     ),
     Mutation(
