@@ -14,6 +14,7 @@
 #include <limits>
 
 #include "assignment/candidates.hpp"
+#include "assignment/flat.hpp"
 #include "assignment/kernels.hpp"
 #include "assignment/matching.hpp"
 #include "assignment/scans.hpp"
@@ -47,12 +48,13 @@ class Dense {
           lists_(p_, v_, space_),
           search_(p_, matching_, v_, lists_, space_, pacer, scans_),
           short_search_(p_, matching_, v_, space_, pacer, scans_),
-          tight_(p_, matching_, space_, pacer) {}
+          tight_(p_, matching_, space_, pacer),
+          flat_(p_, matching_, v_, space_) {}
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
         return 3 * padded<T>(columns) + rows + Matching<T>::workspace(columns) + Lists::workspace(rows, columns) +
                Search<T, kNegate>::workspace(rows, columns) + ShortSearch<T, kNegate>::workspace(columns) +
-               Tight<T, kNegate>::workspace(rows, columns);
+               Tight<T, kNegate>::workspace(rows, columns) + FlatRows<T, kNegate>::workspace(rows);
     }
 
     Outcome solve(Start start) {
@@ -152,7 +154,8 @@ class Dense {
     template <bool kCheck = false>
     TwoMinima<T> bid(std::int64_t i) {
         TwoMinima<T> found{};
-        if (!lists_.pay()) {
+        if (!kCheck && flat_.is_known(i) && flat_.two_minima(i, found)) {
+        } else if (!lists_.pay()) {
             ++scans_.bids;
             found = two_minima<T, kNegate, kCheck>(row(i), v_, p_.columns);
         } else {
@@ -199,7 +202,9 @@ class Dense {
     // of columns would hide that they can all turn to one cost.
     template <bool kSquare, bool kTies>
     Outcome look_first(bool transfers) {
+        constexpr bool kFlat = kTies && !kSquare;
         matching_.clear();
+        if (kFlat) flat_.begin();
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
             store(least_ + k, infinity<T>());
             store(v_ + k, Vec<T>{});
@@ -231,11 +236,15 @@ class Dense {
             typename Tight<T, kNegate>::Columns found;
             if constexpr (kTies) {
                 least = least_lane<T>(row_least)[0];
-                found = tight_.find(i, least);
+                if (typename FlatRows<T, kNegate>::Columns few;
+                    kFlat && flat_.may_list(i, least) && flat_.list(i, least, few))
+                    found = tight_.note(i, few.of, few.count);
+                else found = tight_.find(i, least);
+                if (kFlat && found.count == p_.columns) flat_.list_none(i, least);
             } else {
                 const TwoMinima<T> two = minima.found(false);
                 least = two.least;
-                found = two.least < two.second ? tight_.note(i, two.column) : tight_.find(i, least);
+                found = two.least < two.second ? tight_.note(i, &two.column, 1) : tight_.find(i, least);
             }
             tied += found.count != 1;
             common += found.count > kMany;
@@ -245,7 +254,7 @@ class Dense {
             else ++left;
         }
         // A list would hold a few of the many columns at one cost.
-        if ((kTies && !kSquare) || kOften * common >= p_.rows) lists_.give_up();
+        if (kFlat || kOften * common >= p_.rows) lists_.give_up();
         ties_decide_ = kOften * tied >= p_.rows;
         if (!kSquare || kFewLeft * left <= p_.rows || 4 * tied >= kNearlyAll * p_.rows) return {};
         ties_decide_ = false;
@@ -305,6 +314,7 @@ class Dense {
     }
 
     std::int64_t free_at(std::int64_t i, T value) {
+        if (flat_.is_known(i) && value < flat_.common(i)) return flat_.free_at(i, value);
         if (lists_.pay() && lists_.is_known(i)) {
             const std::int64_t j = lists_.free_at(i, value, out_.row_of_col);
             if (j >= 0 || value < lists_.bound(i)) return j;
@@ -349,7 +359,7 @@ class Dense {
                 const T slack = slack_of(found);
                 ++bids_;
                 // Beyond rounding.
-                tied_ += !(slack > kNoise * (std::abs(at(i, j)) + std::abs(v_[j])));
+                tied_ += !(slack > kNoise * (std::abs(found.least + v_[j]) + std::abs(v_[j])));
                 // The price falls only if floating point shows the difference, and never by an infinity.
                 const bool lowers = slack < kInfinity<T> && v_[j] - slack < v_[j];
                 std::int64_t former = out_.row_of_col[j];
@@ -374,6 +384,7 @@ class Dense {
     // Finds prices by auctions with a falling increment (Bertsekas); the assignment of each auction is dropped.
     bool scale_prices(T scale) {
         most_ = kMostSpreads * scale;
+        flat_.give_up();
         clamp_prices();
         const T last = scale / (kLastIncrement * static_cast<T>(p_.rows));
         if (!(last > 0)) return true;
@@ -508,6 +519,7 @@ class Dense {
     Search<T, kNegate> search_;
     ShortSearch<T, kNegate> short_search_;
     Tight<T, kNegate> tight_;
+    FlatRows<T, kNegate> flat_;
     bool ties_decide_ = false;
     // Of the rows that free rows have bid for columns, and those whose two best were the same.
     std::int64_t bids_ = 0, tied_ = 0;

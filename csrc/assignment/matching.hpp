@@ -35,14 +35,17 @@ class Matching {
     }
     void clear_columns() {
         for (std::int64_t j = 0; j < columns_; ++j) row_of_col_[j] = kFree;
-        for (std::int64_t w = 0; w < words(columns_); ++w) free_[w] = ~Bits{0};
-        if (const std::int64_t left = columns_ % kBits; left > 0) free_[columns_ / kBits] = (Bits{1} << left) - 1;
+        for (std::int64_t w = 0; w < words(columns_); ++w) free_[w] = all_in(w);
     }
 
     std::int64_t column_of(std::int64_t i) const { return col_of_row_[i]; }
     std::int64_t row_of(std::int64_t j) const { return row_of_col_[j]; }
     bool is_free(std::int64_t j) const { return (free_[j / kBits] >> (j % kBits) & 1) != 0; }
-    // The free ones among the columns of a word.
+    // All columns of a word, and the free ones among them.
+    Bits all_in(std::int64_t word) const {
+        const std::int64_t left = columns_ - word * kBits;
+        return left < kBits ? (Bits{1} << left) - 1 : ~Bits{0};
+    }
     Bits free_in(std::int64_t word) const { return free_[word]; }
     // The free ones among the columns of the vector from k on; bits beyond a vector's are of later columns.
     unsigned free_from(std::int64_t k) const { return static_cast<unsigned>(free_[k / kBits] >> (k % kBits)); }

@@ -56,12 +56,18 @@ class Tight {
         return found;
     }
 
-    // The same of a row with one tight column.
-    Columns note(std::int64_t i, std::int64_t j) {
+    // The same of a row whose tight columns are known, at least one, in order.
+    template <class J>
+    Columns note(std::int64_t i, const J* columns, int count) {
         Bits* const set = sets_ + i * words_;
         for (std::int64_t w = 0; w < words_; ++w) set[w] = 0;
-        set[j / kBits] = Bits{1} << (j % kBits);
-        return {1, matching_.is_free(j) ? j : -1};
+        std::int64_t first_free = -1;
+        for (int k = count; k-- > 0;) {
+            const std::int64_t j = columns[k];
+            set[j / kBits] |= Bits{1} << (j % kBits);
+            if (matching_.is_free(j)) first_free = j;
+        }
+        return {count, first_free};
     }
 
     // The sets of all rows are known, and every matched row is matched to a tight column. False if the call is to stop.
