@@ -21,13 +21,17 @@ using assignment::Proof;
 template <class T, bool kNegate>
 class Certificate {
    public:
-    // `prices` is room for the columns' prices in double precision.
-    Certificate(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, double* prices,
-                Pacer& pacer)
-        : p_(problem), out_(solution), prices_(prices), pacer_(pacer) {}
+    // `floors` are the least costs of the rows, or null; `prices` is room for the columns' prices in double precision.
+    Certificate(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, const T* floors,
+                double* prices, Pacer& pacer)
+        : p_(problem), out_(solution), floors_(floors), prices_(prices), pacer_(pacer) {}
 
     // Whether the total is proved to be within `tolerance`, relative to the sum of |c| over the pairs.
     Proof prove(double tolerance) {
+        for (std::int64_t j = 0; floors_ != nullptr && j < p_.columns; j += kWidth<T>) {
+            const IntVec<T> above = ~(prices_from<T>(j) <= Vec<T>{});
+            if (any(above)) floors_ = nullptr;
+        }
         // Differences in the dtype of the costs are quick, but their roundings may hide what is to be proved. Those in
         // double precision hide less, and sums of two numbers nothing.
         Proof proof = p_.has_limit ? prove_rounded<T>(tolerance) : prove_by_sums(tolerance);
@@ -41,6 +45,9 @@ class Certificate {
 
    private:
     static constexpr bool kIsNarrow = sizeof(T) < sizeof(double);
+
+    // Where no price is above 0, no difference of a row is below its least cost, nor is one that is rounded.
+    bool is_at_floor(std::int64_t i, T own) const { return floors_ != nullptr && own <= floors_[i]; }
 
     const T* row(std::int64_t i) const { return p_.cost + i * p_.stride; }
     double limit() const { return p_.has_limit ? static_cast<double>(p_.limit) : kInfinity<double>; }
@@ -119,6 +126,7 @@ class Certificate {
         const Vec<T> last = left > 0 ? load_first(out_.col_dual + whole, left, T(0)) : Vec<T>{};
         constexpr T fill = kNegate ? -kInfinity<T> : kInfinity<T>;
         for (std::int64_t i = 0; i < p_.rows; ++i) {
+            if (is_at_floor(i, out_.row_dual[i])) continue;
             const T* const c = row(i);
             Vec<T> least = infinity<T>();
             for (std::int64_t k = 0; k < whole; k += kWidth<T>)
@@ -156,6 +164,9 @@ class Certificate {
             if (p_.has_limit && own > static_cast<U>(p_.limit)) {
                 slack += static_cast<double>(own) - limit();
                 own = static_cast<U>(p_.limit);
+            }
+            if constexpr (std::is_same_v<U, T>) {
+                if (is_at_floor(i, own)) continue;
             }
             Vec<U> least = infinity<U>();
             std::int64_t k = 0;
@@ -223,6 +234,7 @@ class Certificate {
 
     const assignment::Problem<T>& p_;
     const assignment::Solution<T>& out_;
+    const T* floors_;
     double* prices_;
     Pacer& pacer_;
 };

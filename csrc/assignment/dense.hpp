@@ -40,6 +40,7 @@ class Dense {
           pacer_(pacer),
           scans_(scans),
           space_(workspace),
+          floor_(space_.values(padded<T>(p_.rows))),
           v_(space_.values(padded<T>(p_.columns))),
           least_(space_.values(padded<T>(p_.columns))),
           least_row_(space_.indices(padded<T>(p_.columns))),
@@ -52,9 +53,10 @@ class Dense {
           flat_(p_, matching_, v_, space_) {}
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
-        return 3 * padded<T>(columns) + rows + Matching<T>::workspace(columns) + Lists::workspace(rows, columns) +
-               Search<T, kNegate>::workspace(rows, columns) + ShortSearch<T, kNegate>::workspace(columns) +
-               Tight<T, kNegate>::workspace(rows, columns) + FlatRows<T, kNegate>::workspace(rows);
+        return 3 * padded<T>(columns) + padded<T>(rows) + rows + Matching<T>::workspace(columns) +
+               Lists::workspace(rows, columns) + Search<T, kNegate>::workspace(rows, columns) +
+               ShortSearch<T, kNegate>::workspace(columns) + Tight<T, kNegate>::workspace(rows, columns) +
+               FlatRows<T, kNegate>::workspace(rows);
     }
 
     Outcome solve(Start start) {
@@ -78,7 +80,7 @@ class Dense {
             if (found.status != Status::ok || found.stopped) return found;
         }
         finish();
-        return {};
+        return {Status::ok, 0, 0, false, start != Start::warm};
     }
 
    private:
@@ -246,6 +248,7 @@ class Dense {
                 least = two.least;
                 found = two.least < two.second ? tight_.note(i, &two.column, 1) : tight_.find(i, least);
             }
+            floor_[i] = least;
             tied += found.count != 1;
             common += found.count > kMany;
             if (!pacer_.proceed(2 * vectors())) return stopped();
@@ -509,7 +512,8 @@ class Dense {
     Pacer& pacer_;
     Scans& scans_;
     Space<T> space_;
-    T *v_, *least_;
+    // The least cost of each row; then per column its price, and its least cost and the row of that.
+    T *floor_, *v_, *least_;
     Index<T>*least_row_, *queue_;
     Matching<T> matching_;
     // A bid lowers no price by more: prices have to outbid the costs that matter, not those that mean "never".

@@ -69,9 +69,10 @@ Outcome solve(const Problem<T>& problem, const Solution<T>& solution, T* workspa
 }
 
 template <class T>
-Proof prove(const Problem<T>& problem, const Solution<T>& solution, double tolerance, double* prices, Pacer& pacer) {
-    if (problem.maximize) return Certificate<T, true>(problem, solution, prices, pacer).prove(tolerance);
-    return Certificate<T, false>(problem, solution, prices, pacer).prove(tolerance);
+Proof prove(const Problem<T>& problem, const Solution<T>& solution, double tolerance, const T* floors, double* prices,
+            Pacer& pacer) {
+    if (problem.maximize) return Certificate<T, true>(problem, solution, floors, prices, pacer).prove(tolerance);
+    return Certificate<T, false>(problem, solution, floors, prices, pacer).prove(tolerance);
 }
 
 // With two lanes a group gains nothing over one problem after the other.

@@ -41,6 +41,8 @@ struct Outcome {
     Status status = Status::ok;
     std::int64_t row = 0, column = 0;
     bool stopped = false;
+    // Whether the workspace begins with the least cost of each row.
+    bool has_floors = false;
 };
 
 // Whether there are pairs and duals.
@@ -82,9 +84,9 @@ struct Kernels {
     Outcome (*solve)(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
                      Start start);
     // Whether the pairs of a solution are within `tolerance` of the least total, relative to the sum of |c| over them.
-    // `prices` is room for the columns' prices.
-    Proof (*prove)(const Problem<T>& problem, const Solution<T>& solution, double tolerance, double* prices,
-                   Pacer& pacer);
+    // `floors` are the least costs of the rows, or null. `prices` is room for the columns' prices.
+    Proof (*prove)(const Problem<T>& problem, const Solution<T>& solution, double tolerance, const T* floors,
+                   double* prices, Pacer& pacer);
 };
 
 // The solver of one instruction set.

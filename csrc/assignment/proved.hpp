@@ -47,8 +47,7 @@ class Proved {
 
     // Solves a problem without a limit; its status is precision_limit if no way leads to a proof.
     Outcome solve(const Problem<T>& problem, const Solution<T>& solution, Start start, Pacer& pacer, Scans& scans) {
-        T* const workspace = workspace_.reserve(kernels_.workspace(problem.rows, problem.columns));
-        Outcome outcome = kernels_.solve(problem, solution, workspace, pacer, scans, start);
+        Outcome outcome = solve_once(problem, solution, start, pacer, scans);
         prove(problem, solution, outcome, pacer, scans);
         return outcome;
     }
@@ -64,8 +63,7 @@ class Proved {
         // Differences from a limit so large may overflow, and a search would lose its way.
         const bool overflows = std::abs(problem.limit) > kMostOfCosts;
         if (!overflows && is_unproved(outcome)) {
-            T* const workspace = workspace_.reserve(kernels_.workspace(problem.rows, problem.columns));
-            outcome = kernels_.solve(problem, solution, workspace, pacer, scans, Start::cold);
+            outcome = solve_once(problem, solution, Start::cold, pacer, scans);
             if (outcome.stopped || outcome.status != Status::ok) return outcome;
             const Proof proof = check(problem, solution, outcome, pacer);
             if (proof == Proof::holds || proof == Proof::stopped) return outcome;
@@ -117,8 +115,15 @@ class Proved {
     }
     static constexpr T kDwarfs = 16;
 
+    Outcome solve_once(const Problem<T>& problem, const Solution<T>& solution, Start start, Pacer& pacer,
+                       Scans& scans) {
+        floors_ = workspace_.reserve(kernels_.workspace(problem.rows, problem.columns));
+        return kernels_.solve(problem, solution, floors_, pacer, scans, start);
+    }
+
     Proof check(const Problem<T>& problem, const Solution<T>& solution, Outcome& outcome, Pacer& pacer) {
-        const Proof proof = kernels_.prove(problem, solution, kTolerance, prices(problem.columns), pacer);
+        const T* const floors = outcome.has_floors ? floors_ : nullptr;
+        const Proof proof = kernels_.prove(problem, solution, kTolerance, floors, prices(problem.columns), pacer);
         outcome.stopped = proof == Proof::stopped;
         return proof;
     }
@@ -185,7 +190,7 @@ class Proved {
             if (start == Start::cold && !is_copied) continue;
             outcome = kernels.solve(wide, duals, workspace, pacer, scans, start);
             if (outcome.stopped || outcome.status != Status::ok) break;
-            const Proof proof = kernels.prove(wide, duals, kTolerance, prices(wide.columns), pacer);
+            const Proof proof = kernels.prove(wide, duals, kTolerance, nullptr, prices(wide.columns), pacer);
             outcome.stopped = proof == Proof::stopped;
             if (proof == Proof::holds || proof == Proof::stopped) break;
             outcome.status = Status::precision_limit;
@@ -200,6 +205,7 @@ class Proved {
 
     const Kernels<T>& kernels_;
     Buffer<T> workspace_;
+    T* floors_ = nullptr;
     Buffer<double> prices_, costs_, duals_, wide_workspace_;
 };
 

@@ -1340,6 +1340,20 @@ ASSIGNMENT_NATIVE = [
         ("native:test_assignment",),
     ),
     Mutation(
+        "floors are believed beside prices above 0",
+        "csrc/assignment/certificate.hpp",
+        "if (any(above)) floors_ = nullptr;",
+        "static_cast<void>(above);",
+        ("native:test_assignment",),
+    ),
+    Mutation(
+        "a row above its floor is passed over",
+        "csrc/assignment/certificate.hpp",
+        "own <= floors_[i]",
+        "own >= floors_[i]",
+        ("native:test_assignment",),
+    ),
+    Mutation(
         "a careful start transfers reductions",
         "csrc/assignment/dense.hpp",
         "look_first<true, true>(start == Start::cold)",

@@ -297,7 +297,14 @@ void certificates(bool maximize, bool has_limit, double spoilt) {
         Pulse pulse(nullptr);
         Pacer pacer(pulse);
         Scans scans;
-        const auto proof = [&] { return kernels.prove(problem, solution, kTolerance<T>, prices.data(), pacer); };
+        bool has_floors = false;
+        const auto proof = [&] {
+            const T* const floors = has_floors ? workspace.data() : nullptr;
+            const Proof found = kernels.prove(problem, solution, kTolerance<T>, floors, prices.data(), pacer);
+            check(kernels.prove(problem, solution, kTolerance<T>, nullptr, prices.data(), pacer) == found,
+                  "floors change no verdict");
+            return found;
+        };
         const auto swap_pairs = [&] {
             std::swap(c.col_of_row[3], c.col_of_row[11]);
             for (const std::int64_t i : {3, 11}) {
@@ -308,6 +315,7 @@ void certificates(bool maximize, bool has_limit, double spoilt) {
         };
         for (const Start start : {Start::cold, Start::careful}) {
             const Outcome outcome = kernels.solve(problem, solution, workspace.data(), pacer, scans, start);
+            has_floors = outcome.has_floors;
             check(outcome.status == Status::ok && proof() == Proof::holds, "a certificate holds");
             swap_pairs();
             check(proof() == Proof::fails, "another matching has none");
