@@ -40,6 +40,18 @@ bool is_tiny(std::int64_t rows, std::int64_t columns) {
     return rows <= columns && columns <= 8 * kWidth<T> && columns <= 64;
 }
 
+// Whether a problem is solved in registers, from the beginning and without a limit.
+template <class T>
+bool goes_tiny(const Problem<T>& problem, Start start) {
+    return start == Start::cold && !problem.has_limit && is_tiny<T>(problem.rows, problem.columns);
+}
+
+// None for a tiny problem: an allocation would cost as much as half of its solution.
+template <class T>
+std::int64_t workspace(const Problem<T>& problem, Start start) {
+    return goes_tiny(problem, start) ? 0 : Dense<T, false>::workspace(problem.rows, problem.columns);
+}
+
 template <class T, bool kNegate, int kVectors>
 Outcome solve_tiny(const Problem<T>& problem, const Solution<T>& solution, Scans& scans) {
     // With 16 lanes there are at most four vectors.
@@ -49,7 +61,7 @@ Outcome solve_tiny(const Problem<T>& problem, const Solution<T>& solution, Scans
 template <class T, bool kNegate>
 Outcome solve_directed(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
                        Start start) {
-    if (start == Start::cold && !problem.has_limit && is_tiny<T>(problem.rows, problem.columns)) {
+    if (goes_tiny(problem, start)) {
         const std::int64_t vectors = padded<T>(problem.columns) / kWidth<T>;
         if (vectors <= 1) return solve_tiny<T, kNegate, 1>(problem, solution, scans);
         if (vectors == 2) return solve_tiny<T, kNegate, 2>(problem, solution, scans);
@@ -91,9 +103,8 @@ void solve_group([[maybe_unused]] const assignment::Group<T>& group, [[maybe_unu
 }
 
 template <class T>
-constexpr assignment::Kernels<T> kTable{
-    Isa::COALIGN_SET,           kGroup<T>, groups<T>, solve_group<T>, transpose_matrix<T>,
-    Dense<T, false>::workspace, solve<T>,  prove<T>};
+constexpr assignment::Kernels<T> kTable{Isa::COALIGN_SET,    kGroup<T>,    groups<T>, solve_group<T>,
+                                        transpose_matrix<T>, workspace<T>, solve<T>,  prove<T>};
 
 }  // namespace
 

@@ -80,11 +80,12 @@ struct Kernels {
     // out (columns, rows) = in (rows, columns), whose rows are `stride` apart.
     void (*transpose)(const T* in, std::int64_t rows, std::int64_t columns, std::int64_t stride, T* out);
     // Elements of workspace that a problem needs.
-    std::int64_t (*workspace)(std::int64_t rows, std::int64_t columns);
+    std::int64_t (*workspace)(const Problem<T>& problem, Start start);
     Outcome (*solve)(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
                      Start start);
     // Whether the pairs of a solution are within `tolerance` of the least total, relative to the sum of |c| over them.
-    // `floors` are the least costs of the rows, or null. `prices` is room for the columns' prices.
+    // `floors` are the least costs of the rows, or null. `prices` is room for the columns' prices; double precision has
+    // none, as the solution's own serve.
     Proof (*prove)(const Problem<T>& problem, const Solution<T>& solution, double tolerance, const T* floors,
                    double* prices, Pacer& pacer);
 };

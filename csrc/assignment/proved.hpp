@@ -117,18 +117,17 @@ class Proved {
 
     Outcome solve_once(const Problem<T>& problem, const Solution<T>& solution, Start start, Pacer& pacer,
                        Scans& scans) {
-        floors_ = workspace_.reserve(kernels_.workspace(problem.rows, problem.columns));
+        floors_ = workspace_.reserve(kernels_.workspace(problem, start));
         return kernels_.solve(problem, solution, floors_, pacer, scans, start);
     }
 
     Proof check(const Problem<T>& problem, const Solution<T>& solution, Outcome& outcome, Pacer& pacer) {
         const T* const floors = outcome.has_floors ? floors_ : nullptr;
-        const Proof proof = kernels_.prove(problem, solution, kTolerance, floors, prices(problem.columns), pacer);
+        double* const prices = kIsWide ? nullptr : prices_.reserve(problem.columns);
+        const Proof proof = kernels_.prove(problem, solution, kTolerance, floors, prices, pacer);
         outcome.stopped = proof == Proof::stopped;
         return proof;
     }
-
-    double* prices(std::int64_t columns) { return prices_.reserve(columns); }
 
     // The largest finite size of a cost.
     static bool find_largest(const Problem<T>& problem, double& largest, Pacer& pacer) {
@@ -183,14 +182,14 @@ class Proved {
             double* const both = duals_.reserve(problem.rows + problem.columns);
             duals = {solution.col_of_row, solution.row_of_col, both, both + problem.rows};
         }
-        double* const workspace = wide_workspace_.reserve(kernels.workspace(wide.rows, wide.columns));
         Outcome outcome;
         for (const Start start : {Start::cold, Start::careful}) {
             // float64 costs have been solved that way already.
             if (start == Start::cold && !is_copied) continue;
+            double* const workspace = wide_workspace_.reserve(kernels.workspace(wide, start));
             outcome = kernels.solve(wide, duals, workspace, pacer, scans, start);
             if (outcome.stopped || outcome.status != Status::ok) break;
-            const Proof proof = kernels.prove(wide, duals, kTolerance, nullptr, prices(wide.columns), pacer);
+            const Proof proof = kernels.prove(wide, duals, kTolerance, nullptr, nullptr, pacer);
             outcome.stopped = proof == Proof::stopped;
             if (proof == Proof::holds || proof == Proof::stopped) break;
             outcome.status = Status::precision_limit;

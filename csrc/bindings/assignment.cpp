@@ -263,8 +263,8 @@ struct AssignArguments {
 
     bool read(PyObject* const* given, bool prepared) {
         std::optional<double> limit;
-        is_sparse = prepared && sparse.read(given[0]);
-        if (!(is_sparse || costs.read(given[0], given[3], given[4])) || !read_flag(given[1], options.maximize) ||
+        if (prepared && !sparse.emplace().read(given[0])) sparse.reset();
+        if (!(sparse || costs.read(given[0], given[3], given[4])) || !read_flag(given[1], options.maximize) ||
             !read_number(given[2], limit) || !threads.read(given[6]) || !read_cpu(given[7]))
             return false;
         start = given[5];
@@ -276,15 +276,15 @@ struct AssignArguments {
         const bool allows_none = std::isinf(options.limit) && (options.limit < 0) != options.maximize;
         return (prepared || !options.warm) && !allows_none && !(is_wide && is_float32());
     }
-    bool is_float32() const { return is_sparse ? sparse.is_float32() : costs.is_float32(); }
+    bool is_float32() const { return sparse ? sparse->is_float32() : costs.is_float32(); }
 
     template <class T>
     PyObject* run(const Forced& forced, bool prepared) const {
-        const Ragged& shapes = is_sparse ? sparse.shapes() : costs.batch();
-        const Form form = is_sparse ? sparse.form() : costs.form();
+        const Ragged& shapes = sparse ? sparse->shapes() : costs.batch();
+        const Form form = sparse ? sparse->form() : costs.form();
         Answer<T> answer(shapes, form, start);
         Scans scans;
-        if (is_sparse) solve<T>(sparse, options, forced, threads, answer.results);
+        if (sparse) solve<T>(*sparse, options, forced, threads, answer.results);
         else scans = solve<T>(costs.batch(), options, forced, threads, answer.results);
         if (prepared)
             return py::make_tuple(answer.finish(options, shapes, form), first_bad(answer.results),
@@ -295,8 +295,7 @@ struct AssignArguments {
     }
 
     PlainBatch costs{kCosts};
-    SparseBatch sparse;
-    bool is_sparse = false;
+    std::optional<SparseBatch> sparse;  // of prepared arguments
     Options options;
     ThreadLimit threads;
     PyObject* start = nullptr;
@@ -461,8 +460,8 @@ struct GapArguments {
 
     bool read(PyObject* const* given, bool) {
         std::optional<double> limit;
-        is_sparse = sparse.read(given[0]);
-        if (!(is_sparse || costs.read(given[0], given[3], given[4])) || !read_flag(given[1], options.maximize) ||
+        if (!sparse.emplace().read(given[0])) sparse.reset();
+        if (!(sparse || costs.read(given[0], given[3], given[4])) || !read_flag(given[1], options.maximize) ||
             !read_number(given[2], limit))
             return false;
         options.has_limit = limit.has_value();
@@ -473,12 +472,12 @@ struct GapArguments {
                 return false;
         return true;
     }
-    bool is_float32() const { return is_sparse ? sparse.is_float32() : costs.is_float32(); }
+    bool is_float32() const { return sparse ? sparse->is_float32() : costs.is_float32(); }
 
     template <class T>
     PyObject* run(const Forced& forced, bool) const {
-        const Ragged& shapes = is_sparse ? sparse.shapes() : costs.batch();
-        const bool is_padded = !is_sparse && costs.form() == Form::padded;
+        const Ragged& shapes = sparse ? sparse->shapes() : costs.batch();
+        const bool is_padded = !sparse && costs.form() == Form::padded;
         const auto [col_of_row, row_dual, col_dual, total] = parts;
         std::vector<Claim> claims;
         claims.reserve(static_cast<std::size_t>(shapes.count));
@@ -493,7 +492,7 @@ struct GapArguments {
             claims.push_back({col_of_row.data<std::int64_t>() + row, row_dual.data<double>() + row,
                               col_dual.data<double>() + column, total.data<double>()[p]});
         }
-        const double work = is_sparse ? sparse.work() : shapes.elements();
+        const double work = sparse ? sparse->work() : shapes.elements();
         const double per_thread = forced.work_per_thread.value_or(kWorkPerThread);
         Options used = options;
         used.threads = ThreadLimit().for_work(work, per_thread);
@@ -501,8 +500,8 @@ struct GapArguments {
         double* const out = gaps.mutable_data();
         std::vector<Outcome> outcomes;
         const Run run = run_call(work <= kSmallWork, [&](Pulse& pulse) {
-            return is_sparse ? find_gaps<T>(sparse.problems(), claims, used, per_thread, pulse, out, outcomes)
-                             : find_gaps<T>(shapes, claims, used, per_thread, pulse, out, outcomes);
+            return sparse ? find_gaps<T>(sparse->problems(), claims, used, per_thread, pulse, out, outcomes)
+                          : find_gaps<T>(shapes, claims, used, per_thread, pulse, out, outcomes);
         });
         forced.note("scalar", run.workers);
         py::object bad = py::none();
@@ -514,8 +513,7 @@ struct GapArguments {
 
     static constexpr int kParts = 4;
     PlainBatch costs{kCosts};
-    SparseBatch sparse;
-    bool is_sparse = false;
+    std::optional<SparseBatch> sparse;
     Options options;
     PlainArray parts[kParts];
 };

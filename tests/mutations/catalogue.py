@@ -1267,6 +1267,13 @@ ASSIGNMENT_NATIVE = [
         (f"{ASSIGNMENT}::test_no_family_makes_the_solver_go_through_rows_for_long",),
     ),
     Mutation(
+        "a tiny problem beside a limit goes without a workspace",
+        "csrc/assignment/kernels.cpp",
+        "return start == Start::cold && !problem.has_limit && is_tiny",
+        "return start == Start::cold && is_tiny",
+        ("native:test_assignment",),
+    ),
+    Mutation(
         "an answer that is not proved is let through",
         "csrc/assignment/proved.hpp",
         "if (!outcome.stopped && (overflows || outcome.status == Status::ok))",

@@ -279,6 +279,19 @@ void bad_values() {
     }
 }
 
+// A small call asks the allocator for nothing that it does not need.
+template <class T>
+void workspaces() {
+    for (const Isa isa : available_isas()) {
+        const Kernels<T>& kernels = kernels_for<T>(isa);
+        Problem<T> problem{nullptr, 5, 10, 10, false, false, 0};
+        check(kernels.workspace(problem, Start::cold) == 0, "a tiny problem needs no workspace");
+        check(kernels.workspace(problem, Start::careful) > 0, "solved with care, it does");
+        problem.has_limit = true;
+        check(kernels.workspace(problem, Start::cold) > 0, "beside a limit, it does");
+    }
+}
+
 // A certificate holds for the least total, and for no other, whatever the other costs are.
 template <class T>
 void certificates(bool maximize, bool has_limit, double spoilt) {
@@ -292,7 +305,7 @@ void certificates(bool maximize, bool has_limit, double spoilt) {
         Case<T> c(m, maximize, false);
         const Problem<T> problem{c.memory.data(), rows, columns, columns, maximize, has_limit, T(0.5)};
         const Solution<T> solution{c.col_of_row.data(), c.row_of_col.data(), c.row_dual.data(), c.col_dual.data()};
-        std::vector<T> workspace(static_cast<std::size_t>(kernels.workspace(rows, columns)));
+        std::vector<T> workspace(static_cast<std::size_t>(kernels.workspace(problem, Start::cold)));
         std::vector<double> prices(columns);
         Pulse pulse(nullptr);
         Pacer pacer(pulse);
@@ -369,6 +382,7 @@ void all() {
         groups<T>(20, 33, 40, maximize);
         groups<T>(64, 64, 21, maximize);
     }
+    workspaces<T>();
     for (const bool maximize : {false, true})
         for (const bool has_limit : {false, true})
             for (const double spoilt : {0.9, 1e9, 1e20}) certificates<T>(maximize, has_limit, spoilt);
