@@ -37,7 +37,10 @@ class Monitor {
 // The state of one call that all its workers share.
 class Pulse {
    public:
-    explicit Pulse(Monitor* monitor) : monitor_(monitor), caller_(std::this_thread::get_id()) {}
+    // Without a monitor nobody asks for the time, which costs 30 ns.
+    explicit Pulse(Monitor* monitor) : monitor_(monitor), caller_(std::this_thread::get_id()) {
+        if (monitor != nullptr) last_ = std::chrono::steady_clock::now();
+    }
 
     // Called often enough that a call stops within 100 ms. Only the calling thread talks to the monitor.
     bool alive();
@@ -51,7 +54,7 @@ class Pulse {
     std::thread::id caller_;
     std::atomic<bool> stopped_{false};
     std::atomic<std::int64_t> done_{0};
-    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point last_;
 };
 
 // Lets a worker look at the pulse once in a while instead of at every block of rows.
