@@ -433,7 +433,9 @@ def test_device_input_is_never_waited_for(emulated: GpuUnderTest) -> None:
     before = emulated.cupy.emulation.state.downloads
     results = [
         ctc_forward_backward(x, labels),
-        ctc_forward_backward(x, texts, x_lengths=lengths, reduction="mean"),
+        ctc_forward_backward(
+            x, texts, x_lengths=lengths, reduction="mean", out=emulated.cupy.empty(batch.shape)
+        ),
         ctc_forward_backward(items, emulated.put([*labels])),
         ctc_forward_backward(x, emulated.cupy.asarray(labels.reshape(-1)), target_lengths=[2] * 3),
     ]
