@@ -1,0 +1,384 @@
+// M. Cuturi: Sinkhorn distances: lightspeed computation of optimal transport. NeurIPS 2013. The kernel matrix holds the
+// potentials: B. Schmitzer: Stabilized sparse scaling algorithms for entropy regularized transport problems. SIAM J.
+// Sci. Comput. 41(3), 2019.
+#include "transport/kernels.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/lanes.hpp"
+#include "core/math.hpp"
+
+namespace coalign::COALIGN_SET {
+namespace {
+
+using namespace coalign::transport;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Vectors of float64 that make one of K.
+template <class K>
+constexpr int kParts = kWidth<K> / kWidth<double>;
+
+[[gnu::always_inline]] inline Float64Lanes widened(const float* p) {
+    return load_widened(p);
+}
+[[gnu::always_inline]] inline Float64Lanes widened(const double* p) {
+    return load(p);
+}
+
+template <int... I>
+[[gnu::always_inline]] inline Float32Lanes joined(Float64Lanes low, Float64Lanes high,
+                                                  std::integer_sequence<int, I...>) {
+    typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
+    return __builtin_shufflevector(__builtin_convertvector(low, Half), __builtin_convertvector(high, Half), I...);
+}
+
+// Float64 lanes rounded to K.
+[[gnu::always_inline]] inline Float32Lanes narrowed(const Float64Lanes (&parts)[2]) {
+    return joined(parts[0], parts[1], std::make_integer_sequence<int, kWidth<float>>{});
+}
+[[gnu::always_inline]] inline Float64Lanes narrowed(const Float64Lanes (&parts)[1]) {
+    return parts[0];
+}
+
+template <class K>
+[[gnu::always_inline]] inline K sum_of(Vec<K> v) {
+    K sum = 0;
+    K lanes[kWidth<K>];
+    store(lanes, v);
+    // By halves, so that the order is that of a tree.
+#pragma GCC unroll 8
+    for (int half = kWidth<K> / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+    sum = lanes[0];
+    return sum;
+}
+
+// The costs of one row, a vector of K at a time; what the last vector lacks is infinite.
+template <class T, class K>
+class CostRow {
+   public:
+    CostRow(const T* cost, std::int64_t columns) : cost_(cost), whole_(columns / kWidth<K> * kWidth<K>) {
+        if (whole_ == columns) return;
+        std::fill_n(rest_, kWidth<K>, std::numeric_limits<T>::infinity());
+        std::copy_n(cost + whole_, columns - whole_, rest_);
+        end_ = whole_ + kWidth<K>;
+    }
+    [[gnu::always_inline]] std::int64_t end() const { return std::max(end_, whole_); }
+    [[gnu::always_inline]] const T* at(std::int64_t at) const { return at < whole_ ? cost_ + at : rest_; }
+
+   private:
+    const T* cost_;
+    std::int64_t whole_, end_ = 0;
+    T rest_[kWidth<K>];
+};
+
+template <class T, class K>
+void absorb(AbsorbPass<T, K>& pass) {
+    const CostRows<T>& rows = pass.rows;
+    const std::int64_t stride = padded(rows.columns);
+    const Float64Lanes slope = splat(-rows.over_epsilon);
+    const double* const potential = pass.column_potential;
+    for (std::int64_t i = 0; i < rows.count; ++i) {
+        const CostRow<T, K> row(rows.cost + i * rows.row_stride, rows.columns);
+        K* const kernel = pass.kernel + i * stride;
+        Float64Lanes most_lanes = splat(-kInfinity);
+        for (std::int64_t at = 0; at < row.end(); at += kWidth<K>)
+#pragma GCC unroll 2
+            for (int part = 0; part < kParts<K>; ++part) {
+                const int lane = part * kWidth<double>;
+                const Float64Lanes cost = widened(row.at(at) + lane);
+                most_lanes = maximum(fused(cost, slope, load(potential + at + lane)), most_lanes);
+            }
+        double most = most_lanes[0];
+        for (int l = 1; l < kWidth<double>; ++l) most = std::max(most, most_lanes[l]);
+        // From a finite number on: -inf less itself is NaN, which is to mean a cost that is.
+        const Float64Lanes from = splat(std::max(most, std::numeric_limits<double>::lowest()));
+        Vec<K> sums{};
+        for (std::int64_t at = 0; at < row.end(); at += kWidth<K>) {
+            Float64Lanes exponents[kParts<K>];
+#pragma GCC unroll 2
+            for (int part = 0; part < kParts<K>; ++part) {
+                const int lane = part * kWidth<double>;
+                exponents[part] = fused(widened(row.at(at) + lane), slope, load(potential + at + lane)) - from;
+            }
+            const Vec<K> value = exp_nonpositive<K>(narrowed(exponents));
+            store(kernel + at, value);
+            sums = fused(value, load(pass.column_weight + at), sums);
+        }
+        const double sum = double{sum_of<K>(sums)};
+        if (!(most < kInfinity) || sum != sum) [[unlikely]] {
+            if (pass.found.wrong < 0) pass.found.wrong = i;
+            continue;
+        }
+        std::fill(kernel + row.end(), kernel + stride, K(0));
+        if (!(sum > 0)) [[unlikely]] {
+            pass.row_potential[i] = kInfinity;
+            if (pass.row_weight[i] > 0 && pass.found.empty < 0) pass.found.empty = i;
+            continue;
+        }
+        pass.row_potential[i] = -(most + std::log(sum));
+        const Vec<K> over_sum = splat(K(1 / sum));
+        for (std::int64_t at = 0; at < stride; at += kWidth<K>) store(kernel + at, load(kernel + at) * over_sum);
+    }
+}
+
+// So many rows are taken together: the scalings of the columns are loaded once for them, and so are the sums.
+constexpr int kRows = 4;
+
+template <int kCount, class K>
+[[gnu::always_inline]] inline void sweep_rows(SweepPass<K>& pass, std::int64_t first) {
+    constexpr int width = kWidth<K>;
+    const K* const kernel = pass.kernel + first * pass.columns;
+    Vec<K> sums[kCount][2] = {};
+    std::int64_t at = 0;
+    for (; at + 2 * width <= pass.columns; at += 2 * width) {
+        const Vec<K> v[2] = {load_once(pass.column_scaling + at), load_once(pass.column_scaling + at + width)};
+#pragma GCC unroll 4
+        for (int i = 0; i < kCount; ++i) {
+            sums[i][0] = fused(load(kernel + i * pass.columns + at), v[0], sums[i][0]);
+            sums[i][1] = fused(load(kernel + i * pass.columns + at + width), v[1], sums[i][1]);
+        }
+    }
+    for (; at < pass.columns; at += width) {
+        const Vec<K> v = load_once(pass.column_scaling + at);
+#pragma GCC unroll 4
+        for (int i = 0; i < kCount; ++i) sums[i][0] = fused(load(kernel + i * pass.columns + at), v, sums[i][0]);
+    }
+    Vec<K> scalings[kCount];
+    for (int i = 0; i < kCount; ++i) {
+        const double scale = pass.row_scale[first + i];
+        const double sum = double{sum_of<K>(sums[i][0] + sums[i][1])};
+        K scaling = 0;
+        if (scale > 0) {
+            pass.least = std::min(pass.least, sum);
+            scaling = K(pass.power == 1 ? scale / sum : scale * std::exp(-pass.power * std::log(sum)));
+        }
+        pass.row_scaling[first + i] = scaling;
+        scalings[i] = splat(scaling);
+    }
+    for (at = 0; at < pass.columns; at += width) {
+        Vec<K> sum = load(pass.sums + at);
+#pragma GCC unroll 4
+        for (int i = 0; i < kCount; ++i) sum = fused(load(kernel + i * pass.columns + at), scalings[i], sum);
+        store(pass.sums + at, sum);
+    }
+}
+
+template <class K>
+void sweep(SweepPass<K>& pass) {
+    pass.least = kInfinity;
+    std::int64_t i = 0;
+    for (; i + kRows <= pass.count; i += kRows) sweep_rows<kRows>(pass, i);
+    for (; i < pass.count; ++i) sweep_rows<1>(pass, i);
+}
+
+template <class K>
+void scale(const double* potential, const double* absorbed, const double* weight, std::int64_t count, K* scaling) {
+    for (std::int64_t at = 0; at < count; at += kWidth<K>) {
+        Float64Lanes parts[kParts<K>];
+#pragma GCC unroll 2
+        for (int part = 0; part < kParts<K>; ++part) {
+            const std::int64_t lane = at + part * kWidth<double>;
+            // Without a weight both potentials are -inf, and their difference is NaN.
+            const Float64Lanes w = load(weight + lane);
+            const Float64Lanes power = exp<double>(load(potential + lane) - load(absorbed + lane));
+            parts[part] = select(w > 0, w * power, Float64Lanes{});
+        }
+        store(scaling + at, narrowed(parts));
+    }
+}
+
+template <class K>
+void divide(const K* weight, const K* scaling, const K* sums, std::int64_t count, K* next, ColumnSums& found) {
+    const Vec<K> zero{};
+    Vec<K> least = infinity<K>(), most = zero, error = zero;
+    for (std::int64_t at = 0; at < count; at += kWidth<K>) {
+        const Vec<K> w = load(weight + at), sum = load(sums + at);
+        const auto counts = w > zero;
+        least = minimum(select(counts, sum, infinity<K>()), least);
+        most = maximum(select(counts, sum, zero), most);
+        error += absolute(fused(load(scaling + at), sum, -w));
+        store(next + at, select(counts, w / sum, zero));
+    }
+    K low[kWidth<K>], high[kWidth<K>];
+    store(low, least);
+    store(high, most);
+    found.least = double{*std::min_element(low, low + kWidth<K>)};
+    found.most = double{*std::max_element(high, high + kWidth<K>)};
+    found.error = double{sum_of<K>(error)};
+}
+
+template <class K>
+void potential(const K* scaling, const K* weight, const double* absorbed, std::int64_t count, double* out) {
+    for (std::int64_t at = 0; at < count; at += kWidth<double>) {
+        const Float64Lanes from = load(absorbed + at),
+                           moved = log<double>(widened(scaling + at) / widened(weight + at));
+        store(out + at, select(from > splat(-kInfinity), from + moved, from));
+    }
+}
+
+template <class K>
+void add_sums(const K* more, std::int64_t count, K* sums) {
+    for (std::int64_t at = 0; at < count; at += kWidth<K>) store(sums + at, load(sums + at) + load(more + at));
+}
+
+template <class K>
+void update(const K* sums, const double* absorbed, Side side, std::int64_t count, double* potential) {
+    const Float64Lanes power = splat(side.power), shift = splat(side.shift), none = splat(-kInfinity);
+    for (std::int64_t at = 0; at < count; at += kWidth<double>) {
+        const Float64Lanes from = load(absorbed + at);
+        store(potential + at, select(from > none, power * (from + shift - log<double>(widened(sums + at))), none));
+    }
+}
+
+template <class T>
+void raise(const ColumnPass<T>& pass) {
+    const Float64Lanes slope = splat(-pass.rows.over_epsilon);
+    for (std::int64_t i = 0; i < pass.rows.count; ++i) {
+        if (!(pass.row_scale[i] > 0)) continue;
+        const CostRow<T, double> row(pass.rows.cost + i * pass.rows.row_stride, pass.rows.columns);
+        const Float64Lanes potential = splat(pass.row_potential[i]);
+        for (std::int64_t at = 0; at < row.end(); at += kWidth<double>) {
+            double* const most = pass.most + at;
+            store(most, maximum(fused(widened(row.at(at)), slope, potential), load(most)));
+        }
+    }
+}
+
+template <class T>
+void add(const ColumnPass<T>& pass) {
+    const Float64Lanes slope = splat(-pass.rows.over_epsilon);
+    for (std::int64_t i = 0; i < pass.rows.count; ++i) {
+        if (!(pass.row_scale[i] > 0)) continue;
+        const CostRow<T, double> row(pass.rows.cost + i * pass.rows.row_stride, pass.rows.columns);
+        const Float64Lanes potential = splat(pass.row_potential[i]), weight = splat(pass.row_weight[i]);
+        for (std::int64_t at = 0; at < row.end(); at += kWidth<double>) {
+            const Float64Lanes from = maximum(load(pass.most + at), splat(std::numeric_limits<double>::lowest()));
+            const Float64Lanes exponent = fused(widened(row.at(at)), slope, potential) - from;
+            store(pass.sums + at, fused(weight, exp_nonpositive<double>(exponent), load(pass.sums + at)));
+        }
+    }
+}
+
+template <class T>
+void plan(PlanPass<T>& pass) {
+    const Float64Lanes slope = splat(-pass.rows.over_epsilon);
+    for (std::int64_t i = 0; i < pass.rows.count; ++i) {
+        const CostRow<T, T> row(pass.rows.cost + i * pass.rows.row_stride, pass.rows.columns);
+        T* const out = pass.plan + i * pass.plan_stride;
+        const double exponent = pass.row_exponent[i];
+        if (!(exponent > -kInfinity)) {
+            pass.row_sum[i] = 0;
+            std::fill_n(out, padded(pass.rows.columns), T(0));
+            continue;
+        }
+        const Float64Lanes potential = splat(exponent);
+        Float64Lanes row_sum{}, cost_sum{};
+        for (std::int64_t at = 0; at < row.end(); at += kWidth<T>) {
+            Float64Lanes exponents[kParts<T>];
+#pragma GCC unroll 2
+            for (int part = 0; part < kParts<T>; ++part) {
+                const int lane = part * kWidth<double>;
+                const Float64Lanes column = load(pass.column_exponent + at + lane);
+                exponents[part] = fused(widened(row.at(at) + lane), slope, potential) + column;
+            }
+            const Vec<T> value = exp<T>(narrowed(exponents));
+            store(out + at, value);
+#pragma GCC unroll 2
+            for (int part = 0; part < kParts<T>; ++part) {
+                const int lane = part * kWidth<double>;
+                const Float64Lanes wide = widened(out + at + lane);
+                row_sum += wide;
+                store(pass.column_sum + at + lane, load(pass.column_sum + at + lane) + wide);
+                const Float64Lanes cost = widened(row.at(at) + lane);
+                // An infinite cost, times a plan of 0, is NaN.
+                cost_sum = fused(wide, select(wide > 0, cost, Float64Lanes{}), cost_sum);
+            }
+        }
+        pass.row_sum[i] = sum_of<double>(row_sum);
+        pass.cost += sum_of<double>(cost_sum);
+        std::fill(out + row.end(), out + padded(pass.rows.columns), T(0));
+    }
+}
+
+void differ(const double* a, const double* b, const double* weight, std::int64_t count, double* out) {
+    for (std::int64_t at = 0; at < count; at += kWidth<double>) {
+        const Float64Lanes w = load(weight + at);
+        store(out + at, select(w > 0, w * (load(a + at) - load(b + at)), Float64Lanes{}));
+    }
+}
+
+double dot(const double* a, const double* b, std::int64_t count) {
+    Float64Lanes sums[4] = {};
+    std::int64_t at = 0;
+    for (; at + 4 * kWidth<double> <= count; at += 4 * kWidth<double>)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i)
+            sums[i] = fused(load(a + at + i * kWidth<double>), load(b + at + i * kWidth<double>), sums[i]);
+    for (; at < count; at += kWidth<double>) sums[0] = fused(load(a + at), load(b + at), sums[0]);
+    return sum_of<double>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+void subtract(const double* const* directions, const double* factors, int directions_count, std::int64_t count,
+              double* out) {
+    for (std::int64_t at = 0; at < count; at += kWidth<double>) {
+        Float64Lanes value = load(out + at);
+        for (int d = 0; d < directions_count; ++d) value = fused(splat(-factors[d]), load(directions[d] + at), value);
+        store(out + at, value);
+    }
+}
+
+}  // namespace
+
+template <>
+const ColumnKernels<float>& kernel_table() {
+    static constexpr ColumnKernels<float> table{Isa::COALIGN_SET, raise<float>, add<float>, plan<float>};
+    return table;
+}
+template <>
+const ColumnKernels<double>& kernel_table() {
+    static constexpr ColumnKernels<double> table{Isa::COALIGN_SET, raise<double>, add<double>, plan<double>};
+    return table;
+}
+template <>
+const AbsorbKernels<float, float>& kernel_table() {
+    static constexpr AbsorbKernels<float, float> table{Isa::COALIGN_SET, absorb<float, float>};
+    return table;
+}
+template <>
+const AbsorbKernels<double, float>& kernel_table() {
+    static constexpr AbsorbKernels<double, float> table{Isa::COALIGN_SET, absorb<double, float>};
+    return table;
+}
+template <>
+const AbsorbKernels<float, double>& kernel_table() {
+    static constexpr AbsorbKernels<float, double> table{Isa::COALIGN_SET, absorb<float, double>};
+    return table;
+}
+template <>
+const AbsorbKernels<double, double>& kernel_table() {
+    static constexpr AbsorbKernels<double, double> table{Isa::COALIGN_SET, absorb<double, double>};
+    return table;
+}
+template <>
+const SweepKernels<float>& kernel_table() {
+    static constexpr SweepKernels<float> table{Isa::COALIGN_SET, sweep<float>,    scale<float>, divide<float>,
+                                               potential<float>, add_sums<float>, update<float>};
+    return table;
+}
+template <>
+const SweepKernels<double>& kernel_table() {
+    static constexpr SweepKernels<double> table{Isa::COALIGN_SET,  sweep<double>,    scale<double>, divide<double>,
+                                                potential<double>, add_sums<double>, update<double>};
+    return table;
+}
+template <>
+const HistoryKernels& kernel_table() {
+    static constexpr HistoryKernels table{Isa::COALIGN_SET, differ, dot, subtract};
+    return table;
+}
+
+}  // namespace coalign::COALIGN_SET

@@ -1,0 +1,329 @@
+// Iterations on the kernel matrix of one problem, in the dtype K, that never lose what a row or a column lives on: the
+// matrix holds the potentials, is made anew when they have moved on, and where a column's values are too small for K
+// its sum is taken from the costs.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "core/buffer.hpp"
+#include "core/parallel.hpp"
+#include "core/ragged.hpp"
+#include "transport/anderson.hpp"
+#include "transport/kernels.hpp"
+
+namespace coalign::transport {
+
+// One problem at one epsilon. Weights are without unit, add up to 1 and are padded with zeros.
+template <class T>
+struct Task {
+    MatrixView<T> cost;
+    double epsilon;
+    const double *row_weight, *column_weight;
+    // log of the masses, 0 where marginals are met exactly, and penalty / (penalty + epsilon), 1 there.
+    double log_row_mass, log_column_mass, row_power, column_power;
+    bool is_balanced;
+    double error_unit;  // what an error of the column weights counts
+
+    CostRows<T> rows(std::int64_t begin, std::int64_t end) const {
+        return {cost.data + begin * cost.row_stride, cost.row_stride, end - begin, cost.columns, 1 / epsilon};
+    }
+    std::int64_t width() const { return padded(cost.columns); }
+};
+
+// A large problem goes by chunks of rows, whose sums are added in order whatever the number of threads.
+struct Chunks {
+    Chunks() = default;
+    Chunks(std::int64_t rows, std::int64_t columns) : count(rows) {
+        constexpr double cells = 1 << 16;
+        const double wanted = static_cast<double>(rows) * static_cast<double>(columns) / cells;
+        const auto many = static_cast<std::int64_t>(std::clamp(wanted, 1.0, 16.0));
+        size = ((rows + many - 1) / many + 3) / 4 * 4;
+        number = (rows + size - 1) / size;
+    }
+    std::int64_t begin(std::int64_t chunk) const { return chunk * size; }
+    std::int64_t end(std::int64_t chunk) const { return std::min(count, chunk * size + size); }
+
+    std::int64_t count = 0, size = 0, number = 0;
+};
+
+// How a run of iterations ended. Stalled: the rounding of K keeps the error above the tolerance.
+enum class Outcome { reached, not_reached, stalled, wrong, empty_row, empty_column, stopped };
+
+template <class T, class K>
+class Scaling {
+   public:
+    Scaling(Isa isa, Pulse& pulse)
+        : absorbing_(table_for<AbsorbKernels<T, K>>(isa)),
+          sweeping_(table_for<SweepKernels<K>>(isa)),
+          columns_(table_for<ColumnKernels<T>>(isa)),
+          anderson_(table_for<HistoryKernels>(isa)),
+          pacer_(pulse) {}
+
+    // Iterates from the column potentials G until the error is at most `tolerance`. On return they are the ones that
+    // the error and row_potentials() belong to.
+    Outcome run(const Task<T>& task, double tolerance, std::int64_t most, double* potential) {
+        begin(task);
+        anderson_.start(task.column_weight, width_);
+        double best = kInfinity;
+        int since_best = 0;
+        for (std::int64_t k = 0; k < most; ++k) {
+            if (!iterate(potential)) return failure_;
+            if (error_ <= tolerance) return Outcome::reached;
+            if (error_ < best / 2) {
+                best = error_;
+                since_best = 0;
+            } else if (++since_best > kPatience && error_ < kNoise) {
+                return Outcome::stalled;
+            }
+            if (k + 1 < most) anderson_.step(potential, image_.data(), error_);
+        }
+        return Outcome::not_reached;
+    }
+
+    // Exactly so many iterations, each from the last one's result.
+    Outcome run_plain(const Task<T>& task, std::int64_t most, double* potential) {
+        begin(task);
+        while (true) {
+            if (!iterate(potential)) return failure_;
+            if (iterations_ == most) return Outcome::reached;
+            std::copy_n(image_.data(), width_, potential);
+            if (!task_.is_balanced || !is_absorbed_) continue;
+            if (!run_scalings(most, potential)) return Outcome::stopped;
+            if (iterations_ == most) return Outcome::reached;
+        }
+    }
+
+    // The row potentials F that belong to the column potentials of the last iteration; -inf without weight.
+    bool row_potentials(const double* potential, double* out) {
+        if (!task_.is_balanced && !absorb(potential)) return false;
+        for (std::int64_t i = 0; i < task_.cost.rows; ++i) {
+            const double weight = task_.row_weight[i];
+            const double moved = task_.is_balanced ? std::log(double{row_scaling_.data()[i]} / weight) : 0;
+            const bool counts = row_scale_.data()[i] > 0;
+            out[i] = counts ? row_side_.power * (row_absorbed_.data()[i] + row_side_.shift) + moved : -kInfinity;
+        }
+        return true;
+    }
+
+    double error() const { return error_; }
+    std::int64_t iterations() const { return iterations_; }
+    // The row of a cost that is NaN or -inf, or a row or a column without a finite cost.
+    std::int64_t found_at() const { return found_at_; }
+
+   private:
+    static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    // Sums below this miss what the dtype has flushed to 0.
+    static constexpr double kLeastSum = sizeof(K) == sizeof(float) ? 1e-30 : 1e-280;
+    // The matrix is made anew when a potential has moved by this much: values that were flushed are still too small to
+    // count.
+    static constexpr double kMostDrift = sizeof(K) == sizeof(float) ? 20 : 200;
+    // Below this an error may be the rounding of the matrix and its sums: then it is given so many iterations to halve.
+    static constexpr double kNoise = sizeof(K) == sizeof(float) ? 2e-5 : 1e-10;
+    static constexpr int kPatience = 50;
+
+    void begin(const Task<T>& task) {
+        task_ = task;
+        width_ = task.width();
+        const std::int64_t rows = task.cost.rows;
+        chunks_ = Chunks(rows, task.cost.columns);
+        row_side_ = {task.row_power, -task.log_column_mass};
+        column_side_ = {task.column_power, 0};
+        kernel_.reserve(rows * width_);
+        row_absorbed_.reserve(rows);
+        row_scale_.reserve(rows);
+        row_scaling_.reserve(rows);
+        sums_.reserve(chunks_.number * width_);
+        absorbed_.reserve(width_);
+        image_.reserve(width_);
+        scaling_.reserve(width_);
+        next_scaling_.reserve(width_);
+        std::copy_n(task.column_weight, width_, weight_.reserve(width_));
+        is_absorbed_ = false;
+        error_ = kInfinity;
+        iterations_ = 0;
+    }
+
+    // One iteration: from the column potentials the rows', exactly, and from those the columns' again, into image_.
+    bool iterate(const double* potential) {
+        bool is_new = !is_absorbed_ || drift(potential) > kMostDrift;
+        if (is_new && !absorb(potential)) return false;
+        sweeping_.scale(potential, absorbed_.data(), task_.column_weight, width_, scaling_.data());
+        if (!sweep()) return false;
+        if (!holds() && !is_new) {
+            is_new = true;
+            if (!absorb(potential)) return false;
+            sweeping_.scale(potential, absorbed_.data(), task_.column_weight, width_, scaling_.data());
+            if (!sweep()) return false;
+        }
+        ++iterations_;
+        if (holds()) {
+            sweeping_.update(sums_.data(), absorbed_.data(), column_side_, width_, image_.data());
+            error_ = task_.is_balanced ? found_.error : error_between(potential, image_.data());
+            return true;
+        }
+        is_absorbed_ = false;
+        if (!sum_columns()) return false;
+        error_ = error_between(potential, image_.data());
+        return true;
+    }
+
+    // While the matrix holds, an iteration of a balanced problem is a sweep and a division.
+    bool run_scalings(std::int64_t most, double* potential) {
+        sweeping_.scale(potential, absorbed_.data(), task_.column_weight, width_, scaling_.data());
+        found_ = {1, 1, 0};
+        const double least = std::exp(-kMostDrift), greatest = std::exp(kMostDrift);
+        while (found_.least > least && found_.most < greatest) {
+            if (!sweep()) return false;
+            if (!holds()) break;
+            error_ = found_.error;
+            if (++iterations_ == most) break;
+            std::swap(scaling_, next_scaling_);
+        }
+        sweeping_.potential(scaling_.data(), weight_.data(), absorbed_.data(), width_, potential);
+        return true;
+    }
+
+    // Whether the last sweep's sums hold all that counts.
+    bool holds() const { return least_ > kLeastSum && found_.least > kLeastSum && found_.most < kInfinity; }
+
+    double drift(const double* potential) const {
+        double most = 0;
+        for (std::int64_t j = 0; j < task_.cost.columns; ++j)
+            if (task_.column_weight[j] > 0) most = std::max(most, std::abs(potential[j] - absorbed_.data()[j]));
+        return most;
+    }
+
+    // Makes the kernel matrix hold the column potentials, and the row potentials for which its weighted rows sum to 1.
+    bool absorb(const double* potential) {
+        std::copy_n(potential, width_, absorbed_.data());
+        for (std::int64_t c = 0; c < chunks_.number; ++c) {
+            const std::int64_t begin = chunks_.begin(c);
+            AbsorbPass<T, K> pass{task_.rows(begin, chunks_.end(c)),
+                                  absorbed_.data(),
+                                  weight_.data(),
+                                  task_.row_weight + begin,
+                                  row_absorbed_.data() + begin,
+                                  kernel_.data() + begin * width_,
+                                  {}};
+            absorbing_.absorb(pass);
+            if (pass.found.wrong >= 0) return fail(Outcome::wrong, begin + pass.found.wrong);
+            if (pass.found.empty >= 0 && task_.is_balanced) return fail(Outcome::empty_row, begin + pass.found.empty);
+            if (!proceed(begin, chunks_.end(c), 4)) return false;
+        }
+        // Unbalanced, the rows' scalings may all be tiny; what they have in common is kept apart.
+        double shift = 0;
+        const auto gain = [&](std::int64_t i) {
+            const double absorbed = row_absorbed_.data()[i];
+            return row_side_.power * (absorbed + row_side_.shift) - absorbed;
+        };
+        const auto counts = [&](std::int64_t i) {
+            return task_.row_weight[i] > 0 && row_absorbed_.data()[i] < kInfinity;
+        };
+        if (!task_.is_balanced) {
+            shift = -kInfinity;
+            for (std::int64_t i = 0; i < task_.cost.rows; ++i)
+                if (counts(i)) shift = std::max(shift, gain(i));
+        }
+        for (std::int64_t i = 0; i < task_.cost.rows; ++i) {
+            const double weight = counts(i) ? task_.row_weight[i] : 0;
+            row_scale_.data()[i] = task_.is_balanced || weight == 0 ? weight : weight * std::exp(gain(i) - shift);
+        }
+        column_side_.shift = -task_.log_row_mass - shift;
+        is_absorbed_ = true;
+        return true;
+    }
+
+    // Row scalings and column sums, and the next column scalings of a balanced problem.
+    bool sweep() {
+        least_ = kInfinity;
+        std::fill_n(sums_.data(), chunks_.number * width_, K(0));
+        for (std::int64_t c = 0; c < chunks_.number; ++c) {
+            const std::int64_t begin = chunks_.begin(c), end = chunks_.end(c);
+            SweepPass<K> pass{kernel_.data() + begin * width_,
+                              end - begin,
+                              width_,
+                              scaling_.data(),
+                              row_scale_.data() + begin,
+                              row_side_.power,
+                              row_scaling_.data() + begin,
+                              sums_.data() + c * width_};
+            sweeping_.sweep(pass);
+            least_ = std::min(least_, pass.least);
+            if (!proceed(begin, end, 1)) return false;
+        }
+        for (std::int64_t c = 1; c < chunks_.number; ++c)
+            sweeping_.add(sums_.data() + c * width_, width_, sums_.data());
+        sweeping_.divide(weight_.data(), scaling_.data(), sums_.data(), width_, next_scaling_.data(), found_);
+        return true;
+    }
+
+    // The column potentials, from the costs alone, into image_.
+    bool sum_columns() {
+        double* const row = row_exact_.reserve(task_.cost.rows);
+        double *const most = most_.reserve(width_), *const exact = exact_.reserve(width_);
+        for (std::int64_t i = 0; i < task_.cost.rows; ++i)
+            row[i] = row_side_.power * (row_absorbed_.data()[i] + row_side_.shift);
+        std::fill_n(most, width_, -kInfinity);
+        std::fill_n(exact, width_, 0.0);
+        for (const auto kernel : {columns_.raise, columns_.add})
+            for (std::int64_t c = 0; c < chunks_.number; ++c) {
+                const std::int64_t begin = chunks_.begin(c), end = chunks_.end(c);
+                kernel({task_.rows(begin, end), row + begin, row_scale_.data() + begin, task_.row_weight + begin, most,
+                        exact});
+                if (!proceed(begin, end, 4)) return false;
+            }
+        for (std::int64_t j = 0; j < width_; ++j) {
+            double& image = image_.data()[j];
+            image = absorbed_.data()[j];
+            if (!(image > -kInfinity)) continue;
+            if (!(most[j] > -kInfinity)) return fail(Outcome::empty_column, j);
+            image = -column_side_.power * (task_.log_row_mass + most[j] + std::log(exact[j]));
+        }
+        return true;
+    }
+
+    // What the columns of the plan miss of their marginals, the rows having theirs; `image` are the potentials that the
+    // columns ask for.
+    double error_between(const double* potential, const double* image) const {
+        const double power = column_side_.power, left = (1 - power) / power;
+        double sum = 0;
+        for (std::int64_t j = 0; j < task_.cost.columns; ++j) {
+            if (!(task_.column_weight[j] > 0) || !(potential[j] > -kInfinity)) continue;
+            const double missed = std::abs(std::expm1((potential[j] - image[j]) / power));
+            sum += task_.column_weight[j] * std::exp(-potential[j] * left) * missed;
+        }
+        return sum * task_.error_unit;
+    }
+
+    bool proceed(std::int64_t begin, std::int64_t end, std::int64_t steps) {
+        return pacer_.proceed((end - begin) * width_ * steps / 16) || fail(Outcome::stopped, -1);
+    }
+    bool fail(Outcome failure, std::int64_t at) {
+        failure_ = failure;
+        found_at_ = at;
+        return false;
+    }
+
+    const AbsorbKernels<T, K>& absorbing_;
+    const SweepKernels<K>& sweeping_;
+    const ColumnKernels<T>& columns_;
+    Anderson anderson_;
+    Pacer pacer_;
+    Task<T> task_{};
+    Chunks chunks_;
+    std::int64_t width_ = 0;
+    Side row_side_{}, column_side_{};
+    Buffer<K> kernel_, row_scaling_, scaling_, next_scaling_, sums_, weight_;
+    Buffer<double> row_absorbed_, row_scale_, absorbed_, image_, row_exact_, most_, exact_;
+    ColumnSums found_{};
+    double least_ = 0, error_ = 0;
+    std::int64_t iterations_ = 0, found_at_ = -1;
+    bool is_absorbed_ = false;
+    Outcome failure_ = Outcome::stopped;
+};
+
+}  // namespace coalign::transport
