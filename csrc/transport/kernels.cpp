@@ -183,9 +183,9 @@ void scale(const double* potential, const double* absorbed, const double* weight
         for (int part = 0; part < kParts<K>; ++part) {
             const std::int64_t lane = at + part * kWidth<double>;
             // Without a weight both potentials are -inf, and their difference is NaN.
-            const Float64Lanes w = load(weight + lane);
-            const Float64Lanes power = exp<double>(load(potential + lane) - load(absorbed + lane));
-            parts[part] = select(w > 0, w * power, Float64Lanes{});
+            const Float64Lanes w = load(weight + lane), from = load(absorbed + lane);
+            const Float64Lanes power = exp<double>(load(potential + lane) - from);
+            parts[part] = select((w > 0) & (from > splat(-kInfinity)), w * power, Float64Lanes{});
         }
         store(scaling + at, narrowed(parts));
     }
@@ -265,25 +265,26 @@ void add(const ColumnPass<T>& pass) {
 
 template <class T>
 void plan(PlanPass<T>& pass) {
-    const Float64Lanes slope = splat(-pass.rows.over_epsilon);
+    const Float64Lanes scale = splat(pass.rows.over_epsilon);
     for (std::int64_t i = 0; i < pass.rows.count; ++i) {
         const CostRow<T, T> row(pass.rows.cost + i * pass.rows.row_stride, pass.rows.columns);
         T* const out = pass.plan + i * pass.plan_stride;
-        const double exponent = pass.row_exponent[i];
-        if (!(exponent > -kInfinity)) {
+        const double own = pass.row_potential[i];
+        if (!(own > -kInfinity)) {
             pass.row_sum[i] = 0;
             std::fill_n(out, padded(pass.rows.columns), T(0));
             continue;
         }
-        const Float64Lanes potential = splat(exponent);
+        const Float64Lanes potential = splat(own);
         Float64Lanes row_sum{}, cost_sum{};
         for (std::int64_t at = 0; at < row.end(); at += kWidth<T>) {
             Float64Lanes exponents[kParts<T>];
 #pragma GCC unroll 2
             for (int part = 0; part < kParts<T>; ++part) {
                 const int lane = part * kWidth<double>;
-                const Float64Lanes column = load(pass.column_exponent + at + lane);
-                exponents[part] = fused(widened(row.at(at) + lane), slope, potential) + column;
+                // The difference first: where f and C are large and alike, it is exact.
+                const Float64Lanes gap = potential - widened(row.at(at) + lane);
+                exponents[part] = (gap + load(pass.column_potential + at + lane)) * scale;
             }
             const Vec<T> value = exp<T>(narrowed(exponents));
             store(out + at, value);

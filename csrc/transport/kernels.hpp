@@ -77,9 +77,9 @@ struct ColumnPass {
 template <class T>
 struct PlanPass {
     CostRows<T> rows;
-    const double* row_exponent;     // f / epsilon
-    const double* column_exponent;  // g / epsilon, and -inf for padding
-    T* plan;                        // rows of padded(columns); with a stride of 0 each is written over the last
+    const double* row_potential;     // f
+    const double* column_potential;  // g, and -inf for padding
+    T* plan;                         // rows of padded(columns); with a stride of 0 each is written over the last
     std::int64_t plan_stride;
     double* row_sum;
     double* column_sum;  // is added to

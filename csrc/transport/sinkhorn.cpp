@@ -102,9 +102,10 @@ class Solver {
     // and 0.001 of the greatest cost: with the first at half of the spread, and an error of 0.02 or 30 iterations for
     // each, clusters that differ in mass take 100 iterations in all, where they take more than 3000 without it.
     static constexpr double kFirstEpsilon = 0.5, kNextEpsilon = 0.25, kStepTolerance = 0.02;
-    static constexpr std::int64_t kStepIterations = 30;
+    static constexpr std::int64_t kStepIterations = 60;
     static constexpr int kAttempts = 4;
     static constexpr double kMostRounding = 0.8;
+    static constexpr double kMostError = 2.5;
 
     static bool is_failure(Outcome outcome) { return outcome > Outcome::stalled; }
 
@@ -167,7 +168,8 @@ class Solver {
                 return outcome != Outcome::stopped;
             if (solution.error <= wanted) return true;
             if (outcome == Outcome::not_reached) {
-                solution.status = Status::not_converged;
+                const bool is_rounding = !std::isfinite(solution.error) || rounding_of(task, solution) > wanted;
+                solution.status = is_rounding ? Status::precision_limit : Status::not_converged;
                 return true;
             }
             // What is returned is rounded to T, and its error then has a part that no iteration takes away.
@@ -209,8 +211,8 @@ class Solver {
         const double *const a = task.row_weight, *const b = task.column_weight;
         const double row_unit = std::log(rows_.mass()), column_unit = std::log(columns_.mass());
         double *const F = row_potential_.data(), *const G = potential_.data();
-        double* const row_exponent = row_exponent_.reserve(rows);
-        double* const column_exponent = column_exponent_.reserve(width);
+        double* const row_rounded = row_rounded_.reserve(rows);
+        double* const column_rounded = column_rounded_.reserve(width);
         double shift = 0;
         if (task.is_balanced) {
             // The plan a b exp(F + G - C / epsilon) of weights that sum to 1 has the mass 1.
@@ -221,25 +223,47 @@ class Solver {
             const double unit = task.is_balanced ? row_unit + shift : row_unit;
             const bool counts = a[i] > 0 && F[i] > -kInfinity;
             solution.f[i] = counts ? T(epsilon * (F[i] + std::log(a[i]) + unit)) : -std::numeric_limits<T>::infinity();
-            row_exponent[i] = double{solution.f[i]} / epsilon;
+            row_rounded[i] = double{solution.f[i]};
         }
         for (std::int64_t j = 0; j < width; ++j) {
             const bool counts = j < columns && b[j] > 0 && G[j] > -kInfinity;
             const double unit = task.is_balanced ? -shift : column_unit;
             const T g = counts ? T(epsilon * (G[j] + std::log(b[j]) + unit)) : -std::numeric_limits<T>::infinity();
             if (j < columns) solution.g[j] = g;
-            column_exponent[j] = double{g} / epsilon;
+            column_rounded[j] = double{g};
         }
+        for (int attempt = 0;; ++attempt) {
+            if (!sum_plan(task, row_rounded, column_rounded, solution)) return false;
+            // Where rounding is larger than epsilon, the plan of rounded potentials may be of any size. It is kept
+            // small.
+            if (!task.is_balanced || attempt == kAttempts || solution.error <= kMostError) break;
+            for (std::int64_t i = 0; i < rows; ++i) {
+                if (!(a[i] > 0) || row_sum_.data()[i] <= 2 * a[i] * rows_.mass()) continue;
+                solution.f[i] = std::nextafter(solution.f[i], -std::numeric_limits<T>::infinity());
+                row_rounded[i] = double{solution.f[i]};
+            }
+        }
+        if (!std::isfinite(solution.error) || !std::isfinite(solution.value) || !std::isfinite(solution.cost)) {
+            solution.status = Status::precision_limit;
+            for (double* number : {&solution.error, &solution.value, &solution.cost})
+                if (std::isnan(*number)) *number = kInfinity;
+        }
+        return true;
+    }
+
+    // The sums, the cost, the value and the error of the plan at rounded potentials.
+    bool sum_plan(const Task<T>& task, const double* row_rounded, const double* column_rounded, Solution<T>& solution) {
+        const std::int64_t rows = task.cost.rows, width = task.width();
         double *const row_sum = row_sum_.reserve(rows), *const column_sum = column_sum_.reserve(width);
         std::fill_n(column_sum, width, 0.0);
         PlanPass<T> pass{};
-        pass.column_exponent = column_exponent;
+        pass.column_potential = column_rounded;
         pass.plan = plan_row_.reserve(width);
         pass.column_sum = column_sum;
         constexpr std::int64_t kRows = 16;
         for (std::int64_t i = 0; i < rows; i += kRows) {
             pass.rows = task.rows(i, std::min(i + kRows, rows));
-            pass.row_exponent = row_exponent + i;
+            pass.row_potential = row_rounded + i;
             pass.row_sum = row_sum + i;
             plan_.plan(pass);
             if (!pacer_.proceed(width * kRows / 4)) return false;
@@ -247,6 +271,16 @@ class Solver {
         solution.cost = pass.cost;
         weigh(task, row_sum, column_sum, solution);
         return true;
+    }
+
+    // What the rounding of potentials to T may change in the logarithm of the plan.
+    double rounding_of(const Task<T>& task, const Solution<T>& solution) const {
+        double most = 0;
+        for (std::int64_t i = 0; i < task.cost.rows; ++i)
+            if (std::isfinite(solution.f[i])) most = std::max(most, std::abs(double{solution.f[i]}));
+        for (std::int64_t j = 0; j < task.cost.columns; ++j)
+            if (std::isfinite(solution.g[j])) most = std::max(most, std::abs(double{solution.g[j]}));
+        return most * double{std::numeric_limits<T>::epsilon()} / task.epsilon;
     }
 
     // The error and the value at the plan's sums.
@@ -285,7 +319,7 @@ class Solver {
     Scaling<T, double> exact_;
     Pacer pacer_;
     Weights rows_, columns_;
-    Buffer<double> potential_, row_potential_, row_exponent_, column_exponent_, row_sum_, column_sum_;
+    Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_, column_sum_;
     Buffer<T> plan_row_;
 };
 
