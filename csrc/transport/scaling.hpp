@@ -79,7 +79,7 @@ class Scaling {
             if (error_ < best / 2) since_best = 0, best = error_;
             if (error_ < kProgress * mark) since_mark = 0, mark = error_;
             if (since_best > kPatience && best < kNoise) return Outcome::stalled;
-            if (since_mark < kPlateau) {
+            if (since_mark < kPlateau || !anderson_.is_at_best(error_)) {
                 anderson_.step(potential, image_.data(), error_);
                 continue;
             }
