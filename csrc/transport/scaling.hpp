@@ -12,6 +12,7 @@
 #include "core/buffer.hpp"
 #include "core/parallel.hpp"
 #include "core/ragged.hpp"
+#include "core/team.hpp"
 #include "transport/anderson.hpp"
 #include "transport/kernels.hpp"
 
@@ -50,18 +51,32 @@ struct Chunks {
     std::int64_t count = 0, size = 0, number = 0;
 };
 
+// Calls body(chunk, begin, end) for all rows of all chunks, a chunk by one thread in order, with looks at the pulse.
+// False when the call is to stop.
+template <class Body>
+bool over_rows(const Chunks& chunks, std::int64_t width, Team& team, Pulse& pulse, Body&& body) {
+    const std::int64_t step = std::max<std::int64_t>((std::int64_t{1} << 20) / width / 4 * 4, 4);
+    team.run(chunks.number, [&](std::int64_t chunk) {
+        const std::int64_t end = chunks.end(chunk);
+        for (std::int64_t at = chunks.begin(chunk); at < end && pulse.alive(); at += step)
+            body(chunk, at, std::min(at + step, end));
+    });
+    return !pulse.stopped();
+}
+
 // How a run of iterations ended. Stalled: the rounding of K keeps the error above the tolerance.
 enum class Outcome { reached, not_reached, stalled, wrong, empty_row, empty_column, stopped };
 
 template <class T, class K>
 class Scaling {
    public:
-    Scaling(Isa isa, Pulse& pulse)
+    Scaling(Isa isa, Team& team, Pulse& pulse)
         : absorbing_(table_for<AbsorbKernels<T, K>>(isa)),
           sweeping_(table_for<SweepKernels<K>>(isa)),
           columns_(table_for<ColumnKernels<T>>(isa)),
           anderson_(table_for<HistoryKernels>(isa)),
-          pacer_(pulse) {}
+          team_(team),
+          pulse_(pulse) {}
 
     // Iterates from the column potentials G until the error is at most `tolerance`. On return they are the ones that
     // the error and row_potentials() belong to.
@@ -243,21 +258,25 @@ class Scaling {
     // Makes the kernel matrix hold the column potentials, and the row potentials for which its weighted rows sum to 1.
     bool absorb(const double* potential) {
         std::copy_n(potential, width_, absorbed_.data());
-        for (std::int64_t c = 0; c < chunks_.number; ++c) {
-            const std::int64_t begin = chunks_.begin(c);
-            AbsorbPass<T, K> pass{task_.rows(begin, chunks_.end(c)),
+        Found* const found = found_in_.reserve(chunks_.number);
+        std::fill_n(found, chunks_.number, Found{});
+        const bool is_done = each_rows([&](std::int64_t c, std::int64_t from, std::int64_t to) {
+            AbsorbPass<T, K> pass{task_.rows(from, to),
                                   absorbed_.data(),
                                   weight_.data(),
-                                  task_.row_weight + begin,
-                                  row_absorbed_.data() + begin,
-                                  kernel_.data() + begin * width_,
+                                  task_.row_weight + from,
+                                  row_absorbed_.data() + from,
+                                  kernel_.data() + from * width_,
                                   {}};
             absorbing_.absorb(pass);
-            if (pass.found.wrong >= 0) return fail(Outcome::wrong, begin + pass.found.wrong);
-            if (pass.found.empty >= 0 && row_side_.power == 1)
-                return fail(Outcome::empty_row, begin + pass.found.empty);
-            if (!proceed(begin, chunks_.end(c), 4)) return false;
-        }
+            if (found[c].wrong < 0 && pass.found.wrong >= 0) found[c].wrong = from + pass.found.wrong;
+            if (found[c].empty < 0 && pass.found.empty >= 0) found[c].empty = from + pass.found.empty;
+        });
+        if (!is_done) return false;
+        for (std::int64_t c = 0; c < chunks_.number; ++c)
+            if (found[c].wrong >= 0) return fail(Outcome::wrong, found[c].wrong);
+        for (std::int64_t c = 0; c < chunks_.number; ++c)
+            if (found[c].empty >= 0 && row_side_.power == 1) return fail(Outcome::empty_row, found[c].empty);
         // Unbalanced, the rows' scalings may all be tiny; what they have in common is kept apart.
         double shift = 0;
         const auto gain = [&](std::int64_t i) {
@@ -283,22 +302,24 @@ class Scaling {
 
     // Row scalings and column sums, and the next column scalings of a balanced problem.
     bool sweep() {
-        least_ = kInfinity;
-        std::fill_n(sums_.data(), chunks_.number * width_, K(0));
-        for (std::int64_t c = 0; c < chunks_.number; ++c) {
-            const std::int64_t begin = chunks_.begin(c), end = chunks_.end(c);
-            SweepPass<K> pass{kernel_.data() + begin * width_,
-                              end - begin,
+        double* const least = least_in_.reserve(chunks_.number);
+        std::fill_n(least, chunks_.number, kInfinity);
+        const bool is_done = each_rows([&](std::int64_t c, std::int64_t from, std::int64_t to) {
+            K* const sums = sums_.data() + c * width_;
+            if (from == chunks_.begin(c)) std::fill_n(sums, width_, K(0));
+            SweepPass<K> pass{kernel_.data() + from * width_,
+                              to - from,
                               width_,
                               scaling_.data(),
-                              row_scale_.data() + begin,
+                              row_scale_.data() + from,
                               row_side_.power,
-                              row_scaling_.data() + begin,
-                              sums_.data() + c * width_};
+                              row_scaling_.data() + from,
+                              sums};
             sweeping_.sweep(pass);
-            least_ = std::min(least_, pass.least);
-            if (!proceed(begin, end, 1)) return false;
-        }
+            least[c] = std::min(least[c], pass.least);
+        });
+        if (!is_done) return false;
+        least_ = *std::min_element(least, least + chunks_.number);
         for (std::int64_t c = 1; c < chunks_.number; ++c)
             sweeping_.add(sums_.data() + c * width_, width_, sums_.data());
         sweeping_.divide(weight_.data(), scaling_.data(), sums_.data(), width_, next_scaling_.data(), found_);
@@ -308,18 +329,25 @@ class Scaling {
     // The column potentials, from the costs alone, into image_.
     bool sum_columns() {
         double* const row = row_exact_.reserve(task_.cost.rows);
-        double *const most = most_.reserve(width_), *const exact = exact_.reserve(width_);
+        const std::int64_t all = chunks_.number * width_;
+        double *const most = most_.reserve(all), *const exact = exact_.reserve(all);
         for (std::int64_t i = 0; i < task_.cost.rows; ++i)
             row[i] = row_side_.power * (row_absorbed_.data()[i] + row_side_.shift);
-        std::fill_n(most, width_, -kInfinity);
-        std::fill_n(exact, width_, 0.0);
-        for (const auto kernel : {columns_.raise, columns_.add})
-            for (std::int64_t c = 0; c < chunks_.number; ++c) {
-                const std::int64_t begin = chunks_.begin(c), end = chunks_.end(c);
-                kernel({task_.rows(begin, end), row + begin, row_scale_.data() + begin, task_.row_weight + begin, most,
-                        exact});
-                if (!proceed(begin, end, 4)) return false;
-            }
+        std::fill_n(most, all, -kInfinity);
+        std::fill_n(exact, all, 0.0);
+        const auto pass = [&](std::int64_t c, std::int64_t from, std::int64_t to, double* from_most) {
+            return ColumnPass<T>{task_.rows(from, to),    row + from, row_scale_.data() + from,
+                                 task_.row_weight + from, from_most,  exact + c * width_};
+        };
+        if (!each_rows([&](std::int64_t c, std::int64_t from, std::int64_t to) {
+                columns_.raise(pass(c, from, to, most + c * width_));
+            }))
+            return false;
+        for (std::int64_t at = width_; at < all; ++at) most[at % width_] = std::max(most[at % width_], most[at]);
+        if (!each_rows(
+                [&](std::int64_t c, std::int64_t from, std::int64_t to) { columns_.add(pass(c, from, to, most)); }))
+            return false;
+        for (std::int64_t at = width_; at < all; ++at) exact[at % width_] += exact[at];
         for (std::int64_t j = 0; j < width_; ++j) {
             double& image = image_.data()[j];
             image = absorbed_.data()[j];
@@ -354,8 +382,9 @@ class Scaling {
         return sum * task_.error_unit;
     }
 
-    bool proceed(std::int64_t begin, std::int64_t end, std::int64_t steps) {
-        return pacer_.proceed((end - begin) * width_ * steps / 16) || fail(Outcome::stopped, -1);
+    template <class Body>
+    bool each_rows(Body&& body) {
+        return over_rows(chunks_, width_, team_, pulse_, body) || fail(Outcome::stopped, -1);
     }
     bool fail(Outcome failure, std::int64_t at) {
         failure_ = failure;
@@ -367,13 +396,16 @@ class Scaling {
     const SweepKernels<K>& sweeping_;
     const ColumnKernels<T>& columns_;
     Anderson anderson_;
-    Pacer pacer_;
+    Team& team_;
+    Pulse& pulse_;
     Task<T> task_{};
     Chunks chunks_;
     std::int64_t width_ = 0;
     Side row_side_{}, column_side_{};
     Buffer<K> kernel_, row_scaling_, scaling_, next_scaling_, sums_, weight_;
-    Buffer<double> row_absorbed_, row_scale_, absorbed_, image_, row_exact_, most_, exact_, base_, direction_;
+    Buffer<double> row_absorbed_, row_scale_, absorbed_, image_, row_exact_, most_, exact_, base_, direction_,
+        least_in_;
+    Buffer<Found> found_in_;
     ColumnSums found_{};
     double least_ = 0, error_ = 0;
     std::int64_t iterations_ = 0, found_at_ = -1;

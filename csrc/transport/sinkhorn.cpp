@@ -17,6 +17,9 @@
 namespace coalign::transport {
 namespace {
 
+// Of one problem: a thread sweeps so many in some 15 us, and two take about 2 us to go from one phase to the next.
+constexpr double kCellsPerThread = 1 << 17;
+
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // The weights of one side: they add up to 1, beside the mass that they had.
@@ -55,12 +58,13 @@ class Weights {
 template <class T>
 class Solver {
    public:
-    Solver(Isa isa, const Options& options, Pulse& pulse)
+    Solver(Isa isa, const Options& options, Team& team, Pulse& pulse)
         : options_(options),
           plan_(table_for<ColumnKernels<T>>(isa)),
-          quick_(isa, pulse),
-          exact_(isa, pulse),
-          pacer_(pulse) {}
+          quick_(isa, team, pulse),
+          exact_(isa, team, pulse),
+          team_(team),
+          pulse_(pulse) {}
 
     // False when the call is to stop.
     bool solve(const Batch& batch, std::int64_t p, Solution<T>& solution) {
@@ -254,21 +258,30 @@ class Solver {
     // The sums, the cost, the value and the error of the plan at rounded potentials.
     bool sum_plan(const Task<T>& task, const double* row_rounded, const double* column_rounded, Solution<T>& solution) {
         const std::int64_t rows = task.cost.rows, width = task.width();
-        double *const row_sum = row_sum_.reserve(rows), *const column_sum = column_sum_.reserve(width);
-        std::fill_n(column_sum, width, 0.0);
-        PlanPass<T> pass{};
-        pass.column_potential = column_rounded;
-        pass.plan = plan_row_.reserve(width);
-        pass.column_sum = column_sum;
-        constexpr std::int64_t kRows = 16;
-        for (std::int64_t i = 0; i < rows; i += kRows) {
-            pass.rows = task.rows(i, std::min(i + kRows, rows));
-            pass.row_potential = row_rounded + i;
-            pass.row_sum = row_sum + i;
-            plan_.plan(pass);
-            if (!pacer_.proceed(width * kRows / 4)) return false;
-        }
-        solution.cost = pass.cost;
+        const Chunks chunks(rows, task.cost.columns);
+        const std::int64_t all = chunks.number * width;
+        double *const row_sum = row_sum_.reserve(rows), *const column_sum = column_sum_.reserve(all);
+        double* const cost = cost_.reserve(chunks.number);
+        T* const plan_row = plan_row_.reserve(all);
+        std::fill_n(column_sum, all, 0.0);
+        std::fill_n(cost, chunks.number, 0.0);
+        const bool is_done =
+            over_rows(chunks, width, team_, pulse_, [&](std::int64_t c, std::int64_t from, std::int64_t to) {
+                PlanPass<T> pass{task.rows(from, to),
+                                 row_rounded + from,
+                                 column_rounded,
+                                 plan_row + c * width,
+                                 0,
+                                 row_sum + from,
+                                 column_sum + c * width,
+                                 0};
+                plan_.plan(pass);
+                cost[c] += pass.cost;
+            });
+        if (!is_done) return false;
+        for (std::int64_t at = width; at < all; ++at) column_sum[at % width] += column_sum[at];
+        solution.cost = 0;
+        for (std::int64_t c = 0; c < chunks.number; ++c) solution.cost += cost[c];
         weigh(task, row_sum, column_sum, solution);
         return true;
     }
@@ -317,9 +330,10 @@ class Solver {
     const ColumnKernels<T>& plan_;
     Scaling<T, float> quick_;
     Scaling<T, double> exact_;
-    Pacer pacer_;
+    Team& team_;
+    Pulse& pulse_;
     Weights rows_, columns_;
-    Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_, column_sum_;
+    Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_, column_sum_, cost_;
     Buffer<T> plan_row_;
 };
 
@@ -329,12 +343,20 @@ template <class T>
 Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Pulse& pulse,
           std::vector<Solution<T>>& solutions) {
     const double iterations = std::min(100.0, static_cast<double>(batch.options.most_iterations));
-    return run_batch(
-        batch.costs.count, batch.costs.elements() * iterations, threads, work_per_thread, pulse,
-        [&] { return Solver<T>(isa, batch.options, pulse); },
+    const double cells = batch.costs.elements();
+    const std::int64_t count = batch.costs.count;
+    // Few large problems go one after the other, each by all threads.
+    const double cells_each = cells / static_cast<double>(std::max<std::int64_t>(count, 1));
+    const double cells_per_thread = work_per_thread > 0 ? kCellsPerThread : 0;
+    Team team(count < threads ? useful_threads(cells_each, threads, cells_per_thread) : 1);
+    Run run = run_batch(
+        count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
+        [&] { return Solver<T>(isa, batch.options, team, pulse); },
         [&](Solver<T>& solver, std::int64_t p, std::int64_t) {
             return solver.solve(batch, p, solutions[static_cast<std::size_t>(p)]) ? p + 1 : p;
         });
+    run.workers *= team.size();
+    return run;
 }
 
 template Run solve(Isa, const Batch&, int, double, Pulse&, std::vector<Solution<float>>&);
