@@ -160,6 +160,40 @@ void try_shape(std::size_t n, std::size_t m, double epsilon, double zeros, std::
     }
 }
 
+// Clusters that differ in mass: the columns of a cluster have to move together by thousands of times epsilon.
+void try_clusters() {
+    std::mt19937 random(5);
+    std::uniform_real_distribution<double> unit(0, 1);
+    constexpr std::size_t n = 60, m = 50;
+    std::vector<double> cost(n * m), place_x(n), place_y(m);
+    for (std::size_t i = 0; i < n; ++i) place_x[i] = double(random() % 5) * 10 + unit(random);
+    for (std::size_t j = 0; j < m; ++j) place_y[j] = double(random() % 5) * 10 + unit(random);
+    for (std::size_t i = 0; i < n; ++i)
+        for (std::size_t j = 0; j < m; ++j) cost[i * m + j] = (place_x[i] - place_y[j]) * (place_x[i] - place_y[j]);
+    const std::vector<double> a(n, 1.0 / n), b(m, 1.0 / m);
+    for (const Isa isa : available_isas())
+        for (const double epsilon : {2.0, 0.2}) {
+            const auto answer = transport(isa, cost, a, b, epsilon, {1e-5, 2000, kInfinity, kInfinity}, 1);
+            check(answer.found.status == Status::ok && error_of(cost, a, b, answer, epsilon) < 1.01e-5,
+                  "clusters on " + std::string(name(isa)) + ", epsilon " + std::to_string(epsilon) + ": error " +
+                      std::to_string(answer.found.error));
+        }
+}
+
+// Two columns, and rows that change from one to the other far apart: the sums are a staircase, on whose steps residuals
+// do not change.
+void try_staircase() {
+    constexpr std::size_t n = 32;
+    std::vector<double> cost(2 * n);
+    for (std::size_t i = 0; i < n; ++i) cost[2 * i] = double(i * i % 37) / 37;
+    const std::vector<double> a(n, 1.0 / n), b{0.21, 0.79};
+    for (const Isa isa : available_isas()) {
+        const auto answer = transport(isa, cost, a, b, 2e-4, {1e-6, 400, kInfinity, kInfinity}, 1);
+        check(answer.found.status == Status::ok && error_of(cost, a, b, answer, 2e-4) < 1.01e-6,
+              "a staircase: error " + std::to_string(answer.found.error));
+    }
+}
+
 void try_wrong() {
     for (const Isa isa : available_isas()) {
         std::vector<double> cost(35, 1.0), a(5, 0.2), b(7, 1.0 / 7);
@@ -224,6 +258,8 @@ int main() {
                 try_shape<double>(n, m, epsilon, zeros, random);
             }
     try_shape<float>(400, 600, 0.05, 0.1, random);  // several chunks
+    try_clusters();
+    try_staircase();
     try_wrong();
     try_stop();
     try_team();
