@@ -9,6 +9,7 @@
 
 #include "core/lanes.hpp"
 #include "core/math.hpp"
+#include "core/reduce.hpp"
 
 namespace coalign::COALIGN_SET {
 namespace {
@@ -45,15 +46,7 @@ template <int... I>
 
 template <class K>
 [[gnu::always_inline]] inline K sum_of(Vec<K> v) {
-    K sum = 0;
-    K lanes[kWidth<K>];
-    store(lanes, v);
-    // By halves, so that the order is that of a tree.
-#pragma GCC unroll 8
-    for (int half = kWidth<K> / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-    sum = lanes[0];
-    return sum;
+    return across_lanes<K>(v, [](Vec<K> a, Vec<K> b) __attribute__((always_inline)) { return a + b; });
 }
 
 // The costs of one row, a vector of K at a time; what the last vector lacks is infinite.
@@ -92,8 +85,9 @@ void absorb(AbsorbPass<T, K>& pass) {
                 const Float64Lanes cost = widened(row.at(at) + lane);
                 most_lanes = maximum(fused(cost, slope, load(potential + at + lane)), most_lanes);
             }
-        double most = most_lanes[0];
-        for (int l = 1; l < kWidth<double>; ++l) most = std::max(most, most_lanes[l]);
+        const auto larger_of = [](Float64Lanes a, Float64Lanes b)
+                                   __attribute__((always_inline)) { return maximum(a, b); };
+        const double most = across_lanes<double>(most_lanes, larger_of);
         // From a finite number on: -inf less itself is NaN, which is to mean a cost that is.
         const Float64Lanes from = splat(std::max(most, std::numeric_limits<double>::lowest()));
         Vec<K> sums{};
@@ -127,52 +121,76 @@ void absorb(AbsorbPass<T, K>& pass) {
 
 // So many rows are taken together: the scalings of the columns are loaded once for them, and so are the sums.
 constexpr int kRows = 4;
+// Rows are scaled in blocks, so that a division serves several: as many rows as stay in the first-level cache.
+constexpr int kMostRows = 16;
+constexpr std::int64_t kBlockBytes = 24 << 10;
 
 template <int kCount, class K>
-[[gnu::always_inline]] inline void sweep_rows(SweepPass<K>& pass, std::int64_t first) {
+[[gnu::always_inline]] inline void sum_rows(const K* kernel, std::int64_t columns, const K* scaling, double* out) {
     constexpr int width = kWidth<K>;
-    const K* const kernel = pass.kernel + first * pass.columns;
     Vec<K> sums[kCount][2] = {};
     std::int64_t at = 0;
-    for (; at + 2 * width <= pass.columns; at += 2 * width) {
-        const Vec<K> v[2] = {load_once(pass.column_scaling + at), load_once(pass.column_scaling + at + width)};
+    for (; at + 2 * width <= columns; at += 2 * width) {
+        const Vec<K> v[2] = {load_once(scaling + at), load_once(scaling + at + width)};
 #pragma GCC unroll 4
         for (int i = 0; i < kCount; ++i) {
-            sums[i][0] = fused(load(kernel + i * pass.columns + at), v[0], sums[i][0]);
-            sums[i][1] = fused(load(kernel + i * pass.columns + at + width), v[1], sums[i][1]);
+            sums[i][0] = fused(load(kernel + i * columns + at), v[0], sums[i][0]);
+            sums[i][1] = fused(load(kernel + i * columns + at + width), v[1], sums[i][1]);
         }
     }
-    for (; at < pass.columns; at += width) {
-        const Vec<K> v = load_once(pass.column_scaling + at);
+    for (; at < columns; at += width) {
+        const Vec<K> v = load_once(scaling + at);
 #pragma GCC unroll 4
-        for (int i = 0; i < kCount; ++i) sums[i][0] = fused(load(kernel + i * pass.columns + at), v, sums[i][0]);
+        for (int i = 0; i < kCount; ++i) sums[i][0] = fused(load(kernel + i * columns + at), v, sums[i][0]);
     }
-    Vec<K> scalings[kCount];
-    for (int i = 0; i < kCount; ++i) {
-        const double scale = pass.row_scale[first + i];
-        const double sum = double{sum_of<K>(sums[i][0] + sums[i][1])};
-        K scaling = 0;
-        if (scale > 0) {
-            pass.least = std::min(pass.least, sum);
-            scaling = K(pass.power == 1 ? scale / sum : scale * std::exp(-pass.power * std::log(sum)));
-        }
-        pass.row_scaling[first + i] = scaling;
-        scalings[i] = splat(scaling);
-    }
-    for (at = 0; at < pass.columns; at += width) {
-        Vec<K> sum = load(pass.sums + at);
 #pragma GCC unroll 4
-        for (int i = 0; i < kCount; ++i) sum = fused(load(kernel + i * pass.columns + at), scalings[i], sum);
-        store(pass.sums + at, sum);
+    for (int i = 0; i < kCount; ++i) out[i] = double{sum_of<K>(sums[i][0] + sums[i][1])};
+}
+
+template <int kCount, class K>
+[[gnu::always_inline]] inline void add_rows(const K* kernel, std::int64_t columns, const K* scalings, K* sums) {
+    Vec<K> factors[kCount];
+#pragma GCC unroll 4
+    for (int i = 0; i < kCount; ++i) factors[i] = splat(scalings[i]);
+    for (std::int64_t at = 0; at < columns; at += kWidth<K>) {
+        Vec<K> sum = load(sums + at);
+#pragma GCC unroll 4
+        for (int i = 0; i < kCount; ++i) sum = fused(load(kernel + i * columns + at), factors[i], sum);
+        store(sums + at, sum);
     }
 }
 
 template <class K>
 void sweep(SweepPass<K>& pass) {
-    pass.least = kInfinity;
-    std::int64_t i = 0;
-    for (; i + kRows <= pass.count; i += kRows) sweep_rows<kRows>(pass, i);
-    for (; i < pass.count; ++i) sweep_rows<1>(pass, i);
+    const std::int64_t columns = pass.columns;
+    const bool is_narrow = columns * kMostRows * static_cast<std::int64_t>(sizeof(K)) <= kBlockBytes;
+    const std::int64_t block = is_narrow ? kMostRows : kRows;
+    Float64Lanes least = infinity<double>();
+    for (std::int64_t first = 0; first < pass.count; first += block) {
+        const K* const kernel = pass.kernel + first * columns;
+        const auto count = static_cast<int>(std::min(block, pass.count - first));
+        double sums[kMostRows] = {}, scales[kMostRows] = {};
+        std::copy_n(pass.row_scale + first, count, scales);
+        int i = 0;
+        for (; i + kRows <= count; i += kRows)
+            sum_rows<kRows>(kernel + i * columns, columns, pass.column_scaling, sums + i);
+        for (; i < count; ++i) sum_rows<1>(kernel + i * columns, columns, pass.column_scaling, sums + i);
+        for (i = 0; i < count; i += kWidth<double>) {
+            const Float64Lanes scale = load(scales + i), sum = load(sums + i);
+            const auto counts = scale > 0;
+            least = minimum(select(counts, sum, infinity<double>()), least);
+            const Float64Lanes factor =
+                pass.power == 1 ? scale / sum : scale * exp<double>(splat(-pass.power) * log<double>(sum));
+            store(scales + i, select(counts, factor, Float64Lanes{}));
+        }
+        K scalings[kMostRows];
+        for (i = 0; i < count; ++i) pass.row_scaling[first + i] = scalings[i] = K(scales[i]);
+        for (i = 0; i + kRows <= count; i += kRows)
+            add_rows<kRows>(kernel + i * columns, columns, scalings + i, pass.sums);
+        for (; i < count; ++i) add_rows<1>(kernel + i * columns, columns, scalings + i, pass.sums);
+    }
+    pass.least = least[0];
+    for (int l = 1; l < kWidth<double>; ++l) pass.least = std::min(pass.least, least[l]);
 }
 
 template <class K>
