@@ -17,6 +17,7 @@ from coalign import (
     _execution,
     _forced_alignment,
     _monotonic,
+    _transport,
     _warping,
 )
 from oracles.compare import assert_same_bits
@@ -29,6 +30,7 @@ X, Y = rng.random(12), rng.random(9)
 SERIES = rng.random((3, 8, 2))
 SCORES = rng.normal(size=(3, 12, 5))
 WORDS = np.array([[1, 2, 2], [3, 1, 4], [4, 4, 1]])
+ROW_WEIGHTS, COLUMN_WEIGHTS = np.full(6, 1 / 6), np.full(9, 1 / 9)
 
 Call = Callable[[], Any]
 
@@ -96,6 +98,28 @@ PLAIN: dict[str, Call] = {
         BATCH[:, :3], text_lengths=np.array([3, 0, 1]), frame_lengths=np.array([4, 0, 2])
     ),
     "monotonic_alignment of a list": lambda: coalign.monotonic_alignment([COST, COST[:2, ::2]]),
+    "sinkhorn": lambda: coalign.sinkhorn(COST, epsilon=2.0),
+    "sinkhorn float32": lambda: coalign.sinkhorn(
+        COST.astype(np.float32)[::-2], epsilon=3, threads=2
+    ),
+    "sinkhorn with weights": lambda: coalign.sinkhorn(
+        COST, ROW_WEIGHTS, COLUMN_WEIGHTS, epsilon=2.0, tol=1e-6
+    ),
+    "sinkhorn, unbalanced": lambda: coalign.sinkhorn(
+        COST, 2 * ROW_WEIGHTS, COLUMN_WEIGHTS, epsilon=2.0, unbalanced=(3.0, 1), device="cpu"
+    ),
+    "sinkhorn of a padded batch": lambda: coalign.sinkhorn(
+        BATCH,
+        np.ones(BATCH.shape[:2]),
+        np.ones(BATCH.shape[2]),
+        epsilon=np.linspace(1, 2, len(BATCH)),
+        unbalanced=1.5,
+        row_lengths=np.arange(1, len(BATCH) + 1),
+    ),
+    "sinkhorn of a list": lambda: coalign.sinkhorn(
+        [COST, COST[:2, ::2]], [ROW_WEIGHTS, ROW_WEIGHTS[:2]], epsilon=2.0, unbalanced=1.0
+    ),
+    "sinkhorn that stops": lambda: coalign.sinkhorn(COST, epsilon=1.0, tol=0.0, max_iterations=3),
     "dtw": lambda: coalign.dtw(X, Y),
     "dtw float32": lambda: coalign.dtw(X.astype(np.float32), Y.astype(np.float32)),
     "dtw with a path": lambda: coalign.dtw(X, Y, metric="cityblock", path=True),
@@ -140,6 +164,7 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_decoding, "ctc_greedy", refuse)
     monkeypatch.setattr(_forced_alignment, "ctc_align", refuse)
     monkeypatch.setattr(_monotonic, "monotonic_alignment", refuse)
+    monkeypatch.setattr(_transport, "sinkhorn", refuse)
     monkeypatch.setattr(_warping, "dtw", refuse)
 
 

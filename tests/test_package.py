@@ -109,6 +109,7 @@ def test_public_names_are_all_there_is() -> None:
         "forced_alignment",
         "export",
         "monotonic",
+        "transport",
         "warping",
         "demo",
     }
@@ -158,6 +159,7 @@ INSTANCES = {
     "CTCAlignment": lambda: coalign.ctc_align([[0.0, 1.0]], [1]),
     "MonotonicAlignment": lambda: coalign.monotonic_alignment([[0.0]]),
     "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
+    "Transport": lambda: coalign.sinkhorn([[0.0]], epsilon=1.0),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),
     "slanted": lambda: coalign.slanted(3),
 }
@@ -233,6 +235,7 @@ FRONT_DOORS = (
     "dtw",
     "linear_sum_assignment",
     "monotonic_alignment",
+    "sinkhorn",
 )
 
 

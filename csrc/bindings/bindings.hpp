@@ -21,6 +21,7 @@ void bind_ctc(py::module_& module);
 void bind_decoding(py::module_& module);
 void bind_forced_alignment(py::module_& module);
 void bind_monotonic(py::module_& module);
+void bind_transport(py::module_& module);
 void bind_warping(py::module_& module);
 
 // Checks what our own Python code never gets wrong.

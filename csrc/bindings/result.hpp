@@ -26,7 +26,7 @@ struct Field {
     bool may_be_missing = false;  // by a call of the class: then it is None
 };
 
-inline constexpr int kMostFields = 10;
+inline constexpr int kMostFields = 20;
 
 // A result class is made once from its fields.
 struct Schema {

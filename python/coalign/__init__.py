@@ -2,7 +2,7 @@
 
 from . import _core
 from ._config import show_config
-from ._errors import DeviceError, InfeasibleError, Status
+from ._errors import ConvergenceWarning, DeviceError, InfeasibleError, Status
 from .assignment import (
     Assignment,
     RankedAssignments,
@@ -17,6 +17,7 @@ from .forced_alignment import CTCAlignment, ctc_align
 from .monotonic import MonotonicAlignment, monotonic_alignment
 from .ngram import NGram, read_arpa
 from .streaming import CTCBeamStream, CTCGreedyStream
+from .transport import Transport, sinkhorn
 from .warping import Warping, dtw, dtw_cdist, slanted
 
 __all__ = [
@@ -27,12 +28,14 @@ __all__ = [
     "CTCDecoding",
     "CTCGreedyStream",
     "CTCPosteriors",
+    "ConvergenceWarning",
     "DeviceError",
     "InfeasibleError",
     "MonotonicAlignment",
     "NGram",
     "RankedAssignments",
     "Status",
+    "Transport",
     "Warping",
     "assign",
     "assign_top_k",
@@ -48,6 +51,7 @@ __all__ = [
     "plot_alignment",
     "read_arpa",
     "show_config",
+    "sinkhorn",
     "slanted",
     "spans_to_seconds",
     "to_ctm",

@@ -9,6 +9,7 @@ from ._assignment_result import Assignment
 from ._ctc_result import CTCPosteriors
 from ._decoding_result import CTCDecoding
 from ._monotonic_result import MonotonicAlignment
+from ._transport_result import Transport
 from ._warping_result import Warping
 
 version: str
@@ -19,6 +20,7 @@ assignment_work_per_thread: float
 beam_work_per_thread: float
 greedy_work_per_thread: float
 monotonic_work_per_thread: float
+transport_work_per_thread: float
 warping_work_per_thread: float
 warping_checkpoint_bytes: int
 
@@ -162,6 +164,41 @@ class MonotonicFields:
     @property
     def status(self) -> Any: ...
 
+class TransportFields:
+    _fields: tuple[str, ...]
+    def __init__(self, *fields: Any, **named: Any) -> None: ...
+    def _writeable_fields(self) -> tuple[Any, ...]: ...
+    @property
+    def f(self) -> Any: ...
+    @property
+    def g(self) -> Any: ...
+    @property
+    def cost(self) -> Any: ...
+    @property
+    def value(self) -> Any: ...
+    @property
+    def marginal_error(self) -> Any: ...
+    @property
+    def iterations(self) -> Any: ...
+    @property
+    def status(self) -> Any: ...
+    @property
+    def cost_matrix(self) -> Any: ...
+    @property
+    def a(self) -> Any: ...
+    @property
+    def b(self) -> Any: ...
+    @property
+    def epsilon(self) -> Any: ...
+    @property
+    def unbalanced(self) -> Any: ...
+    @property
+    def tol(self) -> float: ...
+    @property
+    def row_lengths(self) -> Any: ...
+    @property
+    def col_lengths(self) -> Any: ...
+
 class WarpingFields:
     _fields: tuple[str, ...]
     def __init__(self, *fields: Any, **named: Any) -> None: ...
@@ -255,6 +292,24 @@ def monotonic_alignment(
 def monotonic_alignment(
     *prepared: Any,
 ) -> tuple[MonotonicAlignment, tuple[int, int, int] | None]: ...
+@overload
+def sinkhorn(
+    cost: Any,
+    a: Any,
+    b: Any,
+    epsilon: Any,
+    unbalanced: Any,
+    tol: Any,
+    max_iterations: Any,
+    initial: Any,
+    row_lengths: Any,
+    col_lengths: Any,
+    threads: Any,
+    device: Any,
+    /,
+) -> Transport: ...
+@overload
+def sinkhorn(*prepared: Any) -> tuple[Transport, tuple[str, int, int, int] | None]: ...
 def dtw(*arguments: Any) -> Warping: ...
 def connect_result(
     result: type[
@@ -263,6 +318,7 @@ def connect_result(
         | CTCDecodingFields
         | MonotonicFields
         | PosteriorsFields
+        | TransportFields
         | WarpingFields
     ],
 ) -> None: ...

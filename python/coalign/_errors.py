@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["DeviceError", "InfeasibleError", "Status"]
+__all__ = ["ConvergenceWarning", "DeviceError", "InfeasibleError", "Status"]
 
 
 class Status(IntEnum):
@@ -44,6 +44,24 @@ class InfeasibleError(ValueError):
     ... except coalign.InfeasibleError as error:
     ...     print(error)
     no path through the window or the finite cells, for 2 frames of x and 4 of y
+    """
+
+    __module__ = "coalign"
+
+
+class ConvergenceWarning(RuntimeWarning):
+    """An iteration ended before its tolerance; the message says for how many problems, and why.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import coalign
+    >>> cost = [[0.0, 1.0, 9.0], [5.0, 2.0, 1.0], [0.0, 7.0, 1.0]]
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     found = coalign.sinkhorn(cost, epsilon=0.01, max_iterations=1)
+    >>> caught[0].category.__name__, coalign.Status(int(found.status)).name
+    ('ConvergenceWarning', 'NOT_CONVERGED')
     """
 
     __module__ = "coalign"

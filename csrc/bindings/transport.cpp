@@ -1,0 +1,301 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "bindings/batch.hpp"
+#include "bindings/bindings.hpp"
+#include "bindings/call.hpp"
+#include "bindings/plain.hpp"
+#include "bindings/result.hpp"
+#include "transport/sinkhorn.hpp"
+
+namespace coalign::bindings {
+namespace {
+
+using namespace coalign::transport;
+
+enum TransportField {
+    kF,
+    kG,
+    kCost,
+    kValue,
+    kMarginalError,
+    kIterations,
+    kStatus,
+    kCostMatrix,
+    kA,
+    kB,
+    kEpsilon,
+    kUnbalanced,
+    kTol,
+    kRowLengths,
+    kColLengths
+};
+
+constexpr Schema kTransport{
+    "TransportFields",
+    "The fields of `coalign.Transport`.",
+    15,
+    {{{"f", Per::row, Element::computed, "The potentials of the rows."},
+      {"g", Per::column, Element::computed, "The potentials of the columns."},
+      {"cost", Per::problem, Element::float64, "The sum of plan times cost."},
+      {"value", Per::problem, Element::float64, "The regularised objective."},
+      {"marginal_error", Per::problem, Element::float64, "How far the plan is from its marginals."},
+      {"iterations", Per::problem, Element::int64, "How many updates of both potentials were made."},
+      {"status", Per::problem, Element::int32, "A `Status` for each problem."},
+      {"cost_matrix", Per::option, Element::computed, "The costs that were given."},
+      {"a", Per::option, Element::computed, "The weights of the rows, or None."},
+      {"b", Per::option, Element::computed, "The weights of the columns, or None."},
+      {"epsilon", Per::option, Element::float64, "The regularisation."},
+      {"unbalanced", Per::option, Element::float64, "What a divergence from the marginals costs, or None."},
+      {"tol", Per::option, Element::float64, "The marginal error that was asked for."},
+      {"row_lengths", Per::option, Element::int64, "The rows of each problem of a padded batch, or None.", true},
+      {"col_lengths", Per::option, Element::int64, "The columns of each problem of a padded batch, or None.", true}}}};
+
+// Calls with fewer cells times iterations keep the GIL: so many take some 50 us.
+constexpr double kSmallWork = 1e5;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+constexpr Readable kCosts{Readable::Items::matrices_by_rows, 1, kMostPoints};
+
+// Vectors beside the rows or the columns of costs: one for all, one for each problem of a padded batch, or a list.
+class PlainVectors {
+   public:
+    // False where anything needs words or a conversion.
+    bool read(PyObject* given, const PlainBatch& costs, bool of_rows) {
+        if (given == Py_None) return true;
+        const Ragged& batch = costs.batch();
+        if (costs.form() == Form::list) {
+            if (!PyList_CheckExact(given) && !PyTuple_CheckExact(given)) return false;
+            held_ = py::reinterpret_steal<py::tuple>(PySequence_Tuple(given));
+            if (!held_) throw py::error_already_set();
+            if (static_cast<std::int64_t>(held_.size()) != batch.count) return false;
+            for (std::int64_t p = 0; p < batch.count; ++p) {
+                const std::int64_t length = of_rows ? batch.rows_of(p) : batch.columns_of(p);
+                PlainArray array;
+                if (!array.read(PyTuple_GET_ITEM(held_.ptr(), p)) || !is_vector(array, costs, length) ||
+                    array.axes() != 1)
+                    return false;
+                items_.push_back(array.data<void>());
+            }
+            vectors_.items = items_.data();
+            return true;
+        }
+        PlainArray array;
+        if (!array.read(given) || !is_vector(array, costs, of_rows ? batch.rows : batch.columns)) return false;
+        vectors_.data = array.data<void>();
+        if (array.axes() == 1) return true;
+        vectors_.stride = array.stride(0);
+        return array.axes() == 2 && costs.form() == Form::padded && array.length(0) == batch.count;
+    }
+    // Valid as long as this object and the arguments live.
+    const Vectors& vectors() const { return vectors_; }
+
+   private:
+    static bool is_vector(const PlainArray& array, const PlainBatch& costs, std::int64_t length) {
+        const int last = array.axes() - 1;
+        return last >= 0 && !array.is_int64() && array.is_float32() == costs.is_float32() &&
+               array.length(last) == length && (length <= 1 || array.stride(last) == 1);
+    }
+
+    py::tuple held_;
+    std::vector<const void*> items_;
+    Vectors vectors_;
+};
+
+// What is wrong with a problem: words for the general way, the problem, and where.
+struct Wrong {
+    const char* what;
+    std::int64_t problem, row = -1, column = -1;
+};
+
+// The mass of weights; `at` is the first that is negative or not finite, or -1.
+template <class T>
+double mass_of(const T* weights, std::int64_t count, std::int64_t& at) {
+    at = -1;
+    if (weights == nullptr) return 1;
+    double sum = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const double weight{weights[i]};
+        if (!(weight >= 0 && weight < kInfinity) && at < 0) at = i;
+        sum += weight;
+    }
+    return sum;
+}
+
+// sinkhorn(cost, a, b, epsilon, unbalanced, tol, max_iterations, initial, row_lengths, col_lengths, threads, device)
+// returns the result. One more argument says that these are prepared, and holds what the result keeps of them as they
+// were given: (cost, a, b, epsilon, unbalanced, tol, row_lengths, col_lengths). For them it also returns what is wrong.
+struct SinkhornArguments {
+    static constexpr const char *kName = "sinkhorn", *kGeneral = "coalign._transport";
+    static constexpr Py_ssize_t kCount = 12;
+
+    bool read(PyObject* const* given, bool prepared) {
+        std::optional<double> tolerance;
+        if (!costs.read(given[0], given[8], given[9]) || !a.read(given[1], costs, true) ||
+            !b.read(given[2], costs, false) || !read_epsilon(given[3]) || !read_penalties(given[4]) ||
+            !read_number(given[5], tolerance) || !tolerance || !read_integer(given[6], options.most_iterations) ||
+            !threads.read(given[10]) || !read_cpu(given[11]))
+            return false;
+        options.tolerance = *tolerance;
+        if (given[7] != Py_None) {
+            if (!prepared) return false;
+            const auto pair = py::reinterpret_borrow<py::tuple>(given[7]);
+            if (!f.read(pair[0].ptr(), costs, true) || !g.read(pair[1].ptr(), costs, false)) return false;
+        }
+        const int own[] = {0, 1, 2, 3, 4, 5, 8, 9};
+        for (std::size_t k = 0; k < kKept; ++k)
+            kept[k] = prepared ? PyTuple_GetItem(given[kCount], static_cast<Py_ssize_t>(k)) : given[own[k]];
+        return options.tolerance >= 0 && options.tolerance < kInfinity && options.most_iterations >= 1;
+    }
+    bool is_float32() const { return costs.is_float32(); }
+
+    template <class T>
+    PyObject* run(const Forced& forced, bool prepared) const {
+        const Ragged& shapes = costs.batch();
+        const Form form = costs.form();
+        if (const std::optional<Wrong> wrong = wrong_weights<T>())
+            return prepared ? py::make_tuple(py::none(), words(*wrong)).release().ptr() : nullptr;
+        Result made(kTransport, Counts::of(form, shapes),
+                    sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
+        Parts<T> rows(made.data<T>(kF), form, shapes.rows, T(0));
+        Parts<T> columns(made.data<T>(kG), form, shapes.columns, T(0));
+        std::vector<Solution<T>> solutions(static_cast<std::size_t>(shapes.count));
+        for (std::int64_t p = 0; p < shapes.count; ++p) {
+            Solution<T>& solution = solutions[static_cast<std::size_t>(p)];
+            solution.f = rows.take(shapes.rows_of(p));
+            solution.g = columns.take(shapes.columns_of(p));
+        }
+        const Batch batch{shapes,        a.vectors(), b.vectors(),    f.vectors(),
+                          g.vectors(),   epsilons(),  epsilon_stride, options};
+        const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
+        const auto iterations = static_cast<double>(options.most_iterations);
+        const int most = threads.for_work(shapes.elements() * std::min(iterations, 100.0), per_thread);
+        const Run run = run_call(shapes.elements() * iterations <= kSmallWork, [&](Pulse& pulse) {
+            return solve<T>(forced.isa, batch, most, per_thread, pulse, solutions);
+        });
+        forced.note(name(forced.isa), run.workers);
+        fill(made, solutions);
+        if (const std::optional<Wrong> wrong = wrong_costs(solutions)) {
+            if (!prepared) return nullptr;
+            return py::make_tuple(std::move(made).release(), words(*wrong)).release().ptr();
+        }
+        py::object result = made.release();
+        if (prepared) return py::make_tuple(result, py::none()).release().ptr();
+        const auto is_solved = [](const Solution<T>& solution) { return solution.status == Status::ok; };
+        // The caller is past this function's Python half.
+        if (!std::all_of(solutions.begin(), solutions.end(), is_solved))
+            py::module_::import(kGeneral).attr("warn_of_unsolved")(result, 3);
+        return result.release().ptr();
+    }
+
+   private:
+    bool read_epsilon(PyObject* given) {
+        std::optional<double> number;
+        if (read_number(given, number)) {
+            epsilon = number.value_or(0);
+            return epsilon > 0 && epsilon < kInfinity;
+        }
+        if (!epsilon_array.read(given) || !epsilon_array.is_float64() || epsilon_array.axes() != 1 ||
+            !costs.is_batch() || epsilon_array.length(0) != costs.batch().count || !epsilon_array.is_contiguous())
+            return false;
+        epsilon_stride = 1;
+        const auto* const each = epsilon_array.data<double>();
+        return std::all_of(each, each + costs.batch().count,
+                           [](double value) { return value > 0 && value < kInfinity; });
+    }
+    const double* epsilons() const { return epsilon_stride != 0 ? epsilon_array.data<double>() : &epsilon; }
+
+    bool read_penalties(PyObject* given) {
+        std::optional<double> row, column;
+        if (PyTuple_CheckExact(given) && PyTuple_GET_SIZE(given) == 2) {
+            if (!read_number(PyTuple_GET_ITEM(given, 0), row) || !read_number(PyTuple_GET_ITEM(given, 1), column) ||
+                !row || !column)
+                return false;
+        } else {
+            if (!read_number(given, row)) return false;
+            column = row;
+        }
+        options.row_penalty = row.value_or(kInfinity);
+        options.column_penalty = column.value_or(kInfinity);
+        return options.row_penalty > 0 && options.column_penalty > 0;
+    }
+
+    template <class T>
+    std::optional<Wrong> wrong_weights() const {
+        const Ragged& shapes = costs.batch();
+        const double most_apart = sizeof(T) == sizeof(float) ? 1e-4 : 1e-6;
+        for (std::int64_t p = 0; p < shapes.count; ++p) {
+            std::int64_t row = -1, column = -1;
+            const double row_mass = mass_of(a.vectors().of<T>(p), shapes.rows_of(p), row);
+            const double column_mass = mass_of(b.vectors().of<T>(p), shapes.columns_of(p), column);
+            if (row >= 0) return Wrong{"a", p, row};
+            if (column >= 0) return Wrong{"b", p, -1, column};
+            if (!(row_mass > 0 && row_mass < kInfinity)) return Wrong{"mass of a", p};
+            if (!(column_mass > 0 && column_mass < kInfinity)) return Wrong{"mass of b", p};
+            if (options.is_balanced() && std::abs(row_mass - column_mass) > most_apart * std::max(row_mass, column_mass))
+                return Wrong{"masses", p};
+        }
+        return std::nullopt;
+    }
+
+    template <class T>
+    static std::optional<Wrong> wrong_costs(const std::vector<Solution<T>>& solutions) {
+        for (const Status status : {Status::nan, Status::infeasible})
+            for (std::size_t p = 0; p < solutions.size(); ++p)
+                if (solutions[p].status == status)
+                    return Wrong{status == Status::nan ? "cost" : "infeasible", static_cast<std::int64_t>(p),
+                                 solutions[p].row, solutions[p].column};
+        return std::nullopt;
+    }
+
+    static py::tuple words(const Wrong& wrong) {
+        return py::make_tuple(wrong.what, wrong.problem, wrong.row, wrong.column);
+    }
+
+    template <class T>
+    void fill(Result& made, const std::vector<Solution<T>>& solutions) const {
+        for (std::size_t p = 0; p < solutions.size(); ++p) {
+            made.data<double>(kCost)[p] = solutions[p].cost;
+            made.data<double>(kValue)[p] = solutions[p].value;
+            made.data<double>(kMarginalError)[p] = solutions[p].error;
+            made.data<std::int64_t>(kIterations)[p] = solutions[p].iterations;
+            made.data<std::int32_t>(kStatus)[p] = static_cast<std::int32_t>(solutions[p].status);
+        }
+        // Numbers are kept as floats, whatever they were.
+        const bool is_pair = PyTuple_CheckExact(kept[kUnbalanced - kCostMatrix]);
+        for (int field = kCostMatrix; field <= kColLengths; ++field) {
+            py::object value = py::reinterpret_borrow<py::object>(kept[field - kCostMatrix]);
+            if (field == kEpsilon && epsilon_stride == 0) value = py::float_(epsilon);
+            if (field == kTol) value = py::float_(options.tolerance);
+            if (field == kUnbalanced && is_pair) value = py::make_tuple(options.row_penalty, options.column_penalty);
+            if (field == kUnbalanced && !is_pair && !value.is_none()) value = py::float_(options.row_penalty);
+            made.set(field, value);
+        }
+    }
+
+    static constexpr std::size_t kKept = 8;
+    PlainBatch costs{kCosts};
+    PlainVectors a, b, f, g;
+    PlainArray epsilon_array;
+    double epsilon = 0;
+    std::int64_t epsilon_stride = 0;
+    Options options;
+    ThreadLimit threads;
+    PyObject* kept[kKept]{};
+};
+
+}  // namespace
+
+void bind_transport(py::module_& module) {
+    module.attr("transport_work_per_thread") = kTransportWorkPerThread;
+    make_result_class(module, kTransport);
+    add_function<front_door<SinkhornArguments>>(
+        module, SinkhornArguments::kName,
+        "The public function's arguments, in order; one more says that they are prepared.");
+}
+
+}  // namespace coalign::bindings

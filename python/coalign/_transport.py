@@ -1,0 +1,309 @@
+"""The general way of transport calls: arguments of any kind are checked, prepared and run."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _core, _execution, _validate
+from ._arrays import is_array, on_host, same_kind, to_host, to_numpy
+from ._batch import Batch, has_contiguous_rows, has_whole_strides
+from ._errors import ConvergenceWarning, InfeasibleError, Status
+from ._pipeline import ResultCall, carry_out
+from ._scalars import take_count
+from ._transport_result import Transport
+
+_ONLY_CPU = 'device: "cuda" does not compute transport; the CPU does'
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(ResultCall[Transport]):
+    """A call of `sinkhorn`; `weights` and `initial` are as native code takes them."""
+
+    weights: tuple[Any, Any]
+    initial: tuple[Any, Any] | None
+    epsilon: Any
+    unbalanced: Any
+    tol: float
+    max_iterations: int
+    threads: int
+    kept: tuple[Any, ...]
+
+    @property
+    def costs(self) -> Batch:
+        """The costs of all problems."""
+        return self.inputs[0]
+
+    @property
+    def only_cpu(self) -> str:
+        """Why no GPU takes the call."""
+        return _ONLY_CPU
+
+    def on_host(self) -> Transport:
+        """Solve on the CPU; raise for the first problem that has no solution."""
+        costs = self.costs
+        if len(costs) == 0:
+            return self._nothing()
+        found, wrong = _core.sinkhorn(
+            costs.native(costs.dtype, _is_readable),
+            *self.weights,
+            self.epsilon,
+            self.unbalanced,
+            self.tol,
+            self.max_iterations,
+            self.initial,
+            costs.native_lengths(0),
+            costs.native_lengths(1),
+            self.threads,
+            None,
+            self.kept,
+        )
+        if wrong is not None:
+            raise self._error(*wrong)
+        return found
+
+    def _nothing(self) -> Transport:
+        costs = self.costs
+        f, g = (
+            [] if not costs.is_padded else np.empty((0, costs.room(axis) or 0), costs.dtype)
+            for axis in (0, 1)
+        )
+        sums = (np.empty(0), np.empty(0), np.empty(0))
+        return Transport(f, g, *sums, np.empty(0, np.int64), np.empty(0, np.int32), *self.kept)
+
+    def _error(self, what: str, problem: int, row: int, column: int) -> ValueError:
+        costs = self.costs
+        which = f"problem {problem}: " if costs.is_batch else ""
+        if what == "cost":
+            wanted = "finite costs, or +inf to forbid a pair"
+            return costs.bad_value(problem, (row, column), wanted)
+        if what == "infeasible":
+            side, index, other = ("row", row, "column") if row >= 0 else ("column", column, "row")
+            return InfeasibleError(
+                f"{which}{side} {index} has weight, and no finite cost "
+                f"against a {other} that has weight"
+            )
+        if what == "masses":
+            masses = [self._mass(axis, problem) for axis in (0, 1)]
+            return ValueError(
+                f"{which}a and b: expected equal masses, got {masses[0]:.9g} and {masses[1]:.9g}; "
+                "scale one of them, or pass unbalanced"
+            )
+        axis = 0 if what.endswith("a") else 1
+        name = "ab"[axis]
+        if what.startswith("mass"):
+            mass = self._mass(axis, problem)
+            return ValueError(f"{which}{name}: expected a finite mass above 0, got {mass:.9g}")
+        index = row if axis == 0 else column
+        weights = self._weights(axis, problem)
+        value = weights[index].item()
+        found = "NaN" if math.isnan(value) else str(value)
+        given = self.weights[axis]
+        if isinstance(given, list):
+            name, place = f"{name}[{problem}]", f"({index},)"
+        else:
+            place = f"({problem}, {index})" if given.ndim == 2 else f"({index},)"
+        return ValueError(
+            f"{name}: {found} at index {place}; expected finite weights of at least 0"
+        )
+
+    def _weights(self, axis: int, problem: int) -> Any:
+        given = self.weights[axis]
+        each = given[problem] if isinstance(given, list) or given.ndim == 2 else given
+        return each[: self.costs.lengths[axis][problem]]
+
+    def _mass(self, axis: int, problem: int) -> float:
+        if self.weights[axis] is None:
+            return 1.0
+        with np.errstate(over="ignore"):
+            return float(self._weights(axis, problem).sum(dtype=np.float64))
+
+    def settle(self, found: Transport, *, from_gpu: bool) -> Transport:
+        """Warn of what has not converged."""
+        warn_of_unsolved(found, 6)
+        return found
+
+
+def warn_of_unsolved(found: Transport, stacklevel: int) -> None:
+    """Warn once of the problems that are not as close to their marginals as was asked."""
+    status = np.atleast_1d(to_host(found.status))
+    parts = []
+    late = np.count_nonzero(status == Status.NOT_CONVERGED)
+    if late:
+        parts.append(f"{late} of {status.size} problems need more iterations (NOT_CONVERGED)")
+    rounded = np.count_nonzero(status == Status.PRECISION_LIMIT)
+    if rounded:
+        parts.append(
+            f"{rounded} of {status.size} problems are as exact as their dtype allows, "
+            "and no closer to their marginals (PRECISION_LIMIT)"
+        )
+    if parts:
+        error = float(np.max(to_host(found.marginal_error)))
+        warnings.warn(
+            f"sinkhorn: {'; '.join(parts)}; "
+            f"the greatest marginal error is {error:.3g}, and tol is {found.tol:.3g}",
+            ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def sinkhorn(
+    cost: Any,
+    a: Any,
+    b: Any,
+    epsilon: Any,
+    unbalanced: Any,
+    tol: Any,
+    max_iterations: Any,
+    initial: Any,
+    row_lengths: Any,
+    col_lengths: Any,
+    threads: Any,
+    device: Any,
+) -> Transport:
+    """Solve what `coalign.sinkhorn` takes; raise for the first problem that has no solution."""
+    device = _execution.take_device(device)
+    threads = _execution.thread_count(threads)
+    iterations = take_count(max_iterations, "max_iterations")
+    tolerance = _take_number(tol, "tol")
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"tol: expected a finite number of at least 0, got {_word(tolerance)}")
+    penalties = _take_penalties(unbalanced)
+    lengths = (row_lengths, "row_lengths"), (col_lengths, "col_lengths")
+    costs = _validate.take_matrices(cost, "cost", *lengths)
+    each = take_epsilon(epsilon, costs)
+    weights = (_take_vectors(a, "a", costs, 0), _take_vectors(b, "b", costs, 1))
+    kept = (
+        cost if _is_kept(cost) else costs.data if costs.is_batch else costs.data[0],
+        *weights,
+        each,
+        penalties,
+        tolerance,
+        None if row_lengths is None else costs.lengths[0],
+        None if col_lengths is None else costs.lengths[1],
+    )
+    start = _take_initial(initial, costs)
+    call = _Call((costs,), weights, start, each, penalties, tolerance, iterations, threads, kept)
+    return carry_out(call, device)
+
+
+def _is_readable(costs: Any) -> bool:
+    return has_contiguous_rows(costs) and has_whole_strides(costs)
+
+
+def _is_kept(cost: Any) -> bool:
+    """Whether costs are arrays of their own, rather than numbers that were made one."""
+    if isinstance(cost, (list, tuple)):
+        return len(cost) == 0 or any(is_array(item) for item in cost)
+    return True
+
+
+def _take_number(value: Any, name: str) -> float:
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}") from None
+    except OverflowError:
+        raise ValueError(f"{name}: expected a number that a float can hold") from None
+
+
+def _word(value: float) -> str:
+    return "NaN" if math.isnan(value) else f"{value:g}"
+
+
+def take_epsilon(epsilon: Any, costs: Batch) -> Any:
+    """Check the regularisation: a number, or one for each problem of a batch."""
+    if (is_array(epsilon) or isinstance(epsilon, (list, tuple))) and np.ndim(on_host(epsilon)) > 0:
+        values = to_numpy(epsilon, "epsilon")[0].astype(np.float64)
+        if not costs.is_batch or values.shape != (len(costs),):
+            wanted = f"a number, or shape ({len(costs)},)" if costs.is_batch else "a number"
+            raise ValueError(f"epsilon: expected {wanted}, got shape {values.shape}")
+        wrong = np.flatnonzero(~((values > 0) & (values < np.inf)))
+        if wrong.size:
+            value = _word(float(values[wrong[0]]))
+            raise ValueError(
+                f"epsilon: {value} at index ({wrong[0]},); expected finite numbers above 0"
+            )
+        return np.ascontiguousarray(values)
+    value = _take_number(epsilon, "epsilon")
+    if not 0 < value < math.inf:
+        raise ValueError(f"epsilon: expected a finite number above 0, got {_word(value)}")
+    return value
+
+
+def _take_penalties(unbalanced: Any) -> float | tuple[float, float] | None:
+    """Check what divergences from the marginals cost: None, one number, or two."""
+    if unbalanced is None:
+        return None
+    given = tuple(unbalanced) if isinstance(unbalanced, (list, tuple)) else (unbalanced,)
+    if isinstance(unbalanced, (list, tuple)) and len(given) != 2:
+        raise ValueError(f"unbalanced: expected a number or a pair, got {len(given)} numbers")
+    values = [_take_number(value, "unbalanced") for value in given]
+    for value in values:
+        if not value > 0:
+            raise ValueError(f"unbalanced: expected a number above 0, got {_word(value)}")
+    return values[0] if len(values) == 1 else (values[0], values[1])
+
+
+def _take_vectors(given: Any, name: str, costs: Batch, axis: int) -> Any:
+    """Check vectors beside the rows or the columns: None, an array, or a list for a list."""
+    if given is None:
+        return None
+    if isinstance(given, (list, tuple)) and any(is_array(item) for item in given):
+        return _take_listed(given, name, costs, axis)
+    array, kind = to_numpy(given, name)
+    if is_array(given) and costs.arrays:
+        same_kind(costs.kind, kind, (costs.name, name))
+    array = np.ascontiguousarray(array, costs.dtype)
+    if costs.is_padded or not costs.is_batch:
+        room = costs.room(axis)
+        shapes = [(room,), (len(costs), room)] if costs.is_batch else [(room,)]
+        if array.shape not in shapes:
+            wanted = " or ".join(map(str, shapes))
+            raise ValueError(f"{name}: expected shape {wanted}, got {array.shape}")
+        return array
+    for problem, count in enumerate(costs.lengths[axis].tolist()):
+        if array.shape != (count,):
+            raise ValueError(
+                f"{name}: expected a list of {len(costs)} vectors, or one of shape ({count},) "
+                f"as {costs.name}[{problem}] has, got shape {array.shape}"
+            )
+    return [array] * len(costs)
+
+
+def _take_listed(given: Any, name: str, costs: Batch, axis: int) -> Any:
+    if not costs.is_batch or costs.is_padded:
+        raise TypeError(f"{name}: expected an array like {costs.name}, got a list of arrays")
+    if len(given) != len(costs):
+        raise ValueError(f"{name}: expected a list of {len(costs)} vectors, got {len(given)}")
+    vectors = []
+    for problem, item in enumerate(given):
+        array, kind = to_numpy(item, f"{name}[{problem}]")
+        if is_array(item):
+            same_kind(costs.kind, kind, (costs.name, f"{name}[{problem}]"))
+        count = int(costs.lengths[axis][problem])
+        if array.shape != (count,):
+            raise ValueError(f"{name}[{problem}]: expected shape ({count},), got {array.shape}")
+        vectors.append(np.ascontiguousarray(array, costs.dtype))
+    return vectors
+
+
+def _take_initial(initial: Any, costs: Batch) -> tuple[Any, Any] | None:
+    """Check potentials to start from."""
+    if initial is None:
+        return None
+    if isinstance(initial, Transport):
+        initial = (initial.f, initial.g)
+    if not isinstance(initial, (list, tuple)) or len(initial) != 2:
+        raise TypeError(f"initial: expected a Transport or (f, g), got {type(initial).__name__}")
+    f, g = initial
+    sides = _take_vectors(f, "initial f", costs, 0), _take_vectors(g, "initial g", costs, 1)
+    if sides[0] is None or sides[1] is None:
+        raise TypeError("initial: expected both f and g, got None")
+    return sides

@@ -1,0 +1,116 @@
+"""Transport: soft plans that move the mass of one set to another at the least cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _core
+from ._transport_result import Transport
+
+__all__ = ["Transport", "sinkhorn"]
+
+
+def sinkhorn(
+    cost: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    epsilon: Any,
+    unbalanced: Any = None,
+    tol: float = 1e-4,
+    max_iterations: int = 10_000,
+    initial: Any = None,
+    row_lengths: Any = None,
+    col_lengths: Any = None,
+    threads: int | None = None,
+    device: str | None = None,
+) -> Transport:
+    """Move the mass of the rows of a cost matrix to its columns, at the least regularised cost.
+
+    Minimises Σ P_ij C_ij + ε KL(P | a bᵀ) over the plans P ≥ 0 with the row sums a and the column
+    sums b. As ε goes to 0, the plan becomes that of optimal transport. With `unbalanced` the sums
+    may differ from a and b, at ρ_a KL(P1 | a) + ρ_b KL(Pᵀ1 | b).
+
+    Parameters
+    ----------
+    cost : array of shape (N, M), (B, N, M), or list of (N, M) arrays
+        Costs of one problem, a padded batch, or a ragged batch. +inf forbids a pair. Rows of unit
+        stride are the fastest.
+    a, b : array of shape (N,) and (M,), (B, N) and (B, M), or list of such arrays, optional
+        Weights of the rows and the columns, at least 0 and of equal mass, to 1e-6 of it (float32:
+        1e-4). One vector goes with every problem of a batch. None means equal weights of mass 1.
+    epsilon : float, or array of shape (B,)
+        The regularisation ε > 0, in the costs' unit: neither relative to the costs nor to their
+        spread.
+    unbalanced : float, or pair of floats, optional
+        What a unit of divergence from the marginals costs: ρ, or (ρ_a, ρ_b), each greater than 0.
+        inf stands for a marginal that is met. The masses of a and b may then differ.
+    tol : float
+        The marginal error to reach. 0 makes exactly `max_iterations` plain updates instead, without
+        acceleration and without a warning.
+    max_iterations : int
+        The largest number of updates of both potentials.
+    initial : Transport, or pair (f, g), optional
+        Potentials to start from, of the same shape.
+    row_lengths, col_lengths : int array of shape (B,), optional
+        Numbers of rows and columns of each problem in a padded batch. What lies past them, of costs
+        and of weights, is never read.
+    threads : int, optional
+        The largest number of threads. None means COALIGN_NUM_THREADS if it is set, else the CPUs
+        that this process may use.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute: transport runs on the CPU, so "cuda" is refused.
+
+    Returns
+    -------
+    Transport
+        Potentials, costs and the error that is left, as arrays of the input's kind. float16,
+        bfloat16 and float32 costs are computed in float32, others in float64; the weights follow.
+
+    Raises
+    ------
+    ValueError
+        A shape, length, weight or option is wrong, the masses differ, or a cost is NaN or -inf.
+    TypeError
+        A dtype or kind of array is wrong, or a tensor requires grad.
+    InfeasibleError
+        A row or a column has weight, and no finite cost against anything that has.
+    DeviceError
+        The device cannot be used.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The marginal error of a problem is greater than `tol`. Its status is NOT_CONVERGED where
+        more iterations would help, and PRECISION_LIMIT where the dtype cannot hold better
+        potentials.
+
+    References
+    ----------
+    * M. Cuturi: Sinkhorn distances: lightspeed computation of optimal transport. NeurIPS (2013).
+    * B. Schmitzer: Stabilized sparse scaling algorithms for entropy regularized transport problems.
+      SIAM Journal on Scientific Computing 41 (2019).
+    * L. Chizat, G. Peyré, B. Schmitzer, F.-X. Vialard: Scaling algorithms for unbalanced optimal
+      transport problems. Mathematics of Computation 87 (2018).
+
+    Examples
+    --------
+    >>> import coalign
+    >>> found = coalign.sinkhorn([[0.0, 1.0], [1.0, 0.0]], epsilon=0.1)
+    >>> round(float(found.cost), 6), bool(found.converged)
+    (4.5e-05, True)
+    """
+    return _core.sinkhorn(
+        cost,
+        a,
+        b,
+        epsilon,
+        unbalanced,
+        tol,
+        max_iterations,
+        initial,
+        row_lengths,
+        col_lengths,
+        threads,
+        device,
+    )
