@@ -67,15 +67,7 @@ class Anderson {
         has_last_ = true;
         std::copy_n(image, count_, potential);
         double factors[kMemory];
-        if (held_ == 0 || !solve(factors)) return;
-        kernels_.subtract(changes_, factors, held_, count_, potential);
-        double longest = 0;
-        for (std::int64_t j = 0; j < count_; ++j)
-            if (ones_[j] > 0) longest = std::max(longest, std::abs(potential[j] - image[j]));
-        if (longest <= kLongest) return;
-        // Of residuals that do not change, no combination is small: what they say holds near by.
-        for (std::int64_t j = 0; j < count_; ++j)
-            if (ones_[j] > 0) potential[j] = image[j] + (potential[j] - image[j]) * (kLongest / longest);
+        if (held_ > 0 && solve(factors)) kernels_.subtract(changes_, factors, held_, count_, potential);
     }
 
     // Whether the last error was the least, or nearly.
@@ -83,7 +75,7 @@ class Anderson {
 
    private:
     static constexpr int kMemory = 8;
-    static constexpr double kWorse = 4, kRidge = 1e-10, kLongest = 50;
+    static constexpr double kWorse = 4, kRidge = 1e-10;
 
     void learn(const double* image) {
         const int slot = next_;

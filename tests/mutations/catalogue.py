@@ -2930,6 +2930,86 @@ CUDA_MONOTONIC_ALIGNMENT = [
     ),
 ]
 
+TRANSPORT_CORE = [
+    Mutation(
+        "sums of columns that float32 loses are not taken anew",
+        "csrc/transport/scaling.hpp",
+        "        if (!sum_columns()) return false;",
+        "        std::copy_n(potential, width_, image_.data());",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "the kernel matrix is kept however far potentials move",
+        "csrc/transport/scaling.hpp",
+        "drift(potential) > kMostDrift",
+        "drift(potential) > 1e9",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "a plateau is never left",
+        "csrc/transport/scaling.hpp",
+        "since_mark < kPlateau ||",
+        "true ||",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "the acceleration goes on from wherever it is",
+        "csrc/transport/anderson.hpp",
+        "if (has_last_ && error > kWorse * least_error_) {",
+        "if (false) {",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "the sums of a chunk are left out",
+        "csrc/transport/scaling.hpp",
+        "for (std::int64_t c = 1; c < chunks_.number; ++c)",
+        "for (std::int64_t c = 2; c < chunks_.number; ++c)",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "potentials are not shifted",
+        "csrc/transport/sinkhorn.cpp",
+        "const double unit = task.is_balanced ? -shift : column_unit;",
+        "const double unit = task.is_balanced ? 0 : column_unit;",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "the error of a plan is taken for reached",
+        "csrc/transport/sinkhorn.cpp",
+        "solution.error = error / ((A + B) / 2);",
+        "solution.error = options_.tolerance / 2 + 0 * error;",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "a phase of a team ends before its helpers do",
+        "csrc/core/team.cpp",
+        "for (int left = busy_.load(std::memory_order_acquire); left > 0;)",
+        "for (int left = 0; left > 0;)",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "NaN among costs is not looked for",
+        "csrc/transport/kernels.cpp",
+        "!(most < kInfinity) || sum != sum",
+        "!(most < kInfinity)",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "float32 has to do what it cannot",
+        "csrc/transport/sinkhorn.cpp",
+        "const bool is_quick = attempt == 0;",
+        "const bool is_quick = true;",
+        ("native:test_transport",),
+    ),
+    Mutation(
+        "the last vector of a row of costs reads on",
+        "csrc/transport/kernels.cpp",
+        "at < whole_ ? cost_ + at : rest_",
+        "cost_ + at",
+        ("native:test_transport",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -2941,6 +3021,7 @@ CATALOGUE = [
     *FORCED_ALIGNMENT,
     *MONOTONIC_ALIGNMENT,
     *EXPORTS,
+    *TRANSPORT_CORE,
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
     *WARPING_WINDOWS,
