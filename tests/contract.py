@@ -27,6 +27,9 @@ NO_PROGRESS = "It reports no progress."
 DENSE = "It takes dense arrays only."
 ON_CPU = "It runs on the CPU."
 SCORES = "expected finite values, or -inf for probability zero"
+ONE_THREAD = "It computes in NumPy, on the calling thread."
+NO_PADDING = "It takes no padded batch; a list holds problems of any sizes."
+COVARIANCES = "Such views of a covariance are none."
 ALONE = "It takes one array, so there is nothing to pair a batch of it with."
 SCIPYS = "It has SciPy's signature, results and words."
 SCIPYS_HAS_NOT = "batches lengths threads device out progress broadcast kinds result words"
@@ -146,6 +149,34 @@ def fitting_scores(rng: Any, n: int, m: int) -> dict[str, Any]:
     """Scores of at most as many tokens as frames, and of none only where there are no frames."""
     tokens, frames = sorted((n, m))
     return {"score": rng.normal(size=(tokens, frames if tokens else 0))}
+
+
+def covariance(rng: Any, d: int) -> Any:
+    """A covariance that stays positive semi-definite when it is scaled and rounded to integers."""
+    beside = rng.uniform(size=(d, d)) / d
+    both = np.tril(beside, -1) + np.tril(beside, -1).T
+    return both + np.diag(1 + both.sum(axis=1))
+
+
+def two_gaussians(rng: Any, d: int) -> dict[str, Any]:
+    return {
+        "mean1": rng.normal(size=d),
+        "cov1": covariance(rng, d),
+        "mean2": rng.normal(size=d),
+        "cov2": covariance(rng, d),
+    }
+
+
+def many_gaussians(rng: Any, k: int, d: int) -> dict[str, Any]:
+    return {
+        "means": rng.normal(size=(k, d)),
+        "covs": np.array([covariance(rng, d) for _ in range(k)]).reshape(k, d, d),
+    }
+
+
+def repeated(arguments: dict[str, Any], count: int) -> dict[str, Any]:
+    """A batch of one problem."""
+    return {name: np.broadcast_to(a, (count, *a.shape)) for name, a in arguments.items()}
 
 
 FUNCTIONS = (
@@ -484,6 +515,53 @@ FUNCTIONS = (
             "progress": NO_PROGRESS,
             "sparse": DENSE,
             "broadcast": ALONE,
+            "gpu": ON_CPU,
+        },
+    ),
+    Function(
+        "wasserstein_gaussian",
+        coalign.wasserstein_gaussian,
+        make=two_gaussians,
+        inputs={"mean1": "d", "cov1": "dd", "mean2": "d", "cov2": "dd"},
+        sizes={"d": 1},
+        fields={"distance": "float"},
+        long=lambda: repeated(two_gaussians(np.random.default_rng(0), 12), 40_000),
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "threads": ONE_THREAD,
+            "lengths": NO_PADDING,
+            "result": "It returns an array.",
+            "any values": COVARIANCES,
+            "device": ON_CPU,
+            "gpu": ON_CPU,
+        },
+    ),
+    Function(
+        "gaussian_barycenter",
+        coalign.gaussian_barycenter,
+        make=many_gaussians,
+        inputs={"means": "kd", "covs": "kdd"},
+        sizes={"k": 1},
+        shared={"d": (2, 3)},
+        fields={
+            "mean": "float d",
+            "cov": "float dd",
+            "residual": "float64",
+            "iterations": "int64",
+            "status": "int32",
+        },
+        variants=({}, {"tol": 1e-6, "max_iterations": 100}),
+        long=lambda: repeated(many_gaussians(np.random.default_rng(0), 5, 10), 4_000),
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "threads": ONE_THREAD,
+            "lengths": NO_PADDING,
+            "any values": COVARIANCES,
+            "device": ON_CPU,
             "gpu": ON_CPU,
         },
     ),

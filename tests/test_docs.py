@@ -18,7 +18,9 @@ def test_readme_examples_give_the_output_shown():
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("name", ["assignment", "decoding", "export", "monotonic", "warping"])
+@pytest.mark.parametrize(
+    "name", ["assignment", "decoding", "export", "monotonic", "transport", "warping"]
+)
 def test_a_guides_examples_give_the_output_shown(name):
     results = doctest.testfile(str(ROOT / "docs" / f"{name}.md"), module_relative=False)
     assert results.attempted >= 5

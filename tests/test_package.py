@@ -108,6 +108,7 @@ def test_public_names_are_all_there_is() -> None:
         "streaming",
         "forced_alignment",
         "export",
+        "gaussian",
         "monotonic",
         "transport",
         "warping",
@@ -157,6 +158,7 @@ INSTANCES = {
     "CTCDecoding": lambda: coalign.ctc_greedy([[0.0]]),
     "CTCPosteriors": lambda: coalign.ctc_forward_backward([[0.0, 0.0]], [1]),
     "CTCAlignment": lambda: coalign.ctc_align([[0.0, 1.0]], [1]),
+    "GaussianBarycenter": lambda: coalign.gaussian_barycenter([[0.0]], [[[1.0]]]),
     "MonotonicAlignment": lambda: coalign.monotonic_alignment([[0.0]]),
     "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
     "Transport": lambda: coalign.sinkhorn([[0.0]], epsilon=1.0),
@@ -405,7 +407,7 @@ def test_what_a_function_raises_is_described(name: str) -> None:
             assert issubclass(kind, Exception)
 
 
-@pytest.mark.parametrize("name", ["DeviceError", "InfeasibleError", "Status"])
+@pytest.mark.parametrize("name", ["ConvergenceWarning", "DeviceError", "InfeasibleError", "Status"])
 def test_errors_are_shown_by_their_public_names(name: str) -> None:
     kind = getattr(coalign, name)
     assert f"{kind.__module__}.{kind.__qualname__}" == f"coalign.{name}"

@@ -14,6 +14,7 @@ from .ctc import CTCPosteriors, ctc_forward_backward, ctc_loss
 from .decoding import CTCBeams, CTCDecoding, ctc_beam_search, ctc_greedy
 from .export import plot_alignment, spans_to_seconds, to_ctm, to_textgrid
 from .forced_alignment import CTCAlignment, ctc_align
+from .gaussian import GaussianBarycenter, gaussian_barycenter, wasserstein_gaussian
 from .monotonic import MonotonicAlignment, monotonic_alignment
 from .ngram import NGram, read_arpa
 from .streaming import CTCBeamStream, CTCGreedyStream
@@ -30,6 +31,7 @@ __all__ = [
     "CTCPosteriors",
     "ConvergenceWarning",
     "DeviceError",
+    "GaussianBarycenter",
     "InfeasibleError",
     "MonotonicAlignment",
     "NGram",
@@ -46,6 +48,7 @@ __all__ = [
     "ctc_loss",
     "dtw",
     "dtw_cdist",
+    "gaussian_barycenter",
     "linear_sum_assignment",
     "monotonic_alignment",
     "plot_alignment",
@@ -56,6 +59,7 @@ __all__ = [
     "spans_to_seconds",
     "to_ctm",
     "to_textgrid",
+    "wasserstein_gaussian",
 ]
 
 __version__ = _core.version

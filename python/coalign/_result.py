@@ -14,7 +14,7 @@ class Result:
     """An immutable object with fields; two are equal only if they are one."""
 
     __slots__ = ()
-    _fields: tuple[str, ...]
+    _fields: ClassVar[tuple[str, ...]]
     #: The error of each status that is not OK, and its words.
     _wrong: ClassVar[dict[Status, tuple[type[Exception], str]]] = {}
 

@@ -40,19 +40,29 @@ def as_integer(value: Any) -> int | None:
 
 def take_max_cost(max_cost: Any) -> float:
     """Check the greatest cost of interest; infinity when there is none."""
-    if max_cost is None:
-        return math.inf
-    if isinstance(max_cost, (str, bytes)):
-        raise TypeError(f"max_cost: expected a number, got {type(max_cost).__name__}")
+    return math.inf if max_cost is None else _number(max_cost, "max_cost")
+
+
+def take_real(value: Any, name: str, *, least: float) -> float:
+    """Check an option that is a finite number of at least `least`."""
+    number = _number(value, name)
+    if not least <= number < math.inf:
+        raise ValueError(f"{name}: expected a finite number of at least {least}, got {number}")
+    return number
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
     try:
-        value = float(max_cost)
+        number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"max_cost: expected a number, got {type(max_cost).__name__}") from None
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}") from None
     except OverflowError:
-        raise ValueError("max_cost: expected a number that a float can hold") from None
-    if math.isnan(value):
-        raise ValueError("max_cost: expected a number, got NaN")
-    return value
+        raise ValueError(f"{name}: expected a number that a float can hold") from None
+    if math.isnan(number):
+        raise ValueError(f"{name}: expected a number, got NaN")
+    return number
 
 
 def take_count(count: Any, name: str) -> int:

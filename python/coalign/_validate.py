@@ -247,7 +247,7 @@ def _take_batch(
     )
     if is_list:
         require_no_lengths(lengths, name, "a list")
-        items, kind = _take_list(obj, name)
+        items, kind = take_list(obj, name)
         if kind.gpu is not None and not on_gpu:
             to_numpy(obj[0], f"{name}[0]")
         for i, array in enumerate(items):
@@ -307,7 +307,7 @@ def require_no_lengths(lengths: tuple[GivenLengths, ...], name: str, what: str) 
             )
 
 
-def _take_list(items: Sequence[Any], name: str) -> tuple[list[Any], Kind]:
+def take_list(items: Sequence[Any], name: str) -> tuple[list[Any], Kind]:
     """Check the items of a ragged batch: arrays, all of one kind."""
     arrays = []
     kind = NUMPY

@@ -31,6 +31,8 @@ TIES = "tests/test_assignment_ties.py"
 ASSIGNMENT_ERRORS = "tests/test_assignment_errors.py"
 ASSIGNMENT_INDEPENDENCE = "tests/test_assignment_independence.py"
 SENTINELS = "tests/test_assignment_sentinels.py"
+GAUSSIAN = "tests/test_gaussian_values.py"
+GAUSSIAN_ERRORS = "tests/test_gaussian_errors.py"
 GAP = "tests/test_assignment_gap.py"
 RANKING = "tests/test_assignment_ranking.py"
 SPARSE = "tests/test_assignment_sparse.py"
@@ -71,6 +73,55 @@ def kept(cell: str) -> str:
 
 
 WARPING_KERNELS = [
+    Mutation(
+        "close Gaussians are left to the traces",
+        "python/coalign/_gaussian.py",
+        "is_close = found <= _CLOSE * traces",
+        "is_close = found <= -1 + 0 * traces",
+        (f"{GAUSSIAN}::test_a_small_distance_keeps_its_digits",),
+    ),
+    Mutation(
+        "equal Gaussians are a rounding apart",
+        "python/coalign/_gaussian.py",
+        "np.where((root1 == root2).all((-2, -1)), 0, least)",
+        "least",
+        (f"{GAUSSIAN}::test_equal_gaussians_have_no_distance_whatever_their_rank",),
+    ),
+    Mutation(
+        "eigenvalues of rounding count",
+        "python/coalign/_gaussian.py",
+        "values[values < _rounding(cov) * most] = 0",
+        "values[values < 0] = 0",
+        (f"{GAUSSIAN}::test_commuting_covariances_differ_by_their_standard_deviations",),
+    ),
+    Mutation(
+        "factors are never scaled",
+        "python/coalign/_gaussian.py",
+        "power = 0 if is_plain[i] else int(np.frexp(most)[1])",
+        "power = 0",
+        (GAUSSIAN,),
+    ),
+    Mutation(
+        "the next covariance is returned with the residual of this one",
+        "python/coalign/_gaussian.py",
+        "        if iteration == most:\n            break\n",
+        "",
+        (f"{GAUSSIAN}::test_the_residual_is_that_of_the_returned_covariance",),
+    ),
+    Mutation(
+        "an asymmetric covariance is averaged",
+        "python/coalign/_gaussian.py",
+        "    if wrong.any():\n        problem, i, j",
+        "    if wrong.all():\n        problem, i, j",
+        (GAUSSIAN_ERRORS,),
+    ),
+    Mutation(
+        "a negative eigenvalue is rounding",
+        "python/coalign/_gaussian.py",
+        "if values[0] < -_tolerance(given) * most:",
+        "if values[0] < -3 * most:",
+        (GAUSSIAN_ERRORS,),
+    ),
     Mutation(
         "the front door takes the blank for a label",
         "csrc/bindings/targets.hpp",
