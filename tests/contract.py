@@ -565,6 +565,29 @@ FUNCTIONS = (
             "gpu": ON_CPU,
         },
     ),
+    Function(
+        "wasserstein_1d",
+        coalign.wasserstein_1d,
+        make=lambda rng, n, m: {"x": rng.normal(size=n), "y": rng.normal(size=m)},
+        inputs={"x": "n", "y": "m"},
+        sizes={"n": 1, "m": 1},
+        fields={"cost": "float"},
+        variants=({}, {"p": 2}, {"p": 1.5}),
+        long=lambda: {
+            "x": np.random.default_rng(0).random((20_000, 2_000)),
+            "y": np.random.default_rng(1).random(1_500),
+        },
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "threads": ONE_THREAD,
+            "lengths": NO_PADDING,
+            "result": "It returns an array.",
+            "device": ON_CPU,
+            "gpu": ON_CPU,
+        },
+    ),
 )
 
 

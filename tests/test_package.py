@@ -111,6 +111,7 @@ def test_public_names_are_all_there_is() -> None:
         "gaussian",
         "monotonic",
         "transport",
+        "one_dimension",
         "warping",
         "demo",
     }

@@ -17,6 +17,7 @@ from .forced_alignment import CTCAlignment, ctc_align
 from .gaussian import GaussianBarycenter, gaussian_barycenter, wasserstein_gaussian
 from .monotonic import MonotonicAlignment, monotonic_alignment
 from .ngram import NGram, read_arpa
+from .one_dimension import wasserstein_1d
 from .streaming import CTCBeamStream, CTCGreedyStream
 from .transport import Transport, sinkhorn
 from .warping import Warping, dtw, dtw_cdist, slanted
@@ -59,6 +60,7 @@ __all__ = [
     "spans_to_seconds",
     "to_ctm",
     "to_textgrid",
+    "wasserstein_1d",
     "wasserstein_gaussian",
 ]
 

@@ -151,7 +151,7 @@ def _roots(covs: Array, name: str, given: Array, start: int) -> Array:
     # A pivot is what is left of a variance once the others' share is taken: here only rounding.
     variances, pivots = (np.diagonal(array, axis1=1, axis2=2) for array in (covs, roots))
     is_singular = (pivots * pivots < _rounding(covs) * variances).any(-1)
-    for i in np.flatnonzero(is_singular):
+    for i in np.flatnonzero(is_singular).tolist():
         roots[i] = _spectral_root(covs[i], name, given, start + i)
     return roots
 

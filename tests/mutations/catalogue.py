@@ -33,6 +33,8 @@ ASSIGNMENT_INDEPENDENCE = "tests/test_assignment_independence.py"
 SENTINELS = "tests/test_assignment_sentinels.py"
 GAUSSIAN = "tests/test_gaussian_values.py"
 GAUSSIAN_ERRORS = "tests/test_gaussian_errors.py"
+LINE = "tests/test_wasserstein_1d_values.py"
+LINE_ERRORS = "tests/test_wasserstein_1d_errors.py"
 GAP = "tests/test_assignment_gap.py"
 RANKING = "tests/test_assignment_ranking.py"
 SPARSE = "tests/test_assignment_sparse.py"
@@ -73,6 +75,41 @@ def kept(cell: str) -> str:
 
 
 WARPING_KERNELS = [
+    Mutation(
+        "positions of no mass are moved",
+        "python/coalign/_one_dimension.py",
+        "if not np.isfinite(found).all():",
+        "if found is None:",
+        (f"{LINE}::test_zero_weights_pad_a_batch_with_anything",),
+    ),
+    Mutation(
+        "equal levels differ by rounding",
+        "python/coalign/_one_dimension.py",
+        "steps = (np.arange(m, n * m + 1, m), np.arange(n, n * m + 1, n))",
+        "steps = (np.arange(m, n * m + 1, m) * (1 - 1e-9), np.arange(n, n * m + 1, n))",
+        (LINE,),
+    ),
+    Mutation(
+        "weights stay where they were",
+        "python/coalign/_one_dimension.py",
+        "summed = np.cumsum(_taken(weights, order), -1, dtype=np.float64)",
+        "summed = np.cumsum(weights, -1, dtype=np.float64)",
+        (LINE,),
+    ),
+    Mutation(
+        "the mass does not count",
+        "python/coalign/_one_dimension.py",
+        "        found *= masses\n",
+        "",
+        (f"{LINE}::test_the_cost_is_that_of_the_mass",),
+    ),
+    Mutation(
+        "masses are compared as in float64",
+        "python/coalign/_one_dimension.py",
+        "_MASS_TOLERANCE[dtype.name] *",
+        '_MASS_TOLERANCE["float64"] *',
+        (LINE_ERRORS,),
+    ),
     Mutation(
         "close Gaussians are left to the traces",
         "python/coalign/_gaussian.py",
