@@ -303,3 +303,42 @@ def test_what_native_code_reads_is_aligned_and_in_the_machines_byte_order(dtype:
         assert taken.dtype.isnative
         assert taken.flags.aligned
         assert taken.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+
+
+def test_every_half_is_widened_to_its_value() -> None:
+    taken, _ = to_numpy(HALVES, "x")
+    assert taken.dtype == F32
+    numbers = ~np.isnan(HALVES)
+    # In float64, NumPy's conversion is its own: the values and the signs of zeros, not our bits.
+    wide = HALVES.astype(np.float64)
+    np.testing.assert_array_equal(taken[numbers].astype(np.float64), wide[numbers])
+    np.testing.assert_array_equal(np.signbit(taken), np.signbit(wide))
+    assert np.isnan(taken[~numbers]).all()
+    assert taken[1] == 2.0**-24
+    assert np.isinf(taken).sum() == 2
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda x: x,
+        lambda x: x.transpose(1, 0, 2),
+        lambda x: x.transpose(2, 1, 0),
+        lambda x: x[:, ::2],
+        lambda x: x[::-1],
+        lambda x: x[:, :1],
+        lambda x: x[:0],
+        lambda x: np.broadcast_to(x[0], x.shape),
+        lambda x: x.astype(x.dtype.newbyteorder()),
+        lambda x: np.frombuffer(b"0" + x.tobytes(), np.uint8)[1:].view(x.dtype),
+        lambda x: x[0, 0, 0],
+    ],
+)
+def test_halves_of_any_layout_are_widened_where_they_lie(layout: Any) -> None:
+    x = layout(rng.normal(size=(4, 6, 3)).astype(np.float16))
+    taken, _ = to_numpy(np.asarray(x), "x")
+    assert taken.dtype == F32
+    np.testing.assert_array_equal(taken, np.asarray(x, np.float64))

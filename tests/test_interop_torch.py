@@ -19,6 +19,7 @@ from coalign import (
     ctc_loss,
     dtw,
     dtw_cdist,
+    monotonic_alignment,
     slanted,
 )
 from oracles.compare import assert_same_bits
@@ -251,11 +252,42 @@ def test_close_arguments_go_back_to_the_front_door(
     x = frames.transpose(0, 1)[:2].to(getattr(torch, dtype))
     texts = torch.tensor([[1, 2], [3, 1]])
     monkeypatch.setattr(_validate, "take_emissions", None)
+    monkeypatch.setattr(_validate, "take_matrices", None)
     for found in (
         ctc_loss(x, texts, x_lengths=x_lengths[:2]),
+        ctc_forward_backward(x, texts, x_lengths=x_lengths[:2]).grad,
         ctc_greedy(x).total,
         ctc_align(x, texts).total,
+        monotonic_alignment(x.transpose(1, 2), text_lengths=torch.tensor([2, 3])).durations,
     ):
         assert type(found) is torch.Tensor
     if dtype == "float16":
         assert type(ctc_loss(x.numpy(), texts.numpy())) is np.ndarray
+        assert type(ctc_forward_backward(x.numpy(), texts.numpy()).grad) is np.ndarray
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("form", ["one", "batch", "list"])
+def test_posteriors_of_tensors_are_those_of_arrays(form: str, reduction: str) -> None:
+    frames, texts, _, _ = ctc_problem()
+    x, texts = frames.transpose(0, 1)[:2], torch.tensor([[1, 2], [3, 1]])
+    given: Any = {"one": (x[0], texts[0]), "batch": (x, texts), "list": ([*x], [*texts])}[form]
+    arrays = [[t.numpy() for t in g] if form == "list" else g.numpy() for g in given]
+    found = ctc_forward_backward(*given, reduction=reduction)
+    expected = ctc_forward_backward(*arrays, reduction=reduction)
+    assert_tensor(found.loss, expected.loss)
+    assert_tensor(found.status, expected.status)
+    grads = found.grad if form == "list" else [found.grad]
+    wanted = expected.grad if form == "list" else [expected.grad]
+    for mine, other in zip(grads, wanted, strict=True):
+        assert_tensor(mine, other)
+    for kept, one in zip((found.x, found.targets), given, strict=True):
+        assert kept is one or all(a is b for a, b in zip(kept, one, strict=True))
+
+
+def test_a_warning_names_the_line_that_called() -> None:
+    for score in (np.full((3, 40), 1e308), torch.full((3, 40), 1e308, dtype=torch.float64)):
+        with pytest.warns(RuntimeWarning, match="totals overflow") as caught:
+            found = monotonic_alignment(score)
+        assert [warning.filename for warning in caught] == [__file__]
+        assert found.status == Status.PRECISION_LIMIT

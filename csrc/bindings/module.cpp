@@ -123,6 +123,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     bind_ctc(module);
     bind_decoding(module);
     bind_forced_alignment(module);
+    bind_half(module);
     bind_monotonic(module);
     bind_transport(module);
     bind_warping(module);

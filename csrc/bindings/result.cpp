@@ -31,6 +31,7 @@ struct Object {
     std::int64_t counts_at[kSides];  // of a list: where the counts of the problems begin
     std::int64_t begins[kMostFields];
     PyObject* values[kMostFields];  // what has been read, and what is no array
+    PyObject* given[kMostFields];   // what native code has set, before it was locked
 };
 
 // Types live as long as the process.
@@ -141,10 +142,11 @@ PyObject* writeable_fields(PyObject* self, PyObject*) {
     try {
         py::tuple out(static_cast<py::size_t>(object.schema->count));
         for (int field = 0; field < object.schema->count; ++field) {
-            const bool is_array = object.memory != nullptr && object.begins[field] >= 0;
+            PyObject* const given = object.given[field];
+            const bool is_made = object.memory != nullptr && object.begins[field] >= 0 && given == nullptr;
             out[static_cast<py::size_t>(field)] =
-                is_array ? make(object, field, true)
-                         : py::reinterpret_steal<py::object>(get(self, reinterpret_cast<void*>(std::intptr_t{field})));
+                is_made ? make(object, field, true)
+                        : py::reinterpret_borrow<py::object>(given != nullptr ? given : object.values[field]);
         }
         return out.release().ptr();
     } catch (py::error_already_set& error) {
@@ -213,6 +215,7 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
 void destroy(PyObject* self) {
     Object& object = *object_of(self);
     for (PyObject* value : object.values) Py_XDECREF(value);
+    for (PyObject* value : object.given) Py_XDECREF(value);
     Py_XDECREF(object.memory);
     PyTypeObject* const type = Py_TYPE(self);
     type->tp_free(self);
@@ -343,7 +346,9 @@ std::int64_t Result::size(int field) const {
 }
 
 void Result::set(int field, const py::object& value) {
-    object_of(object_.ptr())->values[field] = locked(value).release().ptr();
+    Object& object = *object_of(object_.ptr());
+    object.values[field] = locked(value).release().ptr();
+    object.given[field] = py::object(value).release().ptr();
 }
 
 }  // namespace coalign::bindings

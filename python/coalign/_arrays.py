@@ -10,6 +10,7 @@ import array_api_compat
 import numpy as np
 import numpy.typing as npt
 
+from . import _core
 from ._device import DeviceArray, Gpu, Library, library, require_native
 from ._errors import DeviceError
 
@@ -181,7 +182,7 @@ def as_plain(obj: Any) -> tuple[Array, Kind] | None:
     if type(obj) is np.ndarray:
         if obj.dtype.itemsize != 2 or obj.dtype.name not in _TO_FLOAT32:
             return None
-        return obj.astype(np.float32), NUMPY
+        return _widened(obj), NUMPY
     torch = sys.modules.get("torch")
     if torch is None or type(obj) is not torch.Tensor or not obj.is_cpu or obj.requires_grad:
         return None
@@ -314,9 +315,20 @@ def _real(array: Array, name: str) -> Array:
     """Bring a NumPy array to aligned, native float32 or float64."""
     dtype = array.dtype
     if dtype.itemsize == 2 and dtype.name in _TO_FLOAT32:
-        return array.astype(np.float32)
+        return _widened(array)
     if dtype.kind in "iub":
         return array.astype(np.float64)
     if dtype.kind != "f" or dtype.itemsize > 8:
         raise TypeError(f"{name}: expected a real numeric dtype of at most 64 bits, got {dtype}")
     return np.require(array, dtype=dtype.newbyteorder("="), requirements=["A"])
+
+
+def _widened(array: Array) -> Array:
+    """Convert half precision to float32, in the order in which it lies in memory."""
+    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    dense = array.transpose(order)
+    if array.dtype != np.float16 or not dense.flags.c_contiguous or not dense.flags.aligned:
+        return array.astype(np.float32)
+    out = np.empty(dense.shape, np.float32)
+    _core.widen_half(dense, out)
+    return out.transpose(np.argsort(order))

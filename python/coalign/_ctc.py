@@ -15,7 +15,7 @@ from ._batch import Batch, has_contiguous_rows, has_whole_strides
 from ._ctc_result import CTCPosteriors
 from ._device import DeviceArray, Gpu
 from ._errors import DeviceError, Status
-from ._pipeline import ArrayCall, ResultCall, carry_out, carry_out_into
+from ._pipeline import ArrayCall, ResultCall, carry_out, carry_out_into, field_in_kind
 from ._scalars import choice, take_flag
 
 REDUCTIONS = ("none", "sum", "mean")
@@ -288,12 +288,20 @@ def ctc_forward_backward(
     out: Any,
 ) -> CTCPosteriors:
     """Compute losses and gradients of what `coalign.ctc_forward_backward` takes."""
+    given = (x, targets, x_lengths, target_lengths, blank, input)
+    # Whether `out` may take the gradient is for the general way to say.
+    if out is None and (plain := as_plain(x)):
+        scores, kind = plain
+        texts, frames, labels = map(as_plain_integers, (targets, x_lengths, target_lengths))
+        options = (blank, input, reduction, zero_infinity, threads, device, None)
+        found = _core.ctc_forward_backward(scores, texts, frames, labels, *options)
+        computed = (field_in_kind(field, kind) for field in found._writeable_fields()[:3])
+        return CTCPosteriors(*computed, *given)
     device = _execution.take_device(device)
     choice(reduction, "reduction", REDUCTIONS)
     zero_infinity = take_flag(zero_infinity, "zero_infinity")
     threads = _execution.thread_count(threads)
     problems = Problems.take(x, targets, x_lengths, target_lengths, blank, input)
-    given = (x, targets, x_lengths, target_lengths, blank, input)
     call = _Posteriors((problems.x,), problems, given, reduction, zero_infinity, threads, out)
     return carry_out(call, device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
 
 __all__ = ["ConvergenceWarning", "DeviceError", "InfeasibleError", "Status"]
@@ -81,3 +82,11 @@ class DeviceError(RuntimeError):
     """
 
     __module__ = "coalign"
+
+
+def level_of_caller() -> int:
+    """Count the levels of the stack from who asks to who called coalign, for a warning."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{__package__}."):
+        level, frame = level + 1, frame.f_back
+    return level

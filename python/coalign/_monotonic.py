@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from . import _core, _execution, _validate
+from ._arrays import as_plain, as_plain_integers
 from ._batch import Batch, has_whole_strides
 from ._cuda_monotonic import align
 from ._device import Gpu
-from ._errors import Status
+from ._errors import Status, level_of_caller
 from ._monotonic_result import MonotonicAlignment
-from ._pipeline import ResultCall, carry_out, require_feasible
+from ._pipeline import ResultCall, carry_out, in_kind, require_feasible
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class _Call(ResultCall[MonotonicAlignment]):
                 f"monotonic_alignment: {overflown} of {status.size} totals overflow float64; "
                 "their status is PRECISION_LIMIT",
                 RuntimeWarning,
-                stacklevel=5,
+                stacklevel=level_of_caller(),
             )
         return found
 
@@ -86,6 +87,10 @@ def monotonic_alignment(
     score: Any, text_lengths: Any, frame_lengths: Any, threads: Any, device: Any
 ) -> MonotonicAlignment:
     """Align what `coalign.monotonic_alignment` takes; raise for the first that has no path."""
+    if plain := as_plain(score):
+        given, kind = plain
+        tokens, frames = map(as_plain_integers, (text_lengths, frame_lengths))
+        return in_kind(_core.monotonic_alignment(given, tokens, frames, threads, device), kind)
     device = _execution.take_device(device)
     threads = _execution.thread_count(threads)
     lengths = (text_lengths, "text_lengths"), (frame_lengths, "frame_lengths")

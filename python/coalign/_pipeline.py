@@ -142,16 +142,18 @@ def in_kind(result: AnyResult, kind: Kind) -> AnyResult:
     """Give the arrays of a result on the host the kind of the input."""
     if kind.library == "numpy":
         return result
+    fields = result._writeable_fields()  # type: ignore[attr-defined]
+    return type(result)(*(field_in_kind(field, kind) for field in fields))
 
-    def convert(value: Any) -> Any:
-        if isinstance(value, list):
-            return [convert(item) for item in value]
-        if not isinstance(value, (np.ndarray, np.generic)):
-            return value
-        # Tensors are always writable; the arrays of a result that Python code has made are not.
-        return kind.wrap(value if value.flags.writeable else value.copy())
 
-    return type(result)(*map(convert, result._writeable_fields()))  # type: ignore[attr-defined]
+def field_in_kind(value: Any, kind: Kind) -> Any:
+    """Give a field of a result on the host the kind of the input."""
+    if isinstance(value, list):
+        return [field_in_kind(item, kind) for item in value]
+    if not isinstance(value, (np.ndarray, np.generic)):
+        return value
+    # Tensors are always writable; the arrays of a result that Python code has made are not.
+    return kind.wrap(value if value.flags.writeable else value.copy())
 
 
 def downloaded(result: AnyResult) -> AnyResult:

@@ -828,9 +828,31 @@ SHARED_PYTHON = [
     Mutation(
         "float16 is computed in float64",
         "python/coalign/_arrays.py",
-        "return array.astype(np.float32)",
+        "return _widened(array)",
         "return array.astype(np.float64)",
         (kept("dtypes-dtw-front"),),
+    ),
+    Mutation(
+        "subnormal halves are widened as normal ones",
+        "csrc/bindings/half.cpp",
+        "exponent == 0               ? subnormal",
+        "exponent == 1               ? subnormal",
+        (f"{ARRAYS}::test_every_half_is_widened_to_its_value",),
+    ),
+    Mutation(
+        "halves are widened in the order of their axes",
+        "python/coalign/_arrays.py",
+        "return out.transpose(np.argsort(order))",
+        "return out.reshape(array.shape)",
+        (f"{ARRAYS}::test_halves_of_any_layout_are_widened_where_they_lie",),
+    ),
+    Mutation(
+        "tensors get the losses before they are reduced",
+        "csrc/bindings/result.cpp",
+        "object.begins[field] >= 0 && given == nullptr",
+        "object.begins[field] >= 0",
+        (f"{TORCH}::test_posteriors_of_tensors_are_those_of_arrays",),
+        needs="torch",
     ),
     Mutation(
         "integers are computed in float32",
