@@ -336,3 +336,22 @@ def test_padded_recordings_with_a_list_of_texts(door: str) -> None:
     assert found.confidence[0, 2] == found.token_score[0, 2] == 0
     assert (found.labels[1, 12:] == -1).all()
     assert [span.shape for span in found.spans] == [(2, 3), (3, 3)]
+
+
+@pytest.mark.usefixtures("door")
+def test_scores_beyond_the_dtype_are_said_to_be() -> None:
+    x = np.full((3, 2), -3e38, np.float32)
+    found = coalign.ctc_align(x, np.array([1]), input="log_probs")
+    assert found.status == coalign.Status.PRECISION_LIMIT
+    assert found.total == 3 * float(x[0, 0])
+    assert np.isneginf(found.token_score)
+    with pytest.raises(
+        OverflowError, match=r"\Aproblem 0: a score or the total is beyond its dtype"
+    ):
+        found.check()
+    assert coalign.ctc_align(x[:1], np.array([1]), input="log_probs").status == coalign.Status.OK
+    both = coalign.ctc_align([x, x[:1]], [[1], [1]], input="log_probs")
+    assert both.status.tolist() == [coalign.Status.PRECISION_LIMIT, coalign.Status.OK]
+    wide = np.full((3, 2), -1e308)
+    found = coalign.ctc_align(wide, np.array([1]), input="log_probs")
+    assert found.status == coalign.Status.PRECISION_LIMIT

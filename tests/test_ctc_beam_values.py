@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 import coalign
 from coalign import _execution
 from oracles import decoding as oracle
+from oracles.compare import assert_same_bits
+from promises import Stop, alarm
 
 TOTAL = 1e-11  # of a few hundred sums of logarithms in float64
 
@@ -190,3 +194,37 @@ def test_impossible_recordings_say_so() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=rf"\A{message}"):
         coalign.ctc_beam_search(np.zeros((2, 3)), **options)
+
+
+def test_totals_beyond_the_dtype_are_said_to_be() -> None:
+    x = np.full((3, 2), -3e38, np.float32)
+    found = coalign.ctc_beam_search([x, x[:1]], input="log_probs", n_best=2)
+    assert found.status.tolist() == [coalign.Status.PRECISION_LIMIT, coalign.Status.OK]
+    assert np.isneginf(found.total[0]).all()
+    assert found.total[1].tolist() == [x[0, 0]] * 2
+    with pytest.raises(OverflowError, match=r"\Aproblem 0: a total is beyond its dtype"):
+        found.check()
+    stream = coalign.CTCBeamStream(input="log_probs")
+    stream.feed(x)
+    assert stream.result().status == coalign.Status.PRECISION_LIMIT
+
+
+def test_there_are_no_more_labellings_than_the_beam_holds() -> None:
+    x = np.zeros((3, 3))
+    wide = coalign.ctc_beam_search(x, beam_width=4, n_best=100)
+    assert wide.total.shape == (4,)
+    assert_same_bits(wide.labels, coalign.ctc_beam_search(x, beam_width=4, n_best=4).labels)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3])
+def test_a_wide_beam_stops_between_frames_and_within_them(seconds: float) -> None:
+    x = np.random.default_rng(4).normal(size=(100, 29)).astype(np.float32)
+    taken: list[float] = []
+    # A busy machine may delay one answer; a frame of this beam takes 0.8 s.
+    while not taken or (taken[-1] > 0.1 and len(taken) < 4):
+        with suppress(Stop), alarm(seconds):
+            start = time.monotonic()
+            coalign.ctc_beam_search(x, beam_width=300_000)
+            pytest.fail("the search ended before it was stopped")
+        taken.append(time.monotonic() - start - seconds)
+    assert min(taken) < 0.1

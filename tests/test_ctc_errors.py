@@ -54,6 +54,18 @@ def test_options_are_refused(
         call(X, TEXTS, **options)
 
 
+def test_labels_beyond_int64_are_named_as_they_are(door: str) -> None:
+    assert door in ("front", "general")
+    texts = np.full((len(TEXTS), 1), 2**64 - 1, np.uint64)
+    words = "targets: expected labels below 2**63, got 18446744073709551615"
+    for call in (coalign.ctc_loss, coalign.ctc_align):
+        with assert_refused(ValueError, words):
+            call(X, texts)
+    with assert_refused(ValueError, words):
+        coalign.ctc_align(X, texts, wildcard=-1)
+    assert np.isfinite(coalign.ctc_loss(X, np.ones((len(TEXTS), 1), np.uint64))).all()
+
+
 def test_texts_in_a_row_use_up_their_labels(door: str) -> None:
     assert door in ("front", "general")
     words = "target_lengths: expected lengths of the 4 labels in all, got 3"

@@ -118,3 +118,16 @@ def test_a_large_batch_is_shared_among_the_cpus(door: str, monkeypatch: pytest.M
     alone = coalign.ctc_greedy(x, threads=1)
     for ours, other in zip(found.spans, alone.spans, strict=True):
         np.testing.assert_array_equal(ours, other)
+
+
+@pytest.mark.usefixtures("door")
+def test_totals_beyond_the_dtype_are_said_to_be() -> None:
+    x = np.full((3, 2), -3e38, np.float32)
+    for piece, status in ((x, coalign.Status.PRECISION_LIMIT), (x[:1], coalign.Status.OK)):
+        stream = coalign.CTCGreedyStream(input="log_probs")
+        stream.feed(piece)
+        for found in (coalign.ctc_greedy(piece, input="log_probs"), stream.result()):
+            assert found.status == status
+            assert np.isneginf(found.total) == (status != coalign.Status.OK)
+    with pytest.raises(OverflowError, match=r"\Aproblem 0: a total is beyond its dtype"):
+        coalign.ctc_greedy(x, input="log_probs").check()

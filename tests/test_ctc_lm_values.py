@@ -200,6 +200,10 @@ def test_lines_before_the_model_are_passed_over(model: coalign.NGram, tmp_path: 
             [([[0], [1]], [[math.nan, 0.0], [-1.0, 0.0]])],
             r"orders\[0\]: expected logarithms below inf, got the score nan at index \(0, 0\)",
         ),
+        (
+            [([[0], [1]], [[-1.0, 0.0]] * 2), ([[0, 1], [1, 1], [0, 1]], [[-1.0, 0.0]] * 3)],
+            r"orders\[1\]: expected no n-gram twice, got one again at index 2",
+        ),
     ],
 )
 def test_ngrams_that_make_no_model_are_refused(orders: Any, message: str) -> None:

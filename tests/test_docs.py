@@ -18,11 +18,20 @@ def test_readme_examples_give_the_output_shown():
     assert results.failed == 0
 
 
-@pytest.mark.parametrize(
-    "name", ["assignment", "decoding", "export", "monotonic", "transport", "warping"]
-)
-def test_a_guides_examples_give_the_output_shown(name):
-    results = doctest.testfile(str(ROOT / "docs" / f"{name}.md"), module_relative=False)
+GUIDES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "```python" in page.read_text()]
+
+
+def test_every_example_of_a_guide_is_run():
+    names = {page.stem for page in GUIDES}
+    assert names >= {"assignment", "ctc", "decoding", "export", "forced_alignment", "warping"}
+    for page in GUIDES:
+        blocks = re.findall(r"^```python\n(.*)", page.read_text(), re.MULTILINE)
+        assert [first for first in blocks if not first.startswith(">>> ")] == [], page.name
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_a_guides_examples_give_the_output_shown(page):
+    results = doctest.testfile(str(page), module_relative=False)
     assert results.attempted >= 5
     assert results.failed == 0
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -164,8 +165,10 @@ struct GreedyArguments {
             start = std::copy_n(out.spans.start, out.spans.count, start);
             stop = std::copy_n(out.spans.stop, out.spans.count, stop);
             score = std::copy_n(out.spans.score, out.spans.count, score);
-            *total++ = static_cast<T>(out.carry.total);
-            *status++ = static_cast<std::int32_t>(out.status);
+            *total = static_cast<T>(out.carry.total);
+            const bool fits = std::abs(*total++) <= std::numeric_limits<T>::max();
+            *status++ =
+                static_cast<std::int32_t>(out.status == Status::ok && !fits ? Status::precision_limit : out.status);
         }
         return made.release().release().ptr();
     }
@@ -370,7 +373,9 @@ py::capsule make_ngram(std::int64_t labels,
                 require(at(k, n) >= 0 && at(k, n) <= labels + 2, "n-grams: a word out of range");
                 ngram[static_cast<std::size_t>(n)] = at(k, n);
             }
-            model->add(ngram.data(), words.shape(1), score(k, 0), score(k, 1));
+            if (!model->add(ngram.data(), words.shape(1), score(k, 0), score(k, 1)))
+                throw std::invalid_argument("orders[" + std::to_string(words.shape(1) - 1) +
+                                            "]: expected no n-gram twice, got one again at index " + std::to_string(k));
         }
     }
     model->finish();
@@ -462,8 +467,10 @@ class BeamStream {
     py::tuple best() {
         const Use use(*this);
         std::vector<Labellings> found(1);
-        if (narrow_) narrow_->find_best(found[0]);
-        else wide_->find_best(found[0]);
+        watch(py::none(), [&](Pulse& pulse) {
+            Pacer pacer(pulse);
+            return narrow_ ? narrow_->find_best(found[0], pacer) : wide_->find_best(found[0], pacer);
+        });
         return told(found);
     }
 

@@ -10,6 +10,21 @@ constexpr double kNever = -std::numeric_limits<double>::infinity();
 // Dead nodes and spans are dropped once they outnumber the living by so much.
 constexpr std::size_t kFewNodes = 4096, kDeadPerLiving = 4;
 
+// Ends a search whose call is to stop: its sorts are over only when they return or throw.
+struct Stopped {};
+
+void pace(Pacer& pacer, std::int64_t work) {
+    if (!pacer.proceed(work)) throw Stopped{};
+}
+
+template <class Less>
+auto paced(Pacer& pacer, Less less) {
+    return [&pacer, less](const auto& a, const auto& b) {
+        pace(pacer, 1);
+        return less(a, b);
+    };
+}
+
 std::int64_t padded(std::int64_t count) {
     return (count + kBeamPad - 1) / kBeamPad * kBeamPad;
 }
@@ -54,42 +69,43 @@ template <class T>
 typename BeamSearch<T>::Read BeamSearch<T>::read(const MatrixView<T>& frames, Pacer& pacer, std::int64_t& bad) {
     double* const row = row_.data();
     for (std::int64_t t = 0; t < frames.rows; ++t) {
-        if (!pacer.proceed(columns_ / 2 + 32 * count_)) return Read::stopped;
         const T* const values = frames.data + t * frames.row_stride;
         if (!kernels_.read_frame(values, columns_, options_.is_logits, row)) {
             const auto is_bad = [](T v) { return !(v <= std::numeric_limits<T>::max()); };
             bad = t * columns_ + (std::find_if(values, values + columns_, is_bad) - values);
             return Read::bad;
         }
-        if (!step(row, pacer)) return Read::stopped;
+        try {
+            pace(pacer, columns_ / 2 + 8 * count_);
+            step(row, pacer);
+        } catch (const Stopped&) {
+            return Read::stopped;
+        }
     }
     return Read::whole;
 }
 
-// False when the call is to stop; the search is then of no more use.
 template <class T>
-bool BeamSearch<T>::step(double* scores, Pacer& pacer) {
+void BeamSearch<T>::step(double* scores, Pacer& pacer) {
     if (options_.least_symbol > kNever) {
         const double least = std::min(options_.least_symbol, *std::max_element(scores, scores + columns_));
         for (std::int64_t c = 0; c < columns_; ++c)
             if (scores[c] < least) scores[c] = kNever;
     }
     candidates_.clear();
-    const double least = collect_stays(scores);
-    const bool goes_on =
-        options_.model == nullptr ? collect_extensions(scores, least, pacer) : collect_with_model(scores, least, pacer);
-    if (!goes_on) return false;
-    keep_best();
-    enter(scores);
+    const double least = collect_stays(scores, pacer);
+    if (options_.model == nullptr) collect_extensions(scores, least, pacer);
+    else collect_with_model(scores, least, pacer);
+    keep_best(pacer);
+    enter(scores, pacer);
     ++frame_;
-    if (nodes_.size() > most_nodes_) drop_dead_nodes();
-    if (spans_.size() > most_spans_) drop_dead_spans();
-    return true;
+    if (nodes_.size() > most_nodes_) drop_dead_nodes(pacer);
+    if (spans_.size() > most_spans_) drop_dead_spans(pacer);
 }
 
 // Moves every prefix one frame on by itself. Returns the score that a longer one must exceed to be among the best.
 template <class T>
-double BeamSearch<T>::collect_stays(const double* scores) {
+double BeamSearch<T>::collect_stays(const double* scores, Pacer& pacer) {
     const std::int64_t room = padded(count_);
     next_.reserve(room);
     double *const entering = entering_.reserve(room), *const label_score = label_score_.reserve(room);
@@ -98,6 +114,7 @@ double BeamSearch<T>::collect_stays(const double* scores) {
     for (std::int64_t i = 0; i < count_; ++i) {
         const Entry& entry = entries_[static_cast<std::size_t>(i)];
         entering[i] = label_score[i] = kNever;
+        pace(pacer, 4);
         if (entry.label < 0) continue;
         label_score[i] = scores[entry.label];
         const std::int32_t parent = nodes_[static_cast<std::size_t>(entry.node)].parent;
@@ -137,8 +154,8 @@ bool BeamSearch<T>::mark_children(std::int64_t entry, std::int32_t mark) {
 // with its symbol r has i r - 1 - i others that are at least as good and cannot be taken out by a repeated label: only
 // r up to width / i + 1 can be among the best. That leaves some width * log(width) candidates of width * columns.
 template <class T>
-bool BeamSearch<T>::collect_extensions(const double* scores, double least, Pacer& pacer) {
-    if (count_ == 0) return true;
+void BeamSearch<T>::collect_extensions(const double* scores, double least, Pacer& pacer) {
+    if (count_ == 0) return;
     std::int32_t* const labels = above_.data();
     const double most = now_.at.both[0];
     // The sum may round to either side of what the difference says.
@@ -151,13 +168,13 @@ bool BeamSearch<T>::collect_extensions(const double* scores, double least, Pacer
     const auto enough = static_cast<std::size_t>(options_.width) + 1;
     if (symbols_.size() > enough) {
         std::nth_element(symbols_.begin(), symbols_.begin() + static_cast<std::ptrdiff_t>(enough), symbols_.end(),
-                         is_better);
+                         paced(pacer, is_better));
         symbols_.resize(enough);
     }
-    std::sort(symbols_.begin(), symbols_.end(), is_better);
+    std::sort(symbols_.begin(), symbols_.end(), paced(pacer, is_better));
     for (std::int64_t i = 0; i < count_; ++i) {
         const Entry& entry = entries_[static_cast<std::size_t>(i)];
-        if (!pacer.proceed(8)) return false;
+        pace(pacer, 8);
         const bool has_children = mark_children(i, static_cast<std::int32_t>(i));
         const double both = now_.at.both[i];
         const auto most_symbols = std::min(symbols_.size(), static_cast<std::size_t>(options_.width / (i + 1)) + 1);
@@ -174,18 +191,17 @@ bool BeamSearch<T>::collect_extensions(const double* scores, double least, Pacer
         }
         if (has_children) mark_children(i, -1);
     }
-    return true;
 }
 
 // A model may prefer any symbol, so each that is possible is tried.
 template <class T>
-bool BeamSearch<T>::collect_with_model(const double* scores, double least, Pacer& pacer) {
+void BeamSearch<T>::collect_with_model(const double* scores, double least, Pacer& pacer) {
     const std::int32_t* const labels = above_.data();
     const std::int64_t found = kernels_.above(scores, columns_, kNever, above_.data());
     const bool is_quick = options_.model->is_quick();
     for (std::int64_t i = 0; i < count_; ++i) {
         const Entry& entry = entries_[static_cast<std::size_t>(i)];
-        if (!pacer.proceed(16 * found)) return false;
+        pace(pacer, 16 * found);
         const bool has_children = mark_children(i, static_cast<std::int32_t>(i));
         for (std::int64_t k = 0; k < found; ++k) {
             const std::int32_t label = labels[k];
@@ -199,7 +215,6 @@ bool BeamSearch<T>::collect_with_model(const double* scores, double least, Pacer
         }
         if (has_children) mark_children(i, -1);
     }
-    return true;
 }
 
 // Of equals, a prefix that stays comes before a longer one, then the better prefix, then the smaller symbol.
@@ -216,14 +231,14 @@ bool BeamSearch<T>::is_better(const Symbol& a, const Symbol& b) {
 }
 
 template <class T>
-void BeamSearch<T>::keep_best() {
+void BeamSearch<T>::keep_best(Pacer& pacer) {
     const auto width = static_cast<std::size_t>(options_.width);
     if (candidates_.size() > width) {
         std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(width),
-                         candidates_.end(), is_before);
+                         candidates_.end(), paced(pacer, is_before));
         candidates_.resize(width);
     }
-    std::sort(candidates_.begin(), candidates_.end(), is_before);
+    std::sort(candidates_.begin(), candidates_.end(), paced(pacer, is_before));
     if (candidates_.empty()) return;
     const double least = candidates_.front().score - options_.threshold;
     while (candidates_.back().score < least) candidates_.pop_back();
@@ -274,11 +289,12 @@ typename BeamSearch<T>::Entry BeamSearch<T>::extended(const Entry& entry, std::i
 
 // Makes the candidates that were kept the beam.
 template <class T>
-void BeamSearch<T>::enter(const double* scores) {
+void BeamSearch<T>::enter(const double* scores, Pacer& pacer) {
     next_entries_.clear();
     now_.reserve(padded(static_cast<std::int64_t>(candidates_.size())));
     std::int64_t at = 0;
     for (const Candidate& kept : candidates_) {
+        pace(pacer, 16);
         const Entry& entry = entries_[static_cast<std::size_t>(kept.from)];
         const bool stays = kept.label < 0;
         next_entries_.push_back(stays ? stayed(entry, scores) : extended(entry, kept.label, scores[kept.label]));
@@ -319,7 +335,7 @@ std::int32_t BeamSearch<T>::child(std::int32_t parent, std::int32_t label) {
 
 // A node is made after its parent, so one sweep in order moves all.
 template <class T>
-void BeamSearch<T>::drop_dead_nodes() {
+void BeamSearch<T>::drop_dead_nodes(Pacer& pacer) {
     moved_.assign(nodes_.size(), -1);
     moved_[0] = 0;
     for (const Entry& entry : entries_)
@@ -328,6 +344,7 @@ void BeamSearch<T>::drop_dead_nodes() {
             moved_[static_cast<std::size_t>(n)] = 0;
     std::size_t living = 0;
     for (std::size_t n = 0; n < nodes_.size(); ++n) {
+        pace(pacer, 4);
         Node node = nodes_[n];
         if (moved_[n] < 0) {
             if (options_.model != nullptr) options_.model->release(node.state);
@@ -341,12 +358,14 @@ void BeamSearch<T>::drop_dead_nodes() {
     for (Entry& entry : entries_) entry.node = moved_[static_cast<std::size_t>(entry.node)];
     most_nodes_ = std::max(kFewNodes, kDeadPerLiving * living);
     table_.clear(most_nodes_);
-    for (std::size_t n = 1; n < living; ++n)
+    for (std::size_t n = 1; n < living; ++n) {
+        pace(pacer, 8);
         table_.add(nodes_[n].parent, nodes_[n].label, static_cast<std::int32_t>(n));
+    }
 }
 
 template <class T>
-void BeamSearch<T>::drop_dead_spans() {
+void BeamSearch<T>::drop_dead_spans(Pacer& pacer) {
     moved_.assign(spans_.size(), -1);
     for (const Entry& entry : entries_)
         for (std::int32_t first : {entry.by_blank.before, entry.by_label.before})
@@ -355,6 +374,7 @@ void BeamSearch<T>::drop_dead_spans() {
                 moved_[static_cast<std::size_t>(n)] = 0;
     std::size_t living = 0;
     for (std::size_t n = 0; n < spans_.size(); ++n) {
+        pace(pacer, 4);
         Span span = spans_[n];
         if (moved_[n] < 0) continue;
         if (span.before >= 0) span.before = moved_[static_cast<std::size_t>(span.before)];
@@ -369,8 +389,18 @@ void BeamSearch<T>::drop_dead_spans() {
 }
 
 template <class T>
-void BeamSearch<T>::find_best(Labellings& out) {
+bool BeamSearch<T>::find_best(Labellings& out, Pacer& pacer) {
     out = Labellings{};
+    try {
+        tell_best(out, pacer);
+    } catch (const Stopped&) {
+        return false;
+    }
+    return true;
+}
+
+template <class T>
+void BeamSearch<T>::tell_best(Labellings& out, Pacer& pacer) const {
     std::vector<Candidate> order;
     for (std::int64_t i = 0; i < count_; ++i) {
         const Entry& entry = entries_[static_cast<std::size_t>(i)];
@@ -379,10 +409,11 @@ void BeamSearch<T>::find_best(Labellings& out) {
             score += weighted(options_.model->end(nodes_[static_cast<std::size_t>(entry.node)].state));
         if (score > kNever) order.push_back({score, now_.at.both[i], static_cast<std::int32_t>(i), -1});
     }
-    std::sort(order.begin(), order.end(), is_before);
+    std::sort(order.begin(), order.end(), paced(pacer, is_before));
     if (static_cast<std::int64_t>(order.size()) > options_.best) order.resize(static_cast<std::size_t>(options_.best));
     if (order.empty()) out.status = Status::infeasible;
     for (const Candidate& kept : order) {
+        pace(pacer, 8 * frame_);
         const Entry& entry = entries_[static_cast<std::size_t>(kept.from)];
         const auto begin = static_cast<std::ptrdiff_t>(out.label.size());
         const Path& path = better(entry);
@@ -428,7 +459,7 @@ Run search_beams(const BeamKernels<T>& kernels, const Ragged& frames, const Beam
             const auto read = worker.search.read(frames.at<T>(p), worker.pacer, bad);
             if (read == BeamSearch<T>::Read::stopped) return p;
             if (read == BeamSearch<T>::Read::whole) {
-                worker.search.find_best(found);
+                if (!worker.search.find_best(found, worker.pacer)) return p;
             } else {
                 found.status = Status::nan;
                 found.bad = bad;

@@ -65,8 +65,8 @@ class BeamSearch {
     enum class Read { whole, bad, stopped };
     // Goes on with more of its frames. Where a value is bad, `bad` becomes its number among these.
     Read read(const MatrixView<T>& frames, Pacer& pacer, std::int64_t& bad);
-    // The labellings so far; the search may go on.
-    void find_best(Labellings& out);
+    // The labellings so far; the search may go on. False when the call is to stop.
+    bool find_best(Labellings& out, Pacer& pacer);
 
    private:
     // The best alignment of a prefix that ends in one way: its last label's frames so far, and those before.
@@ -114,12 +114,16 @@ class BeamSearch {
     };
 
     void forget();
-    bool step(double* scores, Pacer& pacer);
-    double collect_stays(const double* scores);
-    bool collect_extensions(const double* scores, double least, Pacer& pacer);
-    bool collect_with_model(const double* scores, double least, Pacer& pacer);
-    void keep_best();
-    void enter(const double* scores);
+    // These throw when the call is to stop; the search is then of no more use.
+    void step(double* scores, Pacer& pacer);
+    double collect_stays(const double* scores, Pacer& pacer);
+    void collect_extensions(const double* scores, double least, Pacer& pacer);
+    void collect_with_model(const double* scores, double least, Pacer& pacer);
+    void keep_best(Pacer& pacer);
+    void enter(const double* scores, Pacer& pacer);
+    void drop_dead_nodes(Pacer& pacer);
+    void drop_dead_spans(Pacer& pacer);
+    void tell_best(Labellings& out, Pacer& pacer) const;
     Entry stayed(const Entry& entry, const double* scores);
     Entry extended(const Entry& entry, std::int32_t label, double score);
     bool mark_children(std::int64_t entry, std::int32_t mark);
@@ -129,8 +133,6 @@ class BeamSearch {
     }
     Node grown(std::int32_t parent, std::int32_t label) const;
     std::int32_t child(std::int32_t parent, std::int32_t label);
-    void drop_dead_nodes();
-    void drop_dead_spans();
     std::int32_t add_span(const Entry& entry, const Path& path);
     static bool is_before(const Candidate& a, const Candidate& b);
     static bool is_better(const Symbol& a, const Symbol& b);

@@ -26,11 +26,14 @@ std::int32_t NGramModel::child(std::int32_t node, std::int32_t word) {
     return found;
 }
 
-void NGramModel::add(const std::int64_t* words, std::int64_t order, double score, double back_off) {
+bool NGramModel::add(const std::int64_t* words, std::int64_t order, double score, double back_off) {
     std::int32_t node = 0;
     for (std::int64_t k = 0; k < order; ++k) node = child(node, static_cast<std::int32_t>(words[k]));
-    nodes_[static_cast<std::size_t>(node)].score = score;
-    nodes_[static_cast<std::size_t>(node)].back_off = back_off;
+    Node& added = nodes_[static_cast<std::size_t>(node)];
+    if (!std::isnan(added.score)) return false;
+    added.score = score;
+    added.back_off = back_off;
+    return true;
 }
 
 void NGramModel::finish() {

@@ -17,8 +17,8 @@ class NGramModel final : public LanguageModel {
     // Words are labels in [0, labels), then the beginning of a text, its end, and any label without an n-gram.
     explicit NGramModel(std::int64_t labels);
 
-    // Lower orders come first. Logarithms are natural.
-    void add(const std::int64_t* words, std::int64_t order, double score, double back_off);
+    // Lower orders come first. Logarithms are natural. False for an n-gram that has been added before.
+    bool add(const std::int64_t* words, std::int64_t order, double score, double back_off);
     // Call it when all are added.
     void finish();
 

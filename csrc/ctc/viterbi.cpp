@@ -61,8 +61,7 @@ class Viterbi {
         if (!search()) return false;
         if (is_bad_) return report_bad(p, out) && clear();
         if (!is_feasible_) return clear();
-        out.status[p] = Status::ok;
-        return write(out.total[p]);
+        return write(out.total[p], out.status[p]);
     }
 
    private:
@@ -297,17 +296,21 @@ class Viterbi {
     }
 
     // Scores the path anew, along the values themselves.
-    bool write(double& total) {
+    bool write(double& total, Status& status) {
         const std::int64_t* const path = path_.data();
         Sum sum, token;
+        const auto is_held = [](T score) { return std::abs(score) <= std::numeric_limits<T>::max(); };
+        bool fits = true;
         for (std::int64_t t = 0; t < length(); ++t) {
             const State state{path[t] / 2, path[t] % 2 != 0};
             const T* const row = frames_.data + t * frames_.row_stride;
             const std::int64_t symbol = symbol_of(state, row);
             double score = std::max(static_cast<double>(row[symbol]), kLeastScore);
+            fits &= static_cast<double>(row[symbol]) >= kLeastScore;
             if (batch_.input == Input::logits) score -= log_sum_.data()[t];
             out_.symbols[t] = symbol;
             out_.frame_scores[t] = static_cast<T>(score);
+            fits &= is_held(out_.frame_scores[t]);
             sum.add(score);
             if (!pacer_.proceed(takes_any(state) ? frames_.columns : 1)) return false;
             if (!state.is_label) continue;
@@ -320,10 +323,13 @@ class Viterbi {
             if (stop < length() && path[stop] == path[t]) continue;
             out_.stops[state.lane] = stop;
             out_.token_scores[state.lane] = static_cast<T>(token.total());
+            fits &= is_held(out_.token_scores[state.lane]);
             const auto many = static_cast<double>(stop - out_.starts[state.lane]);
             out_.confidence[state.lane] = static_cast<T>(std::exp(token.total() / many));
         }
         total = sum.total();
+        fits &= std::abs(total) <= std::numeric_limits<double>::max();
+        status = fits ? Status::ok : Status::precision_limit;
         return true;
     }
 

@@ -39,7 +39,7 @@ template <class T>
 struct Alignments {
     const Alignment<T>* each;
     double* total;
-    Status* status;     // ok, infeasible (then all frames and labels are -1 and 0), or nan:
+    Status* status;     // ok, infeasible (then all frames and labels are -1 and 0), precision_limit, or nan:
     std::int64_t* bad;  // value number bad[p] of the frames (t * C + c) is NaN or +inf
 };
 

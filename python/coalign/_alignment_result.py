@@ -37,7 +37,7 @@ class CTCAlignment(CTCAlignmentFields, Result):
     total : float64 scalar, or array of shape (B,)
         Sum of the frame scores, added up in float64: the log-score of the best path.
     status : int32 scalar, or array of shape (B,)
-        A `Status` for each problem.
+        A `Status` for each problem: PRECISION_LIMIT where a score or the total is beyond its dtype.
 
     Examples
     --------
@@ -55,6 +55,7 @@ class CTCAlignment(CTCAlignmentFields, Result):
 
     _wrong: ClassVar = {
         Status.INFEASIBLE: (InfeasibleError, "no alignment"),
+        Status.PRECISION_LIMIT: (OverflowError, "a score or the total is beyond its dtype"),
         Status.NAN: (ValueError, "NaN or +inf in the scores"),
         Status.INVALID: (ValueError, "a label, or a length, out of range"),
     }

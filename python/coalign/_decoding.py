@@ -12,7 +12,7 @@ from . import _core, _execution, _validate
 from ._arrays import Array, as_plain, as_plain_integers
 from ._batch import Batch, has_contiguous_rows, has_whole_strides
 from ._decoding_result import CTCBeams, CTCDecoding
-from ._errors import DeviceError
+from ._errors import DeviceError, Status
 from ._pipeline import ResultCall, carry_out, in_kind
 from ._scalars import choice, take_count
 
@@ -124,6 +124,7 @@ def by_problem(told: Any, best: int, dtype: np.dtype[Any]) -> list[list[Array]]:
     """Cut what native code tells of all problems into arrays of `best` rows for each."""
     labels, start, stop, score, length, total, acoustic, counts, status = told
     fields: list[list[Array]] = [[] for _ in range(8)]
+    are_held: list[bool] = []
     at, row = 0, 0
     for count in counts.tolist():
         lengths = np.zeros(best, np.int64)
@@ -136,10 +137,15 @@ def by_problem(told: Any, best: int, dtype: np.dtype[Any]) -> list[list[Array]]:
         fields[3].append(np.zeros(inside.shape, dtype))
         fields[3][-1][inside] = score[at:end]
         fields[4].append(lengths)
+        fits = True
         for field, values in zip(fields[5:], (total, acoustic), strict=False):
             field.append(np.full(best, -np.inf, dtype))
-            field[-1][:count] = values[row : row + count]
+            with np.errstate(over="ignore"):
+                field[-1][:count] = values[row : row + count]
+            fits &= bool(np.isfinite(field[-1][:count]).all())
+        are_held.append(fits)
         at, row = end, row + count
+    status = np.where(are_held, status, np.int32(Status.PRECISION_LIMIT))
     fields[7] = list(status)
     return fields
 

@@ -13,6 +13,7 @@ from ._result import Result
 
 _WRONG: dict[Status, tuple[type[Exception], str]] = {
     Status.INFEASIBLE: (InfeasibleError, "a frame has no possible symbol, so no labelling fits"),
+    Status.PRECISION_LIMIT: (OverflowError, "a total is beyond its dtype"),
     Status.NAN: (ValueError, "a value is NaN or inf; expected finite values or -inf"),
     Status.INVALID: (ValueError, "a length is out of range"),
 }
@@ -37,7 +38,7 @@ class CTCDecoding(CTCDecodingFields, Result):
         of the best alignment.
     status : int32 scalar, or array of shape (B,)
         A `Status` for each recording: INFEASIBLE if a frame is -inf throughout; then there are no
-        labels, and the total is -inf.
+        labels, and the total is -inf. PRECISION_LIMIT if the total is beyond its dtype.
 
     Examples
     --------
@@ -99,7 +100,8 @@ class CTCBeams(CTCBeamsFields, Result):
         the beam has kept; -inf past the last labelling.
     status : int32 scalar, or array of shape (B,)
         A `Status` for each recording: INFEASIBLE if a frame is -inf throughout, or if the language
-        model rules out all labellings that the beam holds.
+        model rules out all labellings that the beam holds; PRECISION_LIMIT if a total is beyond its
+        dtype.
 
     Examples
     --------

@@ -212,6 +212,8 @@ def _take_labels(obj: Any, name: str, ndims: tuple[int, ...], kind: Kind) -> Any
         return found
     labels = take_integers(obj, name, "integer labels")
     require_ndim(labels, name, ndims)
+    if labels.dtype == np.uint64 and (large := labels[labels >= 2**63]).size:
+        raise ValueError(f"{name}: expected labels below 2**63, got {large[0]}")
     return np.ascontiguousarray(labels, np.int64)
 
 

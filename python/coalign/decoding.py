@@ -107,7 +107,8 @@ def ctc_beam_search(
         than one that is a label longer; then the continuation of a better one, then the smaller
         label.
     n_best : int
-        How many labellings to return: no more than `beam_width`.
+        How many labellings to return, at least 1. No more than `beam_width` are held: a larger
+        number is taken as `beam_width`, and the results have so many rows.
     beam_threshold : float, optional
         Drop beginnings whose score is further than this below the best one's.
     token_min_logp : float, optional

@@ -149,7 +149,11 @@ class CTCGreedyStream(_Stream):
             for i, kind in enumerate(kinds)
         ]
         wrap = self._kind.wrap
-        return CTCDecoding(*map(wrap, columns), wrap(dtype.type(total)), wrap(np.int32(status)))
+        with np.errstate(over="ignore"):
+            rounded = dtype.type(total)
+        if status == Status.OK and np.isinf(rounded):
+            status = Status.PRECISION_LIMIT
+        return CTCDecoding(*map(wrap, columns), wrap(rounded), wrap(np.int32(status)))
 
 
 class CTCBeamStream(_Stream):

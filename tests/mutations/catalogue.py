@@ -833,6 +833,13 @@ SHARED_PYTHON = [
         (kept("dtypes-dtw-front"),),
     ),
     Mutation(
+        "labels beyond int64 wrap around",
+        "python/coalign/_validate.py",
+        "labels[labels >= 2**63]",
+        "labels[labels < 0]",
+        ("tests/test_ctc_errors.py::test_labels_beyond_int64_are_named_as_they_are",),
+    ),
+    Mutation(
         "subnormal halves are widened as normal ones",
         "csrc/bindings/half.cpp",
         "exponent == 0               ? subnormal",
@@ -2662,6 +2669,34 @@ CTC_NATIVE = [
 
 CTC_DECODING = [
     Mutation(
+        "sorts of a beam do not look at the pulse",
+        "csrc/ctc/beam.cpp",
+        "        pace(pacer, 1);\n        return less(a, b);",
+        "        pace(pacer, 0);\n        return less(a, b);",
+        (f"{BEAM}::test_a_wide_beam_stops_between_frames_and_within_them",),
+    ),
+    Mutation(
+        "labellings beyond the dtype are right",
+        "python/coalign/_decoding.py",
+        "np.where(are_held, status, np.int32(Status.PRECISION_LIMIT))",
+        "np.where(are_held, status, np.int32(Status.OK))",
+        (f"{BEAM}::test_totals_beyond_the_dtype_are_said_to_be",),
+    ),
+    Mutation(
+        "a greedy total beyond the dtype is right",
+        "csrc/bindings/decoding.cpp",
+        "out.status == Status::ok && !fits",
+        "out.status == Status::ok && false",
+        (f"{GREEDY}::test_totals_beyond_the_dtype_are_said_to_be",),
+    ),
+    Mutation(
+        "an n-gram may come twice",
+        "csrc/ctc/ngram.cpp",
+        "if (!std::isnan(added.score)) return false;",
+        "",
+        (f"{LM}::test_ngrams_that_make_no_model_are_refused",),
+    ),
+    Mutation(
         "a label is repeated without a blank",
         "csrc/ctc/beam.cpp",
         "entering[i] = (repeats ? now_.at.blank : now_.at.both)[slot];",
@@ -2755,8 +2790,8 @@ CTC_DECODING = [
     Mutation(
         "a frame with a language model cannot be stopped",
         "csrc/ctc/beam.cpp",
-        "if (!pacer.proceed(16 * found)) return false;",
-        "if (!pacer.proceed(0 * found)) return false;",
+        "pace(pacer, 16 * found);",
+        "pace(pacer, 0 * found);",
         (f"{LM}::test_ctrl_c_stops_one_slow_frame",),
     ),
     Mutation(
@@ -2881,6 +2916,20 @@ CTC_DECODING = [
 ]
 
 FORCED_ALIGNMENT = [
+    Mutation(
+        "a token's score beyond the dtype is right",
+        "csrc/ctc/viterbi.cpp",
+        "fits &= is_held(out_.token_scores[state.lane]);",
+        "",
+        (f"{ALIGN}::test_scores_beyond_the_dtype_are_said_to_be",),
+    ),
+    Mutation(
+        "a score that the search has cut is right",
+        "csrc/ctc/viterbi.cpp",
+        "fits &= static_cast<double>(row[symbol]) >= kLeastScore;",
+        "",
+        (f"{ALIGN}::test_scores_beyond_the_dtype_are_said_to_be",),
+    ),
     Mutation(
         "a path has to be in the last lanes a frame early",
         "csrc/ctc/viterbi.cpp",

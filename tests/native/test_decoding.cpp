@@ -139,7 +139,7 @@ void compare_beams(Isa isa, std::int64_t symbols, std::int64_t width, int thread
                   what + ": a piece");
         }
         Labellings pieces;
-        search.find_best(pieces);
+        check(search.find_best(pieces, pacer), "a search in pieces goes on to its end");
         check(pieces.label == ours.label && pieces.start == ours.start && pieces.stop == ours.stop &&
                   pieces.total == ours.total,
               what + ": pieces");
