@@ -15,6 +15,14 @@ import coalign
 from contest import SELECTED, Case, Contender, Data, PeerFloor, Problem, Suite, calling
 
 
+def agreed(found: Any) -> NDArray[np.float64]:
+    """Give distances as they are, and the entries of covariances beside their trace."""
+    values = np.asarray(found, np.float64)
+    if values.ndim < 2:
+        return values
+    return values + np.trace(values, axis1=-2, axis2=-1)[..., np.newaxis, np.newaxis]
+
+
 class ClosedForm(Problem):
     """Arrays by name, of which one call makes the numbers that contenders must agree on."""
 
@@ -33,8 +41,8 @@ class ClosedForm(Problem):
         return self.call(**data)
 
     def costs(self, data: Data, found: Any) -> NDArray[np.float64]:
-        """Give distances, or the covariance of a barycenter."""
-        return np.asarray(getattr(found, "cov", found), np.float64)
+        """Give what `agreed` does."""
+        return agreed(getattr(found, "cov", found))
 
     def verify(self, data: Data, found: Any, rtol: float) -> None:
         """Assert that a barycenter has converged."""
@@ -117,7 +125,7 @@ def scipy_line(f: Any) -> Callable[[Data], Any]:
 
 def peer(name: str, path: str, use: Callable[[Any], Callable[[Data], Any]]) -> Contender:
     return Contender(
-        f"{name}-f64", "float64", calling(path, use), lambda data, found: np.asarray(found)
+        f"{name}-f64", "float64", calling(path, use), lambda data, found: agreed(found)
     )
 
 
