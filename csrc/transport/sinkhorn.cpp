@@ -55,20 +55,76 @@ class Weights {
     double mass_ = 1;
 };
 
+// What the solver asks of stored costs.
 template <class T>
+class StoredCosts {
+   public:
+    using Value = T;
+    using Costs = MatrixView<T>;
+    using Quick = Scaling<T, float>;
+    using Exact = Scaling<T, double>;
+
+    StoredCosts(Isa isa, Team& team, Pulse& pulse)
+        : kernels_(table_for<ColumnKernels<T>>(isa)), team_(team), pulse_(pulse) {}
+
+    static double spread(const Costs& cost) {
+        return median_spread(cost.rows, cost.columns, [&](std::int64_t i, std::int64_t j) {
+            return double{cost.data[i * cost.row_stride + j]};
+        });
+    }
+    // Costs are subtracted in float64 in any case.
+    static bool suits_float32(const Costs&, double) { return true; }
+
+    // The first column of a row that is NaN or -inf.
+    static std::int64_t wrong_column(const Costs& cost, std::int64_t i) {
+        const T* const row = cost.data + i * cost.row_stride;
+        const auto is_wrong = [](T value) { return !(value > -std::numeric_limits<T>::infinity()); };
+        return std::find_if(row, row + cost.columns, is_wrong) - row;
+    }
+
+    // The cost and the sums of the plan at the potentials f and g; null where the call is to stop.
+    const double* sum_plan(const Task<Costs>& task, const double* f, const double* g, double* row_sum, double& cost) {
+        const std::int64_t rows = task.cost.rows, width = task.width();
+        const Chunks chunks(rows, task.cost.columns);
+        const std::int64_t all = chunks.number * width;
+        double *const column_sum = column_sum_.reserve(all), *const costs = cost_.reserve(chunks.number);
+        T* const plan_row = plan_row_.reserve(all);
+        std::fill_n(column_sum, all, 0.0);
+        std::fill_n(costs, chunks.number, 0.0);
+        const bool is_done =
+            over_rows(chunks, width, team_, pulse_, [&](std::int64_t c, std::int64_t from, std::int64_t to) {
+                PlanPass<T> pass{cost_rows(task, from, to), f + from, g, plan_row + c * width, 0, row_sum + from,
+                                 column_sum + c * width,    0};
+                kernels_.plan(pass);
+                costs[c] += pass.cost;
+            });
+        if (!is_done) return nullptr;
+        for (std::int64_t at = width; at < all; ++at) column_sum[at % width] += column_sum[at];
+        cost = 0;
+        for (std::int64_t c = 0; c < chunks.number; ++c) cost += costs[c];
+        return column_sum;
+    }
+
+   private:
+    const ColumnKernels<T>& kernels_;
+    Team& team_;
+    Pulse& pulse_;
+    Buffer<double> column_sum_, cost_;
+    Buffer<T> plan_row_;
+};
+
+template <class Model>
 class Solver {
+    using T = typename Model::Value;
+    using Costs = typename Model::Costs;
+    using Problem = Task<Costs>;
+
    public:
     Solver(Isa isa, const Options& options, Team& team, Pulse& pulse)
-        : options_(options),
-          plan_(table_for<ColumnKernels<T>>(isa)),
-          quick_(isa, team, pulse),
-          exact_(isa, team, pulse),
-          team_(team),
-          pulse_(pulse) {}
+        : options_(options), model_(isa, team, pulse), quick_(isa, team, pulse), exact_(isa, team, pulse) {}
 
     // False when the call is to stop.
-    bool solve(const Batch& batch, std::int64_t p, Solution<T>& solution) {
-        const MatrixView<T> cost = batch.costs.at<T>(p);
+    bool solve(const Batch& batch, std::int64_t p, const Costs& cost, Solution<T>& solution) {
         const double epsilon = batch.epsilon[p * batch.epsilon_stride];
         std::fill_n(solution.f, cost.rows, T(0));
         std::fill_n(solution.g, cost.columns, T(0));
@@ -81,7 +137,7 @@ class Solver {
         double* const potential = potential_.reserve(width);
         for (std::int64_t j = 0; j < width; ++j) potential[j] = columns_.values()[j] > 0 ? 0 : -kInfinity;
         row_potential_.reserve(cost.rows);
-        Task<T> task = describe(cost, epsilon);
+        Problem task = describe(cost, epsilon);
         Outcome outcome = Outcome::not_reached;
         if (options_.tolerance == 0) {
             start_from(batch, p, task);
@@ -89,11 +145,11 @@ class Solver {
                 outcome = scaling.run_plain(task, options_.most_iterations, potential);
                 return conclude(scaling, outcome, task, solution) || outcome != Outcome::stopped;
             };
-            if constexpr (std::is_same_v<T, float>) return run(quick_);
-            else return run(exact_);
+            const bool is_quick = std::is_same_v<T, float> && Model::suits_float32(cost, epsilon);
+            return is_quick ? run(quick_) : run(exact_);
         } else {
             if (!start_from(batch, p, task)) outcome = lower_epsilon(task, solution);
-            if (is_failure(outcome)) return fail(quick_, outcome, task, solution);
+            if (is_failure(outcome)) return fail(failed_at_, outcome, task, solution);
             if (!iterate(task, solution)) return false;
         }
         return true;
@@ -113,7 +169,7 @@ class Solver {
 
     static bool is_failure(Outcome outcome) { return outcome > Outcome::stalled; }
 
-    Task<T> describe(const MatrixView<T>& cost, double epsilon) const {
+    Problem describe(const Costs& cost, double epsilon) const {
         const bool is_balanced = options_.is_balanced();
         const auto power = [&](double penalty) { return penalty < kInfinity ? penalty / (penalty + epsilon) : 1; };
         const double row_mass = rows_.mass(), column_mass = columns_.mass();
@@ -130,7 +186,7 @@ class Solver {
     }
 
     // Potentials of the caller: g alone, since f follows from it. False where there are none.
-    bool start_from(const Batch& batch, std::int64_t p, const Task<T>& task) {
+    bool start_from(const Batch& batch, std::int64_t p, const Problem& task) {
         const T* const given = batch.column_potentials.of<T>(p);
         if (given == nullptr) return false;
         for (std::int64_t j = 0; j < task.cost.columns; ++j) {
@@ -142,16 +198,21 @@ class Solver {
         return true;
     }
 
-    Outcome lower_epsilon(const Task<T>& task, Solution<T>& solution) {
-        double epsilon = kFirstEpsilon * median_spread(task.cost);
+    Outcome lower_epsilon(const Problem& task, Solution<T>& solution) {
+        double epsilon = kFirstEpsilon * Model::spread(task.cost);
         for (; epsilon > task.epsilon; epsilon *= kNextEpsilon) {
             const std::int64_t left = options_.most_iterations - solution.iterations - 1;
             if (left <= 0) break;
-            const Task<T> step = describe(task.cost, epsilon);
-            const Outcome outcome =
-                quick_.run(step, kStepTolerance, std::min(left, kStepIterations), potential_.data());
+            const Problem step = describe(task.cost, epsilon);
+            const auto run = [&](auto& engine) {
+                const Outcome result =
+                    engine.run(step, kStepTolerance, std::min(left, kStepIterations), potential_.data());
+                failed_at_ = engine.found_at();
+                solution.iterations += engine.iterations();
+                return result;
+            };
+            const Outcome outcome = Model::suits_float32(task.cost, epsilon) ? run(quick_) : run(exact_);
             if (is_failure(outcome)) return outcome;
-            solution.iterations += quick_.iterations();
             const double ratio = epsilon / std::max(epsilon * kNextEpsilon, task.epsilon);
             for (std::int64_t j = 0; j < task.cost.columns; ++j) potential_.data()[j] *= ratio;
         }
@@ -159,12 +220,12 @@ class Solver {
     }
 
     // Iterates at the epsilon that was asked for, in float32 as far as it goes. False when the call is to stop.
-    bool iterate(const Task<T>& task, Solution<T>& solution) {
+    bool iterate(const Problem& task, Solution<T>& solution) {
         const double wanted = options_.tolerance;
         double aim = std::max(wanted, kQuickTolerance);
         for (int attempt = 0; attempt < kAttempts; ++attempt) {
             const std::int64_t left = std::max<std::int64_t>(options_.most_iterations - solution.iterations, 1);
-            const bool is_quick = attempt == 0;
+            const bool is_quick = attempt == 0 && Model::suits_float32(task.cost, task.epsilon);
             const Outcome outcome = is_quick ? quick_.run(task, aim, left, potential_.data())
                                              : exact_.run(task, aim, left, potential_.data());
             const double reached = is_quick ? quick_.error() : exact_.error();
@@ -187,29 +248,23 @@ class Solver {
 
     // Writes the potentials that a run came to, and what they prove. False where there is nothing to prove, or no time.
     template <class Scaling>
-    bool conclude(Scaling& scaling, Outcome outcome, const Task<T>& task, Solution<T>& solution) {
-        if (is_failure(outcome)) return fail(scaling, outcome, task, solution) && false;
+    bool conclude(Scaling& scaling, Outcome outcome, const Problem& task, Solution<T>& solution) {
+        if (is_failure(outcome)) return fail(scaling.found_at(), outcome, task, solution) && false;
         solution.iterations += scaling.iterations();
         return scaling.row_potentials(potential_.data(), row_potential_.data()) && prove(task, solution);
     }
 
-    template <class Scaling>
-    bool fail(Scaling& scaling, Outcome outcome, const Task<T>& task, Solution<T>& solution) {
+    bool fail(std::int64_t at, Outcome outcome, const Problem& task, Solution<T>& solution) const {
         if (outcome == Outcome::stopped) return false;
-        const std::int64_t at = scaling.found_at();
         if (outcome == Outcome::empty_column) solution.column = at;
         else solution.row = at;
         solution.status = outcome == Outcome::wrong ? Status::nan : Status::infeasible;
-        if (outcome == Outcome::wrong) {
-            const T* const row = task.cost.data + at * task.cost.row_stride;
-            const auto is_wrong = [](T value) { return !(value > -std::numeric_limits<T>::infinity()); };
-            solution.column = std::find_if(row, row + task.cost.columns, is_wrong) - row;
-        }
+        if (outcome == Outcome::wrong) solution.column = Model::wrong_column(task.cost, at);
         return true;
     }
 
     // f and g, rounded to T as they are returned, and the plan's sums at exactly these.
-    bool prove(const Task<T>& task, Solution<T>& solution) {
+    bool prove(const Problem& task, Solution<T>& solution) {
         const std::int64_t rows = task.cost.rows, columns = task.cost.columns, width = task.width();
         const double epsilon = task.epsilon;
         const double *const a = task.row_weight, *const b = task.column_weight;
@@ -256,38 +311,16 @@ class Solver {
     }
 
     // The sums, the cost, the value and the error of the plan at rounded potentials.
-    bool sum_plan(const Task<T>& task, const double* row_rounded, const double* column_rounded, Solution<T>& solution) {
-        const std::int64_t rows = task.cost.rows, width = task.width();
-        const Chunks chunks(rows, task.cost.columns);
-        const std::int64_t all = chunks.number * width;
-        double *const row_sum = row_sum_.reserve(rows), *const column_sum = column_sum_.reserve(all);
-        double* const cost = cost_.reserve(chunks.number);
-        T* const plan_row = plan_row_.reserve(all);
-        std::fill_n(column_sum, all, 0.0);
-        std::fill_n(cost, chunks.number, 0.0);
-        const bool is_done =
-            over_rows(chunks, width, team_, pulse_, [&](std::int64_t c, std::int64_t from, std::int64_t to) {
-                PlanPass<T> pass{task.rows(from, to),
-                                 row_rounded + from,
-                                 column_rounded,
-                                 plan_row + c * width,
-                                 0,
-                                 row_sum + from,
-                                 column_sum + c * width,
-                                 0};
-                plan_.plan(pass);
-                cost[c] += pass.cost;
-            });
-        if (!is_done) return false;
-        for (std::int64_t at = width; at < all; ++at) column_sum[at % width] += column_sum[at];
-        solution.cost = 0;
-        for (std::int64_t c = 0; c < chunks.number; ++c) solution.cost += cost[c];
+    bool sum_plan(const Problem& task, const double* row_rounded, const double* column_rounded, Solution<T>& solution) {
+        double* const row_sum = row_sum_.reserve(task.cost.rows);
+        const double* const column_sum = model_.sum_plan(task, row_rounded, column_rounded, row_sum, solution.cost);
+        if (column_sum == nullptr) return false;
         weigh(task, row_sum, column_sum, solution);
         return true;
     }
 
     // What the rounding of potentials to T may change in the logarithm of the plan.
-    double rounding_of(const Task<T>& task, const Solution<T>& solution) const {
+    double rounding_of(const Problem& task, const Solution<T>& solution) const {
         double most = 0;
         for (std::int64_t i = 0; i < task.cost.rows; ++i)
             if (std::isfinite(solution.f[i])) most = std::max(most, std::abs(double{solution.f[i]}));
@@ -297,7 +330,7 @@ class Solver {
     }
 
     // The error and the value at the plan's sums.
-    void weigh(const Task<T>& task, const double* row_sum, const double* column_sum, Solution<T>& solution) const {
+    void weigh(const Problem& task, const double* row_sum, const double* column_sum, Solution<T>& solution) const {
         const double A = rows_.mass(), B = columns_.mass(), epsilon = task.epsilon;
         double error = 0, value = 0, mass = 0, penalty = 0;
         const auto side = [&](std::int64_t count, const double* weight, const double* sum, const T* potential,
@@ -327,14 +360,12 @@ class Solver {
     }
 
     Options options_;
-    const ColumnKernels<T>& plan_;
-    Scaling<T, float> quick_;
-    Scaling<T, double> exact_;
-    Team& team_;
-    Pulse& pulse_;
+    Model model_;
+    typename Model::Quick quick_;
+    typename Model::Exact exact_;
+    std::int64_t failed_at_ = -1;
     Weights rows_, columns_;
-    Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_, column_sum_, cost_;
-    Buffer<T> plan_row_;
+    Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_;
 };
 
 }  // namespace
@@ -351,9 +382,9 @@ Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Puls
     Team team(count < threads ? useful_threads(cells_each, threads, cells_per_thread) : 1);
     Run run = run_batch(
         count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
-        [&] { return Solver<T>(isa, batch.options, team, pulse); },
-        [&](Solver<T>& solver, std::int64_t p, std::int64_t) {
-            return solver.solve(batch, p, solutions[static_cast<std::size_t>(p)]) ? p + 1 : p;
+        [&] { return Solver<StoredCosts<T>>(isa, batch.options, team, pulse); },
+        [&](auto& solver, std::int64_t p, std::int64_t) {
+            return solver.solve(batch, p, batch.costs.at<T>(p), solutions[static_cast<std::size_t>(p)]) ? p + 1 : p;
         });
     run.workers *= team.size();
     return run;

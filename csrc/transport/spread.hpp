@@ -7,22 +7,20 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/ragged.hpp"
-
 namespace coalign::transport {
 
-template <class T>
-double median_spread(const MatrixView<T>& cost) {
+// cost(i, j) is a cost; infinite ones do not count.
+template <class Cost>
+double median_spread(std::int64_t all_rows, std::int64_t all_columns, Cost&& cost) {
     constexpr std::int64_t most = 32;
     double spreads[most * most];
     std::int64_t count = 0;
-    const std::int64_t rows = std::min(cost.rows, most), columns = std::min(cost.columns, most);
+    const std::int64_t rows = std::min(all_rows, most), columns = std::min(all_columns, most);
     for (std::int64_t i = 0; i < rows; ++i) {
-        const T* const row = cost.data + i * cost.rows / rows * cost.row_stride;
         double* const own = spreads + count;
         double least = std::numeric_limits<double>::infinity();
         for (std::int64_t j = 0; j < columns; ++j) {
-            const auto value = double{row[j * cost.columns / columns]};
+            const double value = cost(i * all_rows / rows, j * all_columns / columns);
             if (!std::isfinite(value)) continue;
             spreads[count++] = value;
             least = std::min(least, value);

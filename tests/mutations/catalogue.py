@@ -3106,7 +3106,7 @@ TRANSPORT_CORE = [
     ),
     Mutation(
         "a plateau is never left",
-        "csrc/transport/scaling.hpp",
+        "csrc/transport/acceleration.hpp",
         "since_mark < kPlateau ||",
         "true ||",
         ("native:test_transport",),
@@ -3156,8 +3156,8 @@ TRANSPORT_CORE = [
     Mutation(
         "float32 has to do what it cannot",
         "csrc/transport/sinkhorn.cpp",
-        "const bool is_quick = attempt == 0;",
-        "const bool is_quick = true;",
+        "const bool is_quick = attempt == 0 &&",
+        "const bool is_quick = true ||",
         ("native:test_transport",),
     ),
     Mutation(
