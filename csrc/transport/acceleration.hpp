@@ -32,11 +32,12 @@ struct Task {
 // A large problem goes by chunks of rows, whose sums are added in order whatever the number of threads.
 struct Chunks {
     Chunks() = default;
-    Chunks(std::int64_t rows, std::int64_t columns) : count(rows) {
+    // Of multiples of `group` rows.
+    Chunks(std::int64_t rows, std::int64_t columns, std::int64_t group = 4) : count(rows) {
         constexpr double cells = 1 << 16;
         const double wanted = static_cast<double>(rows) * static_cast<double>(columns) / cells;
         const auto many = static_cast<std::int64_t>(std::clamp(wanted, 1.0, 16.0));
-        size = ((rows + many - 1) / many + 3) / 4 * 4;
+        size = ((rows + many - 1) / many + group - 1) / group * group;
         number = (rows + size - 1) / size;
     }
     std::int64_t begin(std::int64_t chunk) const { return chunk * size; }

@@ -11,6 +11,9 @@
 #include <type_traits>
 
 #include "core/buffer.hpp"
+#include "core/finite.hpp"
+#include "transport/point_scaling.hpp"
+#include "transport/points.hpp"
 #include "transport/scaling.hpp"
 #include "transport/spread.hpp"
 
@@ -74,6 +77,8 @@ class StoredCosts {
     }
     // Costs are subtracted in float64 in any case.
     static bool suits_float32(const Costs&, double) { return true; }
+    // Where float32 cannot go on; what is left is for float64.
+    static double quick_tolerance(const Costs&, double) { return 2e-6; }
 
     // The first column of a row that is NaN or -inf.
     static std::int64_t wrong_column(const Costs& cost, std::int64_t i) {
@@ -156,8 +161,6 @@ class Solver {
     }
 
    private:
-    // Where float32 cannot go on; what is left is for float64.
-    static constexpr double kQuickTolerance = 2e-6;
     // Each epsilon is a quarter of the one before. Counted on squared distances, cosines, grids and clusters at 0.01
     // and 0.001 of the greatest cost: with the first at half of the spread, and an error of 0.02 or 30 iterations for
     // each, clusters that differ in mass take 100 iterations in all, where they take more than 3000 without it.
@@ -222,7 +225,7 @@ class Solver {
     // Iterates at the epsilon that was asked for, in float32 as far as it goes. False when the call is to stop.
     bool iterate(const Problem& task, Solution<T>& solution) {
         const double wanted = options_.tolerance;
-        double aim = std::max(wanted, kQuickTolerance);
+        double aim = std::max(wanted, Model::quick_tolerance(task.cost, task.epsilon));
         for (int attempt = 0; attempt < kAttempts; ++attempt) {
             const std::int64_t left = std::max<std::int64_t>(options_.most_iterations - solution.iterations, 1);
             const bool is_quick = attempt == 0 && Model::suits_float32(task.cost, task.epsilon);
@@ -390,7 +393,69 @@ Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Puls
     return run;
 }
 
+template <class T>
+double PointModel<T>::spread(const Costs& cost) {
+    return median_spread(cost.rows, cost.columns,
+                         [&](std::int64_t i, std::int64_t j) { return cost.pair->cost(i, j); });
+}
+
+namespace {
+
+// The number of the first value that is not finite, or -1.
+template <class T>
+std::int64_t first_wrong(const MatrixView<T>& points) {
+    if (points.column_stride == 1 && points.row_stride == points.columns) {
+        const std::int64_t count = points.rows * points.columns, at = first_not_finite(points.data, count);
+        return at < count ? at : -1;
+    }
+    for (std::int64_t i = 0; i < points.rows; ++i)
+        for (std::int64_t k = 0; k < points.columns; ++k)
+            if (!std::isfinite(points.data[i * points.row_stride + k * points.column_stride]))
+                return i * points.columns + k;
+    return -1;
+}
+
+}  // namespace
+
+template <class T>
+Run solve_points(Isa isa, const PointBatch& batch, int threads, double work_per_thread, Pulse& pulse,
+                 std::vector<Solution<T>>& solutions) {
+    struct Worker {
+        Solver<PointModel<T>> solver;
+        PointPair pair;
+    };
+    const Options& options = batch.rest.options;
+    const std::int64_t count = batch.count();
+    double cells = 0;
+    for (std::int64_t p = 0; p < count; ++p)
+        cells += static_cast<double>(batch.x.rows_of(batch.x_item(p))) *
+                 static_cast<double>(batch.y.rows_of(batch.y_item(p)));
+    const double iterations = std::min(100.0, static_cast<double>(options.most_iterations));
+    const double cells_each = cells / static_cast<double>(std::max<std::int64_t>(count, 1));
+    Team team(count < threads ? useful_threads(cells_each, threads, work_per_thread > 0 ? kCellsPerThread : 0) : 1);
+    Run run = run_batch(
+        count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
+        [&] { return std::make_unique<Worker>(Worker{Solver<PointModel<T>>(isa, options, team, pulse), {}}); },
+        [&](auto& worker, std::int64_t p, std::int64_t) {
+            Solution<T>& solution = solutions[static_cast<std::size_t>(p)];
+            const MatrixView<T> x = batch.x.at<T>(batch.x_item(p)), y = batch.y.at<T>(batch.y_item(p));
+            solution.row = first_wrong(x);
+            solution.column = solution.row < 0 ? first_wrong(y) : -1;
+            if (solution.row >= 0 || solution.column >= 0) {
+                solution.status = Status::nan;
+                return p + 1;
+            }
+            worker->pair.take(x, y, batch.metric);
+            return worker->solver.solve(batch.rest, p, {x.rows, y.rows, &worker->pair}, solution) ? p + 1 : p;
+        });
+    run.workers *= team.size();
+    return run;
+}
+
 template Run solve(Isa, const Batch&, int, double, Pulse&, std::vector<Solution<float>>&);
 template Run solve(Isa, const Batch&, int, double, Pulse&, std::vector<Solution<double>>&);
+
+template Run solve_points(Isa, const PointBatch&, int, double, Pulse&, std::vector<Solution<float>>&);
+template Run solve_points(Isa, const PointBatch&, int, double, Pulse&, std::vector<Solution<double>>&);
 
 }  // namespace coalign::transport
