@@ -22,6 +22,7 @@ void bind_decoding(py::module_& module);
 void bind_forced_alignment(py::module_& module);
 void bind_half(py::module_& module);
 void bind_monotonic(py::module_& module);
+void bind_points(py::module_& module);
 void bind_transport(py::module_& module);
 void bind_warping(py::module_& module);
 

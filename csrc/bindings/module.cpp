@@ -125,6 +125,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     bind_forced_alignment(module);
     bind_half(module);
     bind_monotonic(module);
+    bind_points(module);
     bind_transport(module);
     bind_warping(module);
 }

@@ -311,6 +311,21 @@ def sinkhorn(
 ) -> Transport: ...
 @overload
 def sinkhorn(*prepared: Any) -> tuple[Transport, tuple[str, int, int, int] | None]: ...
+def sinkhorn_points(
+    *,
+    x: list[Any],
+    y: list[Any],
+    a: list[Any] | None,
+    b: list[Any] | None,
+    g: list[Any] | None,
+    metric: str,
+    epsilon: Any,
+    row_penalty: float,
+    column_penalty: float,
+    tolerance: float,
+    most_iterations: int,
+    threads: int,
+) -> tuple[list[Any], list[Any], Any, Any, Any]: ...
 def dtw(*arguments: Any) -> Warping: ...
 def connect_result(
     result: type[

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _core
+from . import _core, _points
 from ._transport_result import Transport
 
-__all__ = ["Transport", "sinkhorn"]
+__all__ = ["Transport", "sinkhorn", "sinkhorn_points"]
 
 
 def sinkhorn(
@@ -111,6 +111,106 @@ def sinkhorn(
         initial,
         row_lengths,
         col_lengths,
+        threads,
+        device,
+    )
+
+
+def sinkhorn_points(
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    epsilon: Any,
+    metric: str = "sqeuclidean",
+    unbalanced: Any = None,
+    tol: float = 1e-4,
+    max_iterations: int = 10_000,
+    initial: Any = None,
+    x_lengths: Any = None,
+    y_lengths: Any = None,
+    threads: int | None = None,
+    device: str | None = None,
+) -> Transport:
+    """Move the mass of a point cloud to another, without ever forming the matrix of costs.
+
+    The problem and its answer are those of `sinkhorn` with the costs C_ij = c(x_i, y_j), which are
+    made where they are used: memory is O((N + M) D). float32 clouds are moved to their common
+    centre in float64 first, and solved in float64 where ε is so small that float32 potentials
+    cannot tell the plan.
+
+    Parameters
+    ----------
+    x, y : array of shape (N, D) and (M, D), (B, N, D) and (B, M, D), or list of (N, D) arrays
+        The points of one problem, a padded batch, or a ragged batch. One cloud against a batch goes
+        with each of its items. (N,) stands for N points on a line. All coordinates are finite.
+    a, b : array of shape (N,) and (M,), (B, N) and (B, M), or list of such arrays, optional
+        Weights of the points, as in `sinkhorn`.
+    epsilon : float, or array of shape (B,)
+        The regularisation ε > 0, in the costs' unit.
+    metric : {"sqeuclidean", "euclidean", "cosine", "dot"}
+        The costs: ‖x - y‖², ‖x - y‖, 1 - x·y / (‖x‖ ‖y‖) (1 if either norm is 0), or -x·y.
+    unbalanced : float, or pair of floats, optional
+        What a unit of divergence from the marginals costs, as in `sinkhorn`.
+    tol : float
+        The marginal error to reach. 0 makes exactly `max_iterations` plain updates instead.
+    max_iterations : int
+        The largest number of updates of both potentials.
+    initial : Transport, or pair (f, g), optional
+        Potentials to start from, of the same shape.
+    x_lengths, y_lengths : int array of shape (B,), optional
+        Numbers of points of each problem in a padded batch. What lies past them is never read.
+    threads : int, optional
+        The largest number of threads, as in `sinkhorn`.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute: transport runs on the CPU, so "cuda" is refused.
+
+    Returns
+    -------
+    Transport
+        As of `sinkhorn`. Its `cost_matrix` holds the clouds and the metric.
+
+    Raises
+    ------
+    ValueError
+        A shape, length, weight or option is wrong, the masses differ, or a coordinate is NaN or
+        infinite.
+    TypeError
+        A dtype or kind of array is wrong, or a tensor requires grad.
+    DeviceError
+        The device cannot be used.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The marginal error of a problem is greater than `tol`.
+
+    References
+    ----------
+    * M. Cuturi: Sinkhorn distances: lightspeed computation of optimal transport. NeurIPS (2013).
+
+    Examples
+    --------
+    >>> import coalign
+    >>> x, y = [[0.0, 0.0], [1.0, 1.0]], [[1.0, 1.1], [0.0, 0.2]]
+    >>> found = coalign.sinkhorn_points(x, y, epsilon=0.1)
+    >>> round(float(found.cost), 4), bool(found.converged)
+    (0.025, True)
+    """
+    return _points.sinkhorn_points(
+        x,
+        y,
+        a,
+        b,
+        epsilon,
+        metric,
+        unbalanced,
+        tol,
+        max_iterations,
+        initial,
+        x_lengths,
+        y_lengths,
         threads,
         device,
     )

@@ -40,6 +40,7 @@ RANKING = "tests/test_assignment_ranking.py"
 SPARSE = "tests/test_assignment_sparse.py"
 EXPORT = "tests/test_ctc_export.py"
 MONOTONIC = "tests/test_monotonic_values.py"
+POINTS = "tests/test_points_values.py"
 MONOTONIC_ERRORS = "tests/test_monotonic_errors.py"
 VALUES = "tests/test_warping_values.py"
 PATHS = "tests/test_warping_paths.py"
@@ -1015,6 +1016,65 @@ SHARED_PYTHON = [
         "cells = (columns, np.arange(len(columns)))",
         "cells = (columns[::-1], np.arange(len(columns)))",
         (f"{PATHS}::test_matrices_warp_both_series",),
+    ),
+]
+
+POINT_CLOUDS = [
+    Mutation(
+        "clouds are not moved to their centre",
+        "csrc/transport/point_pair.hpp",
+        "if (is_distance) each(",
+        "if (false && is_distance) each(",
+        ("native:test_points", POINTS),
+    ),
+    Mutation(
+        "rows whose sums underflow take no log-sum-exp",
+        "csrc/transport/point_scaling.hpp",
+        "            if (holds) break;",
+        "            if (holds || attempt == 0) break;",
+        ("native:test_points",),
+    ),
+    Mutation(
+        "columns whose sums underflow keep them",
+        "csrc/transport/point_scaling.hpp",
+        "if (sum > kLeastSum && sum < kMostSum)\n                image",
+        "if (sum >= 0)\n                image",
+        ("native:test_points",),
+    ),
+    Mutation(
+        "the half-step keeps its sums when the maximum rises",
+        "csrc/transport/half_step.hpp",
+        "                sum[r] *= scale;",
+        "",
+        ("native:test_points",),
+    ),
+    Mutation(
+        "means keep what they were when the maximum rises",
+        "csrc/transport/half_step.hpp",
+        "out[r * mixed.dimension + c] *= K(scale);",
+        "out[r * mixed.dimension + c] *= K(1);",
+        ("native:test_points",),
+    ),
+    Mutation(
+        "rows that a group lacks are not evaluated",
+        "csrc/transport/points_kernels.cpp",
+        "first < kGroup; first += kRows) {\n        Vec<K> sums",
+        "first < pass.rows.count; first += kRows) {\n        Vec<K> sums",
+        ("native:test_points",),
+    ),
+    Mutation(
+        "weights of points may be negative",
+        "python/coalign/_points.py",
+        "~((weights >= 0) & (weights < np.inf))",
+        "~(weights < np.inf)",
+        (POINTS,),
+    ),
+    Mutation(
+        "a padded batch of clouds returns what lies past a length",
+        "python/coalign/_points.py",
+        "out = np.zeros((self.count,",
+        "out = np.ones((self.count,",
+        (POINTS,),
     ),
 ]
 
@@ -3192,5 +3252,6 @@ CATALOGUE = [
     *CUDA_MONOTONIC_ALIGNMENT,
     *CUDA_EMULATION,
     *CUDA_FACE,
+    *POINT_CLOUDS,
     *AROUND,
 ]
