@@ -169,8 +169,8 @@ struct SinkhornArguments {
             solution.f = rows.take(shapes.rows_of(p));
             solution.g = columns.take(shapes.columns_of(p));
         }
-        const Batch batch{shapes,        a.vectors(), b.vectors(),    f.vectors(),
-                          g.vectors(),   epsilons(),  epsilon_stride, options};
+        const Batch batch{shapes,      a.vectors(), b.vectors(),    f.vectors(),
+                          g.vectors(), epsilons(),  epsilon_stride, options};
         const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
         const auto iterations = static_cast<double>(options.most_iterations);
         const int most = threads.for_work(shapes.elements() * std::min(iterations, 100.0), per_thread);
@@ -236,7 +236,8 @@ struct SinkhornArguments {
             if (column >= 0) return Wrong{"b", p, -1, column};
             if (!(row_mass > 0 && row_mass < kInfinity)) return Wrong{"mass of a", p};
             if (!(column_mass > 0 && column_mass < kInfinity)) return Wrong{"mass of b", p};
-            if (options.is_balanced() && std::abs(row_mass - column_mass) > most_apart * std::max(row_mass, column_mass))
+            if (options.is_balanced() &&
+                std::abs(row_mass - column_mass) > most_apart * std::max(row_mass, column_mass))
                 return Wrong{"masses", p};
         }
         return std::nullopt;
