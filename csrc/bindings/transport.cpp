@@ -9,6 +9,8 @@
 #include "bindings/call.hpp"
 #include "bindings/plain.hpp"
 #include "bindings/result.hpp"
+#include "core/batch_run.hpp"
+#include "transport/plan.hpp"
 #include "transport/sinkhorn.hpp"
 
 namespace coalign::bindings {
@@ -106,6 +108,48 @@ class PlainVectors {
     Vectors vectors_;
 };
 
+// The regularisation: one number, or one for each problem of a batch.
+class PlainEpsilon {
+   public:
+    bool read(PyObject* given, const PlainBatch& costs) {
+        std::optional<double> number;
+        if (read_number(given, number)) {
+            number_ = number.value_or(0);
+            return number_ > 0 && number_ < kInfinity;
+        }
+        if (!array_.read(given) || !array_.is_float64() || array_.axes() != 1 || !costs.is_batch() ||
+            array_.length(0) != costs.batch().count || !array_.is_contiguous())
+            return false;
+        stride_ = 1;
+        const auto* const each = array_.data<double>();
+        return std::all_of(each, each + costs.batch().count,
+                           [](double value) { return value > 0 && value < kInfinity; });
+    }
+    const double* data() const { return stride_ != 0 ? array_.data<double>() : &number_; }
+    std::int64_t stride() const { return stride_; }
+
+   private:
+    PlainArray array_;
+    double number_ = 0;
+    std::int64_t stride_ = 0;
+};
+
+// What a unit of divergence from the marginals costs: None, one number, or a pair.
+bool read_penalties(PyObject* given, double& row_penalty, double& column_penalty) {
+    std::optional<double> row, column;
+    if (PyTuple_CheckExact(given) && PyTuple_GET_SIZE(given) == 2) {
+        if (!read_number(PyTuple_GET_ITEM(given, 0), row) || !read_number(PyTuple_GET_ITEM(given, 1), column) || !row ||
+            !column)
+            return false;
+    } else {
+        if (!read_number(given, row)) return false;
+        column = row;
+    }
+    row_penalty = row.value_or(kInfinity);
+    column_penalty = column.value_or(kInfinity);
+    return row_penalty > 0 && column_penalty > 0;
+}
+
 // What is wrong with a problem: words for the general way, the problem, and where.
 struct Wrong {
     const char* what;
@@ -136,7 +180,8 @@ struct SinkhornArguments {
     bool read(PyObject* const* given, bool prepared) {
         std::optional<double> tolerance;
         if (!costs.read(given[0], given[8], given[9]) || !a.read(given[1], costs, true) ||
-            !b.read(given[2], costs, false) || !read_epsilon(given[3]) || !read_penalties(given[4]) ||
+            !b.read(given[2], costs, false) || !epsilon.read(given[3], costs) ||
+            !read_penalties(given[4], options.row_penalty, options.column_penalty) ||
             !read_number(given[5], tolerance) || !tolerance || !read_integer(given[6], options.most_iterations) ||
             !threads.read(given[10]) || !read_cpu(given[11]))
             return false;
@@ -169,8 +214,8 @@ struct SinkhornArguments {
             solution.f = rows.take(shapes.rows_of(p));
             solution.g = columns.take(shapes.columns_of(p));
         }
-        const Batch batch{shapes,      a.vectors(), b.vectors(),    f.vectors(),
-                          g.vectors(), epsilons(),  epsilon_stride, options};
+        const Batch batch{shapes,      a.vectors(),    b.vectors(),      f.vectors(),
+                          g.vectors(), epsilon.data(), epsilon.stride(), options};
         const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
         const auto iterations = static_cast<double>(options.most_iterations);
         const int most = threads.for_work(shapes.elements() * std::min(iterations, 100.0), per_thread);
@@ -193,37 +238,6 @@ struct SinkhornArguments {
     }
 
    private:
-    bool read_epsilon(PyObject* given) {
-        std::optional<double> number;
-        if (read_number(given, number)) {
-            epsilon = number.value_or(0);
-            return epsilon > 0 && epsilon < kInfinity;
-        }
-        if (!epsilon_array.read(given) || !epsilon_array.is_float64() || epsilon_array.axes() != 1 ||
-            !costs.is_batch() || epsilon_array.length(0) != costs.batch().count || !epsilon_array.is_contiguous())
-            return false;
-        epsilon_stride = 1;
-        const auto* const each = epsilon_array.data<double>();
-        return std::all_of(each, each + costs.batch().count,
-                           [](double value) { return value > 0 && value < kInfinity; });
-    }
-    const double* epsilons() const { return epsilon_stride != 0 ? epsilon_array.data<double>() : &epsilon; }
-
-    bool read_penalties(PyObject* given) {
-        std::optional<double> row, column;
-        if (PyTuple_CheckExact(given) && PyTuple_GET_SIZE(given) == 2) {
-            if (!read_number(PyTuple_GET_ITEM(given, 0), row) || !read_number(PyTuple_GET_ITEM(given, 1), column) ||
-                !row || !column)
-                return false;
-        } else {
-            if (!read_number(given, row)) return false;
-            column = row;
-        }
-        options.row_penalty = row.value_or(kInfinity);
-        options.column_penalty = column.value_or(kInfinity);
-        return options.row_penalty > 0 && options.column_penalty > 0;
-    }
-
     template <class T>
     std::optional<Wrong> wrong_weights() const {
         const Ragged& shapes = costs.batch();
@@ -270,7 +284,7 @@ struct SinkhornArguments {
         const bool is_pair = PyTuple_CheckExact(kept[kUnbalanced - kCostMatrix]);
         for (int field = kCostMatrix; field <= kColLengths; ++field) {
             py::object value = py::reinterpret_borrow<py::object>(kept[field - kCostMatrix]);
-            if (field == kEpsilon && epsilon_stride == 0) value = py::float_(epsilon);
+            if (field == kEpsilon && epsilon.stride() == 0) value = py::float_(*epsilon.data());
             if (field == kTol) value = py::float_(options.tolerance);
             if (field == kUnbalanced && is_pair) value = py::make_tuple(options.row_penalty, options.column_penalty);
             if (field == kUnbalanced && !is_pair && !value.is_none()) value = py::float_(options.row_penalty);
@@ -281,12 +295,130 @@ struct SinkhornArguments {
     static constexpr std::size_t kKept = 8;
     PlainBatch costs{kCosts};
     PlainVectors a, b, f, g;
-    PlainArray epsilon_array;
-    double epsilon = 0;
-    std::int64_t epsilon_stride = 0;
+    PlainEpsilon epsilon;
     Options options;
     ThreadLimit threads;
     PyObject* kept[kKept]{};
+};
+
+// transport_plan(cost, f, g, a, b, epsilon, unbalanced, row_lengths, col_lengths, threads, what, v) returns what
+// follows from the potentials of a result, problem after problem in one array or two.
+struct PlanArguments {
+    static constexpr const char* kName = "transport_plan";
+    static constexpr Py_ssize_t kCount = 12;
+
+    bool read(PyObject* const* given, bool) {
+        const bool is_read = costs.read(given[0], given[7], given[8]) && f.read(given[1], costs, true) &&
+                             g.read(given[2], costs, false) && a.read(given[3], costs, true) &&
+                             b.read(given[4], costs, false) && epsilon.read(given[5], costs) &&
+                             read_penalties(given[6], row_penalty, column_penalty) && threads.read(given[9]);
+        if (!is_read || given[1] == Py_None || given[2] == Py_None) return false;
+        const char* const names[] = {"plan",     "apply",  "apply_transposed", "hard",
+                                     "feasible", "bounds", "weights",          "vjp"};
+        what = static_cast<What>(std::find_if(std::begin(names), std::end(names),
+                                              [&](const char* name) { return is_text(given[10], name); }) -
+                                 std::begin(names));
+        if (what == kNothing) return false;
+        if (what != kApply && what != kApplyTransposed && what != kVjp) return true;
+        return seeds.read(given[11]) && seeds.is_float32() == costs.is_float32() && fits();
+    }
+    bool is_float32() const { return costs.is_float32(); }
+
+    template <class T>
+    PyObject* run(const Forced& forced, bool) const {
+        const Ragged& shapes = costs.batch();
+        const std::int64_t count = shapes.count;
+        std::vector<std::int64_t> row_at, column_at, cell_at, seed_at;
+        std::int64_t rows = 0, columns = 0, cells = 0, products = 0;
+        for (std::int64_t p = 0; p < count; ++p) {
+            const std::int64_t n = shapes.rows_of(p), m = shapes.columns_of(p);
+            row_at.push_back(rows);
+            column_at.push_back(columns);
+            cell_at.push_back(cells);
+            seed_at.push_back(products);
+            rows += n;
+            columns += m;
+            cells += n * m;
+            if (what == kApply) products += n * seeds.batch().columns_of(p);
+            if (what == kApplyTransposed) products += m * seeds.batch().columns_of(p);
+        }
+        const bool is_product = what == kApply || what == kApplyTransposed, is_plan = what == kWrite || what == kVjp;
+        py::array_t<T> matrix(is_plan ? cells : products);
+        py::array_t<std::int64_t> chosen(what == kHard ? rows : 0);
+        py::array_t<double> first(what == kFeasible ? cells : what == kWeights ? rows : count);
+        py::array_t<double> second(what == kWeights ? columns : count);
+        T* const values = matrix.mutable_data();
+        std::int64_t* const column_of_row = chosen.mutable_data();
+        double *const one = first.mutable_data(), *const other = second.mutable_data();
+        const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
+        const double work = 4 * shapes.elements();
+        const int most = threads.for_work(work, per_thread);
+        const auto solve = [&](Planner<T>& planner, std::int64_t p, std::int64_t) {
+            const auto at = static_cast<std::size_t>(p);
+            const Plan<T> plan{shapes.at<T>(p),      f.vectors().of<T>(p), g.vectors().of<T>(p),
+                               a.vectors().of<T>(p), b.vectors().of<T>(p), epsilon.data()[p * epsilon.stride()],
+                               row_penalty,          column_penalty};
+            bool done = true;
+            switch (what) {
+                case kWrite:
+                    done = planner.write(plan, values + cell_at[at]);
+                    break;
+                case kApply:
+                case kApplyTransposed:
+                    done = planner.apply(plan, seeds.batch().at<T>(p), what == kApplyTransposed, values + seed_at[at]);
+                    break;
+                case kHard:
+                    done = planner.choose(plan, column_of_row + row_at[at]);
+                    break;
+                case kFeasible:
+                    done = planner.round(plan, one + cell_at[at], other[p]);
+                    break;
+                case kBounds:
+                    done = planner.bound(plan, one[p]) && planner.round(plan, nullptr, other[p]);
+                    break;
+                case kWeights:
+                    done = planner.differentiate(plan, one + row_at[at], other + column_at[at]);
+                    break;
+                case kVjp:
+                    done = planner.pull_back(plan, seeds.batch().at<T>(p), values + cell_at[at], other[p]);
+                    break;
+                case kNothing:
+                    break;
+            }
+            return done ? p + 1 : p;
+        };
+        const Run run = run_call(work <= kSmallWork, [&](Pulse& pulse) {
+            return run_batch(
+                count, work, most, per_thread, pulse, [&] { return Planner<T>(forced.isa, pulse); }, solve);
+        });
+        forced.note(name(forced.isa), run.workers);
+        if (what == kHard) return chosen.release().ptr();
+        if (is_product || what == kWrite) return matrix.release().ptr();
+        if (what == kFeasible) return first.release().ptr();
+        if (what == kVjp) return py::make_tuple(matrix, second).release().ptr();
+        return py::make_tuple(first, second).release().ptr();
+    }
+
+   private:
+    enum What { kWrite, kApply, kApplyTransposed, kHard, kFeasible, kBounds, kWeights, kVjp, kNothing };
+
+    // Whether what the plan is multiplied with has its rows, or its columns.
+    bool fits() const {
+        const Ragged &shapes = costs.batch(), &given = seeds.batch();
+        if (given.count != shapes.count) return false;
+        for (std::int64_t p = 0; p < shapes.count; ++p) {
+            const std::int64_t n = shapes.rows_of(p), m = shapes.columns_of(p);
+            if (given.rows_of(p) < (what == kApply ? m : n) || (what == kVjp && given.columns_of(p) < m)) return false;
+        }
+        return true;
+    }
+
+    PlainBatch costs{kCosts}, seeds{{Readable::Items::matrices, 0, kMostPoints}};
+    PlainVectors a, b, f, g;
+    PlainEpsilon epsilon;
+    double row_penalty = 0, column_penalty = 0;
+    ThreadLimit threads;
+    What what = kNothing;
 };
 
 }  // namespace
@@ -297,6 +429,7 @@ void bind_transport(py::module_& module) {
     add_function<front_door<SinkhornArguments>>(
         module, SinkhornArguments::kName,
         "The public function's arguments, in order; one more says that they are prepared.");
+    add_function<inner_door<PlanArguments>>(module, PlanArguments::kName, "What follows from a result's potentials.");
 }
 
 }  // namespace coalign::bindings

@@ -116,6 +116,11 @@ def has_contiguous_rows(array: Array) -> bool:
     return array.shape[-1] == 1 or array.strides[-1] == array.itemsize
 
 
+def is_plain_matrix(array: Array) -> bool:
+    """Whether native code reads an array by rows: side by side within, at any whole stride."""
+    return has_contiguous_rows(array) and has_whole_strides(array)
+
+
 def has_contiguous_frames(array: Array) -> bool:
     """Whether the last two axes lie without gaps."""
     step = array.itemsize * array.shape[-1]

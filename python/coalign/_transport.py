@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _core, _execution, _validate
 from ._arrays import is_array, on_host, same_kind, to_host, to_numpy
-from ._batch import Batch, has_contiguous_rows, has_whole_strides
+from ._batch import Batch, is_plain_matrix
 from ._errors import ConvergenceWarning, InfeasibleError, Status
 from ._pipeline import ResultCall, carry_out
 from ._scalars import take_count
@@ -49,7 +49,7 @@ class _Call(ResultCall[Transport]):
         if len(costs) == 0:
             return self._nothing()
         found, wrong = _core.sinkhorn(
-            costs.native(costs.dtype, _is_readable),
+            costs.native(costs.dtype, is_plain_matrix),
             *self.weights,
             self.epsilon,
             self.unbalanced,
@@ -68,12 +68,12 @@ class _Call(ResultCall[Transport]):
 
     def _nothing(self) -> Transport:
         costs = self.costs
-        f, g = (
+        sides: list[Any] = [
             [] if not costs.is_padded else np.empty((0, costs.room(axis) or 0), costs.dtype)
             for axis in (0, 1)
-        )
+        ]
         sums = (np.empty(0), np.empty(0), np.empty(0))
-        return Transport(f, g, *sums, np.empty(0, np.int64), np.empty(0, np.int32), *self.kept)
+        return Transport(*sides, *sums, np.empty(0, np.int64), np.empty(0, np.int32), *self.kept)
 
     def _error(self, what: str, problem: int, row: int, column: int) -> ValueError:
         costs = self.costs
@@ -191,10 +191,6 @@ def sinkhorn(
     return carry_out(call, device)
 
 
-def _is_readable(costs: Any) -> bool:
-    return has_contiguous_rows(costs) and has_whole_strides(costs)
-
-
 def _is_kept(cost: Any) -> bool:
     """Whether costs are arrays of their own, rather than numbers that were made one."""
     if isinstance(cost, (list, tuple)):
@@ -231,10 +227,10 @@ def take_epsilon(epsilon: Any, costs: Batch) -> Any:
                 f"epsilon: {value} at index ({wrong[0]},); expected finite numbers above 0"
             )
         return np.ascontiguousarray(values)
-    value = _take_number(epsilon, "epsilon")
-    if not 0 < value < math.inf:
-        raise ValueError(f"epsilon: expected a finite number above 0, got {_word(value)}")
-    return value
+    number = _take_number(epsilon, "epsilon")
+    if not 0 < number < math.inf:
+        raise ValueError(f"epsilon: expected a finite number above 0, got {_word(number)}")
+    return number
 
 
 def _take_penalties(unbalanced: Any) -> float | tuple[float, float] | None:

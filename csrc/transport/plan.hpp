@@ -1,0 +1,64 @@
+// What follows from potentials: the plan that they give, products with it, plans that meet the marginals, bounds and
+// gradients. Nothing here holds a plan, unless it is what is asked for: rows of it are made in blocks.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "core/buffer.hpp"
+#include "core/isa.hpp"
+#include "core/parallel.hpp"
+#include "core/ragged.hpp"
+#include "transport/kernels.hpp"
+
+namespace coalign::transport {
+
+// One solved problem of N rows and M columns.
+template <class T>
+struct Plan {
+    MatrixView<T> cost;  // rows of unit stride
+    const T *f, *g;
+    const T *row_weights, *column_weights;  // uniform, of total mass 1, where there are none
+    double epsilon;
+    // What a unit of divergence from a marginal costs; infinite where it is met.
+    double row_penalty = std::numeric_limits<double>::infinity();
+    double column_penalty = std::numeric_limits<double>::infinity();
+};
+
+// The work on one plan after the other; holds the scratch memory. Each returns false when the call is to stop.
+template <class T>
+class Planner {
+   public:
+    Planner(Isa isa, Pulse& pulse) : kernels_(table_for<ColumnKernels<T>>(isa)), pacer_(pulse) {}
+
+    // The plan in rows of M.
+    bool write(const Plan<T>& plan, T* out);
+    // out = P v, for v of M rows, or P' v, for v of N rows. Sums are in float64.
+    bool apply(const Plan<T>& plan, const MatrixView<T>& v, bool transposed, T* out);
+    // The column of each row that has most of it, the first of equals; -1 for a row without any.
+    bool choose(const Plan<T>& plan, std::int64_t* column_of_row);
+    // A plan with the sums a and b, the latter scaled to the mass of the former, in rows of M where there is an `out`;
+    // and a proof: no less than the least cost of such plans.
+    bool round(const Plan<T>& plan, double* out, double& upper);
+    // No more than the least cost of such plans.
+    bool bound(const Plan<T>& plan, double& lower);
+    // The derivatives of the value by the weights; balanced, up to a constant for each side.
+    bool differentiate(const Plan<T>& plan, double* by_row_weight, double* by_column_weight);
+    // out = the derivative by the costs of the sum of `seed` times plan, in rows of M; and what is left of its linear
+    // system, relative to the right hand side.
+    bool pull_back(const Plan<T>& plan, const MatrixView<T>& seed, T* out, double& residual);
+
+   private:
+    template <class Use>
+    bool each_row(const Plan<T>& plan, Use&& use);
+    double weigh(const Plan<T>& plan);
+    void transform(const Plan<T>& plan, double* rows, double* columns);
+
+    const ColumnKernels<T>& kernels_;
+    Pacer pacer_;
+    Buffer<double> row_potential_, column_potential_, row_sum_, column_sum_, row_weight_, column_weight_;
+    Buffer<double> row_scale_, column_scale_, scratch_;
+    Buffer<T> block_, plan_;
+};
+
+}  // namespace coalign::transport

@@ -1,0 +1,217 @@
+"""What follows from the potentials of a transport result: plans, products, bounds and gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _core, _execution
+from ._arrays import Array, is_array, same_kind, to_host, to_numpy
+from ._batch import Batch, is_plain_matrix
+from ._scalars import take_flag
+from ._validate import take_matrices
+
+
+class TransportGradients(NamedTuple):
+    """Derivatives of `value`, by the cost, and by the weights of the rows and the columns."""
+
+    cost: Any
+    a: Any
+    b: Any
+
+
+class PlanGradient(NamedTuple):
+    """A derivative by the cost, and what is left of its linear system, relative to its size."""
+
+    cost: Any
+    residual: Any
+
+
+class Follower:
+    """A result of `sinkhorn`, and its costs, as native code takes them."""
+
+    def __init__(self, found: Any) -> None:
+        lengths = (found.row_lengths, "row_lengths"), (found.col_lengths, "col_lengths")
+        self.costs: Batch = take_matrices(found.cost_matrix, "cost", *lengths)
+        self.found = found
+        f = found.f
+        arrays = f if isinstance(f, list) else [f]
+        self.dtype = to_host(arrays[0]).dtype if arrays else np.dtype(np.float64)
+
+    def call(self, what: str, v: Any = None) -> Any:
+        """Return the flat arrays of what is asked for, or None for a batch of no problems."""
+        found, costs = self.found, self.costs
+        if len(costs) == 0:
+            return None
+        vectors = [self._vectors(side) for side in (found.f, found.g, found.a, found.b)]
+        epsilon = found.epsilon
+        return _core.transport_plan(
+            costs.native(self.dtype, is_plain_matrix),
+            *vectors,
+            epsilon if isinstance(epsilon, float) else np.ascontiguousarray(to_host(epsilon)),
+            found.unbalanced,
+            costs.native_lengths(0),
+            costs.native_lengths(1),
+            _execution.default_threads(),
+            what,
+            v,
+        )
+
+    def _vectors(self, side: Any) -> Any:
+        if side is None:
+            return None
+        if isinstance(side, (list, tuple)):
+            return [np.ascontiguousarray(to_host(each), self.dtype) for each in side]
+        return np.ascontiguousarray(to_host(side), self.dtype)
+
+    def shaped(self, flat: Any, *axes: int | list[int], filler: float = 0) -> Any:
+        """Give a flat array the shape of the batch; an axis is one of the costs', or its counts."""
+        costs = self.costs
+        if flat is None:
+            flat = np.empty(0, self.dtype)
+        counts = [costs.lengths[axis].tolist() if isinstance(axis, int) else axis for axis in axes]
+        shapes = list(zip(*counts, strict=True))
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        parts = [
+            flat[end - math.prod(shape) : end].reshape(shape)
+            for end, shape in zip(ends.tolist(), shapes, strict=True)
+        ]
+        wrap: Callable[[Any], Any] = costs.kind.wrap
+        if not costs.is_padded:
+            return [wrap(part) for part in parts] if costs.is_batch else wrap(parts[0])
+        room = tuple(
+            costs.data.shape[1 + axis] if isinstance(axis, int) else max(axis, default=1)
+            for axis in axes
+        )
+        if all(shape == room for shape in shapes):
+            return wrap(flat.reshape(len(costs), *room))
+        out = np.full((len(costs), *room), filler, flat.dtype)
+        for item, part in zip(out, parts, strict=True):
+            item[tuple(map(slice, part.shape))] = part
+        return wrap(out)
+
+    def each(self, values: Any) -> Any:
+        """Give numbers of each problem the shape of the batch."""
+        if values is None:
+            values = np.empty(0)
+        return self.costs.kind.wrap(values if self.costs.is_batch else values[0])
+
+
+def plan(found: Any, what: str) -> Any:
+    """Return the plan, or one with the exact marginals."""
+    follower = Follower(found)
+    return follower.shaped(follower.call(what), 0, 1)
+
+
+def hard(found: Any) -> Any:
+    """Return the column of each row that has most of it."""
+    follower = Follower(found)
+    flat = follower.call("hard")
+    return follower.shaped(np.empty(0, np.int64) if flat is None else flat, 0, filler=-1)
+
+
+def bounds(found: Any) -> Any:
+    """Return bounds of the least cost without regularisation."""
+    follower = Follower(found)
+    lower, upper = follower.call("bounds") or (None, None)
+    return follower.each(lower), follower.each(upper)
+
+
+def gradients(found: Any) -> TransportGradients:
+    """Return the derivatives of the value."""
+    follower = Follower(found)
+    rows, columns = follower.call("weights") or (None, None)
+    by_cost = follower.shaped(follower.call("plan"), 0, 1)
+    sides = (None if side is None else side.astype(follower.dtype) for side in (rows, columns))
+    return TransportGradients(
+        by_cost, *(follower.shaped(side, axis) for axis, side in enumerate(sides))
+    )
+
+
+def plan_vjp(found: Any, seed: Any) -> PlanGradient:
+    """Return the derivative of the sum of `seed` times plan."""
+    follower = Follower(found)
+    costs = follower.costs
+    lengths = (found.row_lengths, "row_lengths"), (found.col_lengths, "col_lengths")
+    seeds = take_matrices(seed, "seed", *(lengths if costs.is_padded else ((None, ""), (None, ""))))
+    if costs.arrays and seeds.arrays:
+        same_kind(costs.kind, seeds.kind, ("cost", "seed"))
+    shapes = [[array.shape for array in each.arrays] for each in (costs, seeds)]
+    if (costs.is_batch, costs.is_padded) != (seeds.is_batch, seeds.is_padded) or (
+        shapes[0] != shapes[1]
+    ):
+        raise ValueError(
+            f"seed: expected the shape of the cost, {_words(costs)}, got {_words(seeds)}"
+        )
+    flat, residual = follower.call("vjp", seeds.native(follower.dtype, is_plain_matrix)) or (
+        None,
+        None,
+    )
+    return PlanGradient(follower.shaped(flat, 0, 1), follower.each(residual))
+
+
+def _words(batch: Batch) -> str:
+    shapes = [array.shape for array in batch.arrays]
+    return str(shapes if batch.is_batch and not batch.is_padded else shapes[0])
+
+
+def apply(found: Any, v: Any, transpose: Any) -> Any:
+    """Return the plan times vectors, or its transpose times vectors."""
+    follower = Follower(found)
+    costs = follower.costs
+    axis = 0 if take_flag(transpose, "transpose") else 1
+    if isinstance(v, (list, tuple)) and any(is_array(item) for item in v):
+        if costs.is_padded or not costs.is_batch:
+            raise TypeError("v: expected an array like the cost, got a list of arrays")
+        if len(v) != len(costs):
+            raise ValueError(f"v: expected {len(costs)} arrays, got {len(v)}")
+        given = [_take(item, f"v[{p}]", follower) for p, item in enumerate(v)]
+        is_vector = [array.ndim == 1 for array in given]
+        for p, array in enumerate(given):
+            _require(array, f"v[{p}]", (1, 2), int(costs.lengths[axis][p]), 0)
+        items: Any = [array if array.ndim == 2 else array[:, np.newaxis] for array in given]
+    else:
+        array = _take(v, "v", follower)
+        if costs.is_padded and array.ndim > 1:
+            _require(array, "v", (2, 3), costs.data.shape[1 + axis], 1)
+            if len(array) != len(costs):
+                raise ValueError(f"v: expected {len(costs)} problems, got {len(array)}")
+            is_vector = [array.ndim == 2]
+            items = array if array.ndim == 3 else array[..., np.newaxis]
+        else:
+            ndims = (1,) if costs.is_batch else (1, 2)
+            for count in sorted({*costs.lengths[axis].tolist()} if not costs.is_padded else []):
+                _require(array, "v", ndims, count, 0)
+            if costs.is_padded:
+                _require(array, "v", ndims, costs.data.shape[1 + axis], 0)
+            is_vector = [array.ndim == 1]
+            items = array if array.ndim == 2 else array[:, np.newaxis]
+            if costs.is_padded:
+                items = np.broadcast_to(items, (len(costs), *items.shape))
+            elif costs.is_batch:
+                items, is_vector = [items] * len(costs), [True] * len(costs)
+    flat = follower.call("apply" if axis == 1 else "apply_transposed", items)
+    many = [items.shape[-1]] if not costs.is_batch else [item.shape[-1] for item in items]
+    out = follower.shaped(flat, 1 - axis, many)
+    if isinstance(out, list):
+        return [each[:, 0] if alone else each for each, alone in zip(out, is_vector, strict=True)]
+    return out[..., 0] if is_vector[0] else out
+
+
+def _take(v: Any, name: str, follower: Follower) -> Array:
+    array, kind = to_numpy(v, name)
+    if is_array(v) and follower.costs.arrays:
+        same_kind(follower.costs.kind, kind, ("cost", name))
+    return np.ascontiguousarray(array, follower.dtype)
+
+
+def _require(array: Array, name: str, ndims: tuple[int, ...], count: int, axis: int) -> None:
+    if array.ndim not in ndims or array.shape[axis] != count:
+        listed = " or ".join(f"{ndim}-D" for ndim in ndims)
+        raise ValueError(
+            f"{name}: expected a {listed} array of {count} along axis {axis}, "
+            f"got shape {array.shape}"
+        )
