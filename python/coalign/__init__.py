@@ -19,7 +19,7 @@ from .monotonic import MonotonicAlignment, monotonic_alignment
 from .ngram import NGram, read_arpa
 from .one_dimension import wasserstein_1d
 from .streaming import CTCBeamStream, CTCGreedyStream
-from .transport import Transport, sinkhorn, sinkhorn_points
+from .transport import Transport, sinkhorn, sinkhorn_divergence, sinkhorn_points
 from .warping import Warping, dtw, dtw_cdist, slanted
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "read_arpa",
     "show_config",
     "sinkhorn",
+    "sinkhorn_divergence",
     "sinkhorn_points",
     "slanted",
     "spans_to_seconds",

@@ -60,6 +60,15 @@ class Follower:
             v,
         )
 
+    def part(self, side: Any, problem: int, count: int) -> Array:
+        """Return the potentials or weights of one problem, in float64."""
+        is_one = not isinstance(side, list) and np.ndim(to_host(side)) == 1
+        return to_host(side if is_one else side[problem])[:count].astype(np.float64)
+
+    def weights(self, given: Any, problem: int, count: int) -> Array:
+        """Return the weights of one side of one problem, in float64."""
+        return np.full(count, 1 / count) if given is None else self.part(given, problem, count)
+
     def _vectors(self, side: Any) -> Any:
         if side is None:
             return None
@@ -215,3 +224,47 @@ def _require(array: Array, name: str, ndims: tuple[int, ...], count: int, axis: 
             f"{name}: expected a {listed} array of {count} along axis {axis}, "
             f"got shape {array.shape}"
         )
+
+
+def require_squares(cost_xy: Any, cost_xx: Any, cost_yy: Any) -> None:
+    """Check that costs within two sets are of the shapes that the costs between them ask for."""
+    between = take_matrices(cost_xy, "cost_xy", (None, ""), (None, ""))
+    for axis, (cost, name) in enumerate(((cost_xx, "cost_xx"), (cost_yy, "cost_yy"))):
+        within = take_matrices(cost, name, (None, ""), (None, ""))
+        if within.arrays and between.arrays:
+            same_kind(between.kind, within.kind, (between.name, name))
+        forms = [(each.is_batch, each.is_padded, len(each)) for each in (between, within)]
+        if forms[0] != forms[1]:
+            raise ValueError(f"cost_xy and {name}: expected batches of one form and size")
+        for problem, count in enumerate(between.lengths[axis].tolist()):
+            shape = tuple(int(counts[problem]) for counts in within.lengths)
+            if shape != (count, count):
+                which = f"{name}[{problem}]" if between.is_batch else name
+                raise ValueError(f"{which}: expected shape {(count, count)}, got {shape}")
+
+
+def dual_value(found: Any) -> Any:
+    """Return the value of the dual: that of the objective but for the square of the error."""
+    follower = Follower(found)
+    costs = follower.costs
+    values = np.empty(len(costs))
+    rows, columns = (costs.lengths[axis].tolist() for axis in (0, 1))
+    ones = [np.ones((count, 1), follower.dtype) for count in columns]
+    alone = ones if costs.is_batch else ones[0]
+    if costs.is_padded:
+        alone = np.ones((len(costs), costs.data.shape[2], 1), follower.dtype)
+    sums = follower.call("apply", alone)
+    parts = [] if sums is None else np.split(sums.astype(np.float64), np.cumsum(rows)[:-1])
+    epsilons = np.broadcast_to(to_host(found.epsilon), len(costs))
+    for p, (part, epsilon) in enumerate(zip(parts, epsilons.tolist(), strict=True)):
+        value, masses = 0.0, []
+        for side, given, count in ((found.f, found.a, rows[p]), (found.g, found.b, columns[p])):
+            weights = follower.weights(given, p, count)
+            has_some = weights > 0
+            potentials = follower.part(side, p, count)[has_some] - epsilon * np.log(
+                weights[has_some]
+            )
+            value += float(weights[has_some] @ potentials)
+            masses.append(float(weights.sum()))
+        values[p] = value - epsilon * float(part.sum()) + epsilon * masses[0] * masses[1]
+    return follower.each(values)
