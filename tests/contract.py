@@ -39,6 +39,12 @@ def costs(rng: Any, n: int, m: int) -> dict[str, Any]:
     return {"cost": rng.normal(size=(n, m))}
 
 
+def costs_of_two_sets(rng: Any, n: int, m: int) -> dict[str, Any]:
+    x, y = rng.normal(size=n), rng.normal(size=m)
+    pairs = {"cost_xy": (x, y), "cost_xx": (x, x), "cost_yy": (y, y)}
+    return {name: np.abs(p[:, np.newaxis] - q) for name, (p, q) in pairs.items()}
+
+
 def hard_costs(side: int) -> Any:
     """Costs whose assignment takes longest for their size: products (Machol and Wien)."""
     numbers = np.arange(1, side + 1, dtype=np.float32)
@@ -369,6 +375,33 @@ FUNCTIONS = (
             "tol": 0.0,
         },
         lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE, "gpu": ON_CPU},
+    ),
+    Function(
+        "sinkhorn_divergence",
+        partial(coalign.sinkhorn_divergence, epsilon=0.5),
+        make=costs_of_two_sets,
+        inputs={"cost_xy": "nm", "cost_xx": "nn", "cost_yy": "mm"},
+        sizes={"n": 1, "m": 1},
+        lengths={"row_lengths": "n", "col_lengths": "m"},
+        fields={"divergence": "float64"},
+        variants=({}, {"epsilon": 0.0625}),
+        refused=(math.nan, -math.inf),
+        wanted="expected finite costs, or +inf to forbid a pair",
+        tolerance={"divergence": (1e-2, 1e-4)},
+        long=lambda: (
+            dict.fromkeys(
+                ("cost_xy", "cost_xx", "cost_yy"), np.random.default_rng(0).random((2000, 2000))
+            )
+            | {"tol": 0.0}
+        ),
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "broadcast": "Each set has costs of its own.",
+            "result": "It returns an array.",
+            "gpu": ON_CPU,
+        },
     ),
     Function(
         "dtw",

@@ -1056,8 +1056,9 @@ def locate(
     if form == "padded":
         axes = s.function.inputs[name]
         for argument, axis in s.function.lengths.items():
-            if axis in axes:
-                shape[1 + axes.index(axis)] = arguments[argument][-1]
+            for at, its_axis in enumerate(axes):
+                if its_axis == axis:
+                    shape[1 + at] = arguments[argument][-1]
     own = [size - 1 if last else 0 for size in shape[len(lead) :]]
     place = f"{name}[{len(arguments[name]) - 1}]" if form == "list" else name
     return tuple(int(i) for i in (*lead, *own)), place, array

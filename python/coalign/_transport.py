@@ -32,6 +32,8 @@ class _Call(ResultCall[Transport]):
     max_iterations: int
     threads: int
     kept: tuple[Any, ...]
+    dtype: np.dtype[Any]
+    depth: int
 
     @property
     def costs(self) -> Batch:
@@ -49,7 +51,7 @@ class _Call(ResultCall[Transport]):
         if len(costs) == 0:
             return self._nothing()
         found, wrong = _core.sinkhorn(
-            costs.native(costs.dtype, is_plain_matrix),
+            costs.native(self.dtype, is_plain_matrix),
             *self.weights,
             self.epsilon,
             self.unbalanced,
@@ -69,7 +71,7 @@ class _Call(ResultCall[Transport]):
     def _nothing(self) -> Transport:
         costs = self.costs
         sides: list[Any] = [
-            [] if not costs.is_padded else np.empty((0, costs.room(axis) or 0), costs.dtype)
+            [] if not costs.is_padded else np.empty((0, costs.room(axis) or 0), self.dtype)
             for axis in (0, 1)
         ]
         sums = (np.empty(0), np.empty(0), np.empty(0))
@@ -124,7 +126,7 @@ class _Call(ResultCall[Transport]):
 
     def settle(self, found: Transport, *, from_gpu: bool) -> Transport:
         """Warn of what has not converged."""
-        warn_of_unsolved(found, 6)
+        warn_of_unsolved(found, 6 + self.depth)
         return found
 
 
@@ -164,8 +166,16 @@ def sinkhorn(
     col_lengths: Any,
     threads: Any,
     device: Any,
+    *,
+    name: str = "cost",
+    dtype: Any = None,
+    depth: int = 0,
 ) -> Transport:
-    """Solve what `coalign.sinkhorn` takes; raise for the first problem that has no solution."""
+    """Solve what `coalign.sinkhorn` takes; raise for the first problem that has no solution.
+
+    Costs that have another name come from a function so many calls deeper, which may say what dtype
+    to compute in.
+    """
     device = _execution.take_device(device)
     threads = _execution.thread_count(threads)
     iterations = take_count(max_iterations, "max_iterations")
@@ -174,9 +184,10 @@ def sinkhorn(
         raise ValueError(f"tol: expected a finite number of at least 0, got {_word(tolerance)}")
     penalties = _take_penalties(unbalanced)
     lengths = (row_lengths, "row_lengths"), (col_lengths, "col_lengths")
-    costs = _validate.take_matrices(cost, "cost", *lengths)
+    costs = _validate.take_matrices(cost, name, *lengths)
     each = take_epsilon(epsilon, costs)
-    weights = (_take_vectors(a, "a", costs, 0), _take_vectors(b, "b", costs, 1))
+    dtype = costs.dtype if dtype is None else dtype
+    weights = (_take_vectors(a, "a", costs, 0, dtype), _take_vectors(b, "b", costs, 1, dtype))
     kept = (
         cost if _is_kept(cost) else costs.data if costs.is_batch else costs.data[0],
         *weights,
@@ -186,8 +197,9 @@ def sinkhorn(
         None if row_lengths is None else costs.lengths[0],
         None if col_lengths is None else costs.lengths[1],
     )
-    start = _take_initial(initial, costs)
-    call = _Call((costs,), weights, start, each, penalties, tolerance, iterations, threads, kept)
+    start = _take_initial(initial, costs, dtype)
+    options = (each, penalties, tolerance, iterations, threads)
+    call = _Call((costs,), weights, start, *options, kept, dtype, depth)
     return carry_out(call, device)
 
 
@@ -247,16 +259,16 @@ def _take_penalties(unbalanced: Any) -> float | tuple[float, float] | None:
     return values[0] if len(values) == 1 else (values[0], values[1])
 
 
-def _take_vectors(given: Any, name: str, costs: Batch, axis: int) -> Any:
+def _take_vectors(given: Any, name: str, costs: Batch, axis: int, dtype: Any) -> Any:
     """Check vectors beside the rows or the columns: None, an array, or a list for a list."""
     if given is None:
         return None
     if isinstance(given, (list, tuple)) and any(is_array(item) for item in given):
-        return _take_listed(given, name, costs, axis)
+        return _take_listed(given, name, costs, axis, dtype)
     array, kind = to_numpy(given, name)
     if is_array(given) and costs.arrays:
         same_kind(costs.kind, kind, (costs.name, name))
-    array = np.ascontiguousarray(array, costs.dtype)
+    array = np.ascontiguousarray(array, dtype)
     if costs.is_padded or not costs.is_batch:
         room = costs.room(axis)
         shapes = [(room,), (len(costs), room)] if costs.is_batch else [(room,)]
@@ -273,7 +285,7 @@ def _take_vectors(given: Any, name: str, costs: Batch, axis: int) -> Any:
     return [array] * len(costs)
 
 
-def _take_listed(given: Any, name: str, costs: Batch, axis: int) -> Any:
+def _take_listed(given: Any, name: str, costs: Batch, axis: int, dtype: Any) -> Any:
     if not costs.is_batch or costs.is_padded:
         raise TypeError(f"{name}: expected an array like {costs.name}, got a list of arrays")
     if len(given) != len(costs):
@@ -286,11 +298,11 @@ def _take_listed(given: Any, name: str, costs: Batch, axis: int) -> Any:
         count = int(costs.lengths[axis][problem])
         if array.shape != (count,):
             raise ValueError(f"{name}[{problem}]: expected shape ({count},), got {array.shape}")
-        vectors.append(np.ascontiguousarray(array, costs.dtype))
+        vectors.append(np.ascontiguousarray(array, dtype))
     return vectors
 
 
-def _take_initial(initial: Any, costs: Batch) -> tuple[Any, Any] | None:
+def _take_initial(initial: Any, costs: Batch, dtype: Any) -> tuple[Any, Any] | None:
     """Check potentials to start from."""
     if initial is None:
         return None
@@ -299,7 +311,10 @@ def _take_initial(initial: Any, costs: Batch) -> tuple[Any, Any] | None:
     if not isinstance(initial, (list, tuple)) or len(initial) != 2:
         raise TypeError(f"initial: expected a Transport or (f, g), got {type(initial).__name__}")
     f, g = initial
-    sides = _take_vectors(f, "initial f", costs, 0), _take_vectors(g, "initial g", costs, 1)
+    sides = (
+        _take_vectors(f, "initial f", costs, 0, dtype),
+        _take_vectors(g, "initial g", costs, 1, dtype),
+    )
     if sides[0] is None or sides[1] is None:
         raise TypeError("initial: expected both f and g, got None")
     return sides

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _core, _execution
-from ._arrays import Array, is_array, same_kind, to_host, to_numpy
+from . import _core, _execution, _transport
+from ._arrays import Array, compute_dtype, is_array, same_kind, to_host, to_numpy
 from ._batch import Batch, is_plain_matrix
 from ._scalars import take_flag
 from ._validate import take_matrices
@@ -33,10 +33,11 @@ class PlanGradient(NamedTuple):
 class Follower:
     """A result of `sinkhorn`, and its costs, as native code takes them."""
 
-    def __init__(self, found: Any) -> None:
+    def __init__(self, found: Any, threads: int | None = None) -> None:
         lengths = (found.row_lengths, "row_lengths"), (found.col_lengths, "col_lengths")
         self.costs: Batch = take_matrices(found.cost_matrix, "cost", *lengths)
         self.found = found
+        self.threads = _execution.thread_count(threads)
         f = found.f
         arrays = f if isinstance(f, list) else [f]
         self.dtype = to_host(arrays[0]).dtype if arrays else np.dtype(np.float64)
@@ -55,7 +56,7 @@ class Follower:
             found.unbalanced,
             costs.native_lengths(0),
             costs.native_lengths(1),
-            _execution.default_threads(),
+            self.threads,
             what,
             v,
         )
@@ -226,26 +227,61 @@ def _require(array: Array, name: str, ndims: tuple[int, ...], count: int, axis: 
         )
 
 
-def require_squares(cost_xy: Any, cost_xx: Any, cost_yy: Any) -> None:
-    """Check that costs within two sets are of the shapes that the costs between them ask for."""
-    between = take_matrices(cost_xy, "cost_xy", (None, ""), (None, ""))
-    for axis, (cost, name) in enumerate(((cost_xx, "cost_xx"), (cost_yy, "cost_yy"))):
-        within = take_matrices(cost, name, (None, ""), (None, ""))
-        if within.arrays and between.arrays:
-            same_kind(between.kind, within.kind, (between.name, name))
-        forms = [(each.is_batch, each.is_padded, len(each)) for each in (between, within)]
-        if forms[0] != forms[1]:
-            raise ValueError(f"cost_xy and {name}: expected batches of one form and size")
-        for problem, count in enumerate(between.lengths[axis].tolist()):
-            shape = tuple(int(counts[problem]) for counts in within.lengths)
-            if shape != (count, count):
-                which = f"{name}[{problem}]" if between.is_batch else name
-                raise ValueError(f"{which}: expected shape {(count, count)}, got {shape}")
+def divergence(
+    given: tuple[Any, Any, Any],
+    weights: tuple[Any, Any],
+    options: tuple[Any, ...],
+    lengths: tuple[Any, Any],
+    where: tuple[Any, Any],
+) -> Any:
+    """Return the value between two sets less the means of those within each."""
+    names = ("cost_xy", "cost_xx", "cost_yy")
+    pairs = ((0, 1), (0, 0), (1, 1))
+    sides = (lengths[0], "row_lengths"), (lengths[1], "col_lengths")
+    batches = [
+        take_matrices(cost, name, sides[x], sides[y])
+        for cost, name, (x, y) in zip(given, names, pairs, strict=True)
+    ]
+    for within, axis in zip(batches[1:], (0, 1), strict=True):
+        _require_squares(batches[0], within, axis)
+    dtype = compute_dtype(*(array for batch in batches for array in batch.arrays))
+    values = []
+    for cost, name, (x, y) in zip(given, names, pairs, strict=True):
+        found = _transport.sinkhorn(
+            cost,
+            weights[x],
+            weights[y],
+            *options,
+            lengths[x],
+            lengths[y],
+            *where,
+            name=name,
+            dtype=dtype,
+            depth=1,
+        )
+        values.append(dual_value(found, where[0]))
+    return values[0] - values[1] / 2 - values[2] / 2
 
 
-def dual_value(found: Any) -> Any:
+def _require_squares(between: Batch, within: Batch, axis: int) -> None:
+    """Check that costs within a set are of the shapes that the costs between two ask for."""
+    name = within.name
+    if within.arrays and between.arrays:
+        same_kind(between.kind, within.kind, (between.name, name))
+    forms = [(each.is_batch, each.is_padded, len(each)) for each in (between, within)]
+    if forms[0] != forms[1]:
+        raise ValueError(f"{between.name} and {name}: expected batches of one form and size")
+    for problem, array in enumerate(within.arrays):
+        room = between.room(axis)
+        count = int(between.lengths[axis][problem]) if room is None else room
+        if array.shape[-2:] != (count, count):
+            which = name if room is not None else f"{name}[{problem}]"
+            raise ValueError(f"{which}: expected shape {(count, count)}, got {array.shape[-2:]}")
+
+
+def dual_value(found: Any, threads: int | None) -> Any:
     """Return the value of the dual: that of the objective but for the square of the error."""
-    follower = Follower(found)
+    follower = Follower(found, threads)
     costs = follower.costs
     values = np.empty(len(costs))
     rows, columns = (costs.lengths[axis].tolist() for axis in (0, 1))

@@ -297,30 +297,10 @@ def sinkhorn_divergence(
     # Imported at first use: plain calls of `sinkhorn` do without it.
     from . import _transport_plan
 
-    options = {
-        "epsilon": epsilon,
-        "tol": tol,
-        "max_iterations": max_iterations,
-        "threads": threads,
-        "device": device,
-    }
-    sets = (a, row_lengths), (b, col_lengths)
-    _transport_plan.require_squares(cost_xy, cost_xx, cost_yy)
-    between, within_x, within_y = (
-        _transport_plan.dual_value(
-            sinkhorn(
-                cost,
-                rows[0],
-                columns[0],
-                row_lengths=rows[1],
-                col_lengths=columns[1],
-                **options,
-            )
-        )
-        for cost, rows, columns in (
-            (cost_xy, *sets),
-            (cost_xx, sets[0], sets[0]),
-            (cost_yy, sets[1], sets[1]),
-        )
+    return _transport_plan.divergence(
+        (cost_xy, cost_xx, cost_yy),
+        (a, b),
+        (epsilon, None, tol, max_iterations, None),
+        (row_lengths, col_lengths),
+        (threads, device),
     )
-    return between - within_x / 2 - within_y / 2

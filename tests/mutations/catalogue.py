@@ -36,6 +36,8 @@ GAUSSIAN_ERRORS = "tests/test_gaussian_errors.py"
 LINE = "tests/test_wasserstein_1d_values.py"
 LINE_ERRORS = "tests/test_wasserstein_1d_errors.py"
 GAP = "tests/test_assignment_gap.py"
+TRANSPORT_RESULT = "tests/test_transport_result.py"
+DIVERGENCE = "tests/test_transport_divergence.py"
 RANKING = "tests/test_assignment_ranking.py"
 SPARSE = "tests/test_assignment_sparse.py"
 EXPORT = "tests/test_ctc_export.py"
@@ -3229,6 +3231,93 @@ TRANSPORT_CORE = [
     ),
 ]
 
+TRANSPORT_FACE = [
+    Mutation(
+        "a lower bound of transport forgets the weights of the rows",
+        "csrc/transport/plan.cpp",
+        "add(a[i], f - 2 * kRounding * std::abs(f));",
+        "add(1.0 / static_cast<double>(rows), f);",
+        (f"{TRANSPORT_RESULT}::test_bounds_hold_the_optimum_between_them",),
+    ),
+    Mutation(
+        "a lower bound of transport has no room for rounding",
+        "csrc/transport/plan.cpp",
+        "lower = sum - 4 * (static_cast<double>(rows + columns) + 8) * kRounding * size;",
+        "lower = sum + 1e-12;",
+        (f"{TRANSPORT_RESULT}::test_bounds_hold_for_any_potentials",),
+    ),
+    Mutation(
+        "a rounded plan leaves rows as they are",
+        "csrc/transport/plan.cpp",
+        "x[i] = x[i] > a[i] || (is_forbidden && x[i] > 0) ? a[i] / x[i] : 1;",
+        "x[i] = 1;",
+        (f"{TRANSPORT_RESULT}::test_a_feasible_plan_meets_its_marginals",),
+    ),
+    Mutation(
+        "forbidden pairs take what a feasible plan lacks",
+        "csrc/transport/plan.cpp",
+        "if (is_forbidden) move(part, cost);",
+        "if (is_forbidden) move(part, nullptr);",
+        (f"{TRANSPORT_RESULT}::test_what_has_no_other_room_costs_infinitely_much",),
+    ),
+    Mutation(
+        "a product takes infinite values times an empty plan",
+        "csrc/transport/plan.cpp",
+        "if (row[j] == T(0)) continue;",
+        "",
+        (f"{TRANSPORT_RESULT}::test_products_are_those_of_the_plan",),
+    ),
+    Mutation(
+        "the hard choice is the last of equals",
+        "csrc/transport/plan.cpp",
+        "if (exponent > most) {",
+        "if (exponent >= most) {",
+        (f"{TRANSPORT_RESULT}::test_the_hard_choice_is_the_most_of_a_row",),
+    ),
+    Mutation(
+        "a gradient by a weight of zero is that of its potential",
+        "csrc/transport/plan.cpp",
+        "if (weight > 0) dual =",
+        "if (weight >= 0) dual =",
+        (f"{TRANSPORT_RESULT}::test_a_weight_of_zero_has_a_gradient",),
+    ),
+    Mutation(
+        "pulling back an unbalanced plan forgets the penalty",
+        "csrc/transport/plan.cpp",
+        "r[i] = sum * (1 + plan.epsilon / plan.row_penalty);",
+        "r[i] = sum;",
+        (f"{TRANSPORT_RESULT}::test_pulled_back_plans_are_those_of_finite_differences",),
+    ),
+    Mutation(
+        "a pulled back plan forgets the multipliers of the columns",
+        "csrc/transport/plan.cpp",
+        "(x[i] + y[j] - seed_at(i, j))",
+        "(x[i] - seed_at(i, j))",
+        (f"{TRANSPORT_RESULT}::test_pulled_back_plans_are_those_of_finite_differences",),
+    ),
+    Mutation(
+        "a divergence takes the bias of one set twice",
+        "python/coalign/_transport_plan.py",
+        "values[0] - values[1] / 2 - values[2] / 2",
+        "values[0] - values[1] / 2 - values[1] / 2",
+        (f"{DIVERGENCE}::test_it_is_the_value_less_that_within_each_set",),
+    ),
+    Mutation(
+        "padding of a hard choice is a column",
+        "python/coalign/_transport_plan.py",
+        "0, filler=-1)",
+        "0)",
+        (f"{TRANSPORT_RESULT}::test_each_problem_of_a_batch_is_as_it_is_alone",),
+    ),
+    Mutation(
+        "transport that stops too early warns of nothing",
+        "python/coalign/_transport.py",
+        "    if late:",
+        "    if False:",
+        (f"{TRANSPORT_RESULT}::test_converged_is_the_error_and_nothing_else",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -3254,4 +3343,5 @@ CATALOGUE = [
     *CUDA_FACE,
     *POINT_CLOUDS,
     *AROUND,
+    *TRANSPORT_FACE,
 ]
