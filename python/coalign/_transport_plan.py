@@ -230,7 +230,7 @@ def _require(array: Array, name: str, ndims: tuple[int, ...], count: int, axis: 
 def divergence(
     given: tuple[Any, Any, Any],
     weights: tuple[Any, Any],
-    options: tuple[Any, ...],
+    options: tuple[Any, Any, Any, Any, Any],
     lengths: tuple[Any, Any],
     where: tuple[Any, Any],
 ) -> Any:
