@@ -13,6 +13,7 @@
 //                                          NaN where a or b is
 //     fused                                a * b + c, rounded once except on v2; never contracted by chance
 //                                          (-ffp-contract=off)
+//     quotient                             a / b within 2 ulp, faster than a division
 //     square_root, add_where, any, bits, bits_less, equal_bits, load_widened, expand, split
 #pragma once
 

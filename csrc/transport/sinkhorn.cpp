@@ -16,6 +16,7 @@
 #include "transport/points.hpp"
 #include "transport/scaling.hpp"
 #include "transport/spread.hpp"
+#include "transport/tiny.hpp"
 
 namespace coalign::transport {
 namespace {
@@ -371,6 +372,28 @@ class Solver {
     Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_;
 };
 
+// The problems of a batch, many at a time where they are tiny.
+template <class T>
+struct Worker {
+    std::int64_t solve(const Batch& batch, std::int64_t p, std::int64_t end, std::vector<Solution<T>>& solutions) {
+        unsigned left = 0;
+        const std::int64_t taken = tiny.solve(batch, p, end, solutions, left);
+        if (taken == p) return solve_one(batch, p, solutions) ? p + 1 : p;
+        for (; left != 0; left &= left - 1) {
+            const std::int64_t at = p + __builtin_ctz(left);
+            if (!solve_one(batch, at, solutions)) return p;
+        }
+        return taken;
+    }
+
+    bool solve_one(const Batch& batch, std::int64_t p, std::vector<Solution<T>>& solutions) {
+        return general.solve(batch, p, batch.costs.at<T>(p), solutions[static_cast<std::size_t>(p)]);
+    }
+
+    Solver<StoredCosts<T>> general;
+    TinySolver<T> tiny;
+};
+
 }  // namespace
 
 template <class T>
@@ -385,10 +408,9 @@ Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Puls
     Team team(count < threads ? useful_threads(cells_each, threads, cells_per_thread) : 1);
     Run run = run_batch(
         count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
-        [&] { return Solver<StoredCosts<T>>(isa, batch.options, team, pulse); },
-        [&](auto& solver, std::int64_t p, std::int64_t) {
-            return solver.solve(batch, p, batch.costs.at<T>(p), solutions[static_cast<std::size_t>(p)]) ? p + 1 : p;
-        });
+        [&] { return Worker<T>{{isa, batch.options, team, pulse}, {isa, batch.options, pulse}}; },
+        [&](Worker<T>& worker, std::int64_t p, std::int64_t end) { return worker.solve(batch, p, end, solutions); },
+        cells_each <= kMostTiny * kMostTiny ? kMostLanes : 1);
     run.workers *= team.size();
     return run;
 }

@@ -30,6 +30,7 @@ constexpr testing::LaneOperations<T> kTable{
     [](const T* a, const T* b, T* out) { store(out, minimum(load(a), load(b))); },
     [](const T* a, const T* b, const T* c, T* out) { store(out, fused(load(a), load(b), load(c))); },
     [](const T* v, T* out) { store(out, square_root(load(v))); },
+    [](const T* a, const T* b, T* out) { store(out, quotient(load(a), load(b))); },
     [](const T* v, T* out) { store(out, least_lane<T>(load(v))); },
     [](const T* least, const T* second, T* out) {
         Vec<T> a = load(least), b = load(second);

@@ -24,6 +24,7 @@ struct LaneOperations {
     void (*minimum)(const T* a, const T* b, T* out);
     void (*fused)(const T* a, const T* b, const T* c, T* out);
     void (*square_root)(const T* v, T* out);
+    void (*quotient)(const T* a, const T* b, T* out);
     void (*least_lane)(const T* v, T* out);
     void (*two_least_lanes)(const T* least, const T* second, T* out);  // the two
     unsigned (*bits)(const Int* mask);

@@ -128,6 +128,24 @@ class Lanes {
         for (std::size_t lane = 0; lane < width_; ++lane) squares[lane] = std::abs(a[lane]);
         on_.square_root(squares.data(), out.data());
         expect(out, "square_root", [&](std::size_t lane) { return std::sqrt(squares[lane]); });
+
+        std::uniform_real_distribution<double> exponent(-100, 100);
+        std::vector<T> above(width_), below(width_);
+        for (int trial = 0; trial < 200; ++trial) {
+            for (std::size_t lane = 0; lane < width_; ++lane) {
+                const double power = exponent(random_);
+                below[lane] = T(std::exp2(power));
+                above[lane] = T(std::exp2(std::clamp(power + exponent(random_), -100.0, 100.0)));
+            }
+            above[0] = T(0);
+            on_.quotient(above.data(), below.data(), out.data());
+            for (std::size_t lane = 0; lane < width_; ++lane) {
+                const T wanted = above[lane] / below[lane];
+                if (std::abs(std::log2(wanted)) > 100 && lane > 0) continue;
+                check(std::abs(out[lane] - wanted) <= 2 * std::numeric_limits<T>::epsilon() * wanted,
+                      label_ + "quotient");
+            }
+        }
     }
 
     void whole() {

@@ -43,4 +43,10 @@ inline constexpr bool kSplitsAll = false;
     return reinterpret_cast<Float64Lanes>((bits & 0x000fffffffffffffu) + 0x3fe8000000000000u);
 }
 
+// a / b within 2 ulp, for b and the quotient from 2^-100 to 2^100.
+template <class V>
+[[gnu::always_inline]] inline V quotient(V a, V b) {
+    return a / b;
+}
+
 }  // namespace coalign::COALIGN_SET

@@ -150,4 +150,14 @@ inline constexpr bool kSplitsAll = true;
     return mantissa;
 }
 
+// a / b within 2 ulp, for b and the quotient from 2^-100 to 2^100. A reciprocal of 14 bits and a step of Newton's take
+// 4 cycles by count, and a division of 16 lanes takes 10 to 16.
+[[gnu::always_inline]] inline Float32Lanes quotient(Float32Lanes a, Float32Lanes b) {
+    const Float32Lanes rough = _mm512_rcp14_ps(b);
+    return a * _mm512_fmadd_ps(rough, _mm512_fnmadd_ps(b, rough, splat(1.0f)), rough);
+}
+[[gnu::always_inline]] inline Float64Lanes quotient(Float64Lanes a, Float64Lanes b) {
+    return a / b;
+}
+
 }  // namespace coalign::COALIGN_SET

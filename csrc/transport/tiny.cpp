@@ -1,0 +1,215 @@
+#include "transport/tiny.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace coalign::transport {
+namespace {
+
+// Iterations at a time, between looks at the pulse.
+constexpr std::int64_t kCellsAtOnce = 1 << 16;
+// With more, acceleration and a lower epsilon in steps pay: the general way has them.
+constexpr std::int64_t kMostIterations = 512;
+// What rounding adds to the error that the scalings have.
+constexpr double kAim = 0.75;
+constexpr double kMostError = 2;
+constexpr double kMostEpsilon = 1e30, kMostMass = 1e30;
+
+template <class T>
+constexpr double kLeastTolerance = sizeof(T) == sizeof(float) ? 1e-5 : 1e-11;
+// Scalings of lighter rows may leave the range of the dtype.
+template <class T>
+constexpr double kLeastWeight = sizeof(T) == sizeof(float) ? 1e-6 : 1e-60;
+
+}  // namespace
+
+template <class T>
+TinySolver<T>::TinySolver(Isa isa, const Options& options, Pulse& pulse)
+    : kernels_(table_for<TinyKernels<T>>(isa)), options_(options), pulse_(pulse), lanes_(kernels_.lanes) {}
+
+template <class T>
+bool TinySolver<T>::fits(const Batch& batch, std::int64_t p) const {
+    const std::int64_t rows = batch.costs.rows_of(p), columns = batch.costs.columns_of(p);
+    return rows > 0 && columns > 0 && rows <= kMostTiny && columns <= kMostTiny &&
+           batch.column_potentials.of<T>(p) == nullptr;
+}
+
+template <class T>
+std::int64_t TinySolver<T>::solve(const Batch& batch, std::int64_t p, std::int64_t end,
+                                  std::vector<Solution<T>>& solutions, unsigned& left) {
+    left = 0;
+    const double tolerance = options_.tolerance;
+    if (!options_.is_balanced() || (tolerance != 0 && tolerance < kLeastTolerance<T>) || options_.most_iterations < 1)
+        return p;
+    // Problems of about the same shape go together.
+    const auto steps = [](std::int64_t count) { return (count + 3) / 4; };
+    std::int64_t rows = 0, columns = 0, next = p;
+    for (; next < std::min(end, p + lanes_) && fits(batch, next); ++next) {
+        const std::int64_t own_rows = batch.costs.rows_of(next), own_columns = batch.costs.columns_of(next);
+        if (next > p && (steps(own_rows) != steps(rows) || steps(own_columns) != steps(columns))) break;
+        rows = std::max(rows, own_rows);
+        columns = std::max(columns, own_columns);
+    }
+    if (next == p) return p;
+    reserve(static_cast<int>(rows), static_cast<int>(columns));
+    const int count = static_cast<int>(next - p);
+    const unsigned all = (1u << count) - 1;
+    unsigned held = 0;
+    // Lanes that nobody needs hold the first problem again.
+    for (int l = 0; l < lanes_; ++l)
+        if (load(batch, l < count ? p + l : p, l)) held |= 1u << l;
+    held &= all & kernels_.prepare(group_);
+    left = all & ~held;
+    if (held == 0) return next;
+    unsigned unsolved = held;
+    if (!iterate(unsolved)) {
+        left = all;
+        return next;
+    }
+    left |= unsolved;
+    kernels_.prove(group_);
+    for (int l = 0; l < count; ++l) {
+        if ((left >> l & 1) != 0) continue;
+        const double error = group_.error[l];
+        if (!(error <= (tolerance > 0 ? tolerance : kMostError)) || !std::isfinite(group_.value[l]) ||
+            !std::isfinite(group_.cost_sum[l])) {
+            left |= 1u << l;
+            continue;
+        }
+        Solution<T>& solution = solutions[static_cast<std::size_t>(p + l)];
+        const std::int64_t own_rows = batch.costs.rows_of(p + l), own_columns = batch.costs.columns_of(p + l);
+        for (std::int64_t i = 0; i < own_rows; ++i) solution.f[i] = group_.f[i * lanes_ + l];
+        for (std::int64_t j = 0; j < own_columns; ++j) solution.g[j] = group_.g[j * lanes_ + l];
+        solution.cost = group_.cost_sum[l];
+        solution.value = group_.value[l];
+        solution.error = error;
+        solution.iterations = run_.reached[l];
+    }
+    return next;
+}
+
+// Leaves in `open` the lanes whose error is still too large. False when the call is to stop.
+template <class T>
+bool TinySolver<T>::iterate(unsigned& open) {
+    const std::int64_t cells = std::int64_t{group_.rows} * group_.columns, at_once = kCellsAtOnce / cells;
+    if (options_.tolerance == 0) {
+        const std::int64_t all = options_.most_iterations;
+        for (std::int64_t done = 0; done < all - 1; done += at_once) {
+            kernels_.run_plain(group_, std::min(at_once, all - 1 - done));
+            if (!pulse_.alive()) return false;
+        }
+        kernels_.finish(group_);
+        std::fill_n(run_.reached, kMostLanes, all);
+        open = 0;
+        return true;
+    }
+    run_.tolerance = kAim * options_.tolerance;
+    run_.open = open;
+    run_.done = 0;
+    const std::int64_t all = std::min(options_.most_iterations, kMostIterations);
+    while (run_.done < all && run_.open != 0) {
+        run_.most = std::min(at_once, all - run_.done);
+        kernels_.run(group_, run_);
+        if (!pulse_.alive()) return false;
+    }
+    open = run_.open;
+    return true;
+}
+
+template <class T>
+void TinySolver<T>::reserve(int rows, int columns) {
+    if (rows == group_.rows && columns == group_.columns) return;
+    const std::int64_t row = std::int64_t{rows} * lanes_, column = std::int64_t{columns} * lanes_,
+                       cells = row * columns;
+    T* at = values_.reserve(2 * cells + 5 * row + 5 * column);
+    const auto take = [&](std::int64_t count) {
+        T* const begin = at;
+        at += count;
+        return begin;
+    };
+    group_.rows = rows;
+    group_.columns = columns;
+    cost_ = take(cells);
+    group_.cost = cost_;
+    group_.kernel = take(cells);
+    for (T** part : {&group_.least, &group_.row_goal, &group_.row, &group_.last_row, &group_.f}) *part = take(row);
+    for (T** part : {&group_.column_goal, &group_.column, &group_.sum, &group_.last_column, &group_.g})
+        *part = take(column);
+    double* wide = wide_.reserve(2 * row + 3 * column + 3 * lanes_);
+    row_weight_ = wide;
+    row_log_ = wide + row;
+    column_weight_ = wide + 2 * row;
+    column_log_ = column_weight_ + column;
+    group_.column_sum = column_log_ + column;
+    group_.cost_sum = group_.column_sum + column;
+    group_.error = group_.cost_sum + lanes_;
+    group_.value = group_.error + lanes_;
+    group_.row_weight = row_weight_;
+    group_.row_log = row_log_;
+    group_.column_weight = column_weight_;
+    group_.column_log = column_log_;
+    group_.epsilon = epsilon_;
+    group_.row_mass = row_mass_;
+    group_.column_mass = column_mass_;
+}
+
+// False where a problem is not for lanes, or is wrong: the general way says what.
+template <class T>
+bool TinySolver<T>::load(const Batch& batch, std::int64_t p, int lane) {
+    const MatrixView<T> cost = batch.costs.at<T>(p);
+    const double epsilon = batch.epsilon[p * batch.epsilon_stride];
+    const auto rows = static_cast<int>(cost.rows), columns = static_cast<int>(cost.columns);
+    T* out = cost_ + lane;
+    for (int i = 0; i < group_.rows; ++i) {
+        const T* const row = cost.data + std::min(i, rows - 1) * cost.row_stride;
+        for (int j = 0; j < columns; ++j, out += lanes_) *out = row[j];
+        for (int j = columns; j < group_.columns; ++j, out += lanes_) *out = row[0];
+    }
+    const bool is_right = epsilon > 0 && epsilon < kMostEpsilon;
+    epsilon_[lane] = is_right ? epsilon : 1;
+    const bool have_rows = load_side(batch.row_weights.of<T>(p), rows, group_.rows, lane, row_weight_, row_log_,
+                                     group_.row_goal, row_mass_[lane]);
+    const bool have_columns = load_side(batch.column_weights.of<T>(p), columns, group_.columns, lane, column_weight_,
+                                        column_log_, group_.column_goal, column_mass_[lane]);
+    for (int j = 0; j < group_.columns; ++j) group_.column[j * lanes_ + lane] = group_.column_goal[j * lanes_ + lane];
+    return is_right && have_rows && have_columns;
+}
+
+template <class T>
+bool TinySolver<T>::load_side(const T* given, int count, int padded, int lane, double* weight, double* log, T* goal,
+                              double& mass) {
+    const std::int64_t width = lanes_;
+    mass = 1;
+    for (int i = count; i < padded; ++i) {
+        weight[i * width + lane] = log[i * width + lane] = 0;
+        goal[i * width + lane] = 0;
+    }
+    if (given == nullptr) {
+        if (log_of_[count] == 0) log_of_[count] = std::log(static_cast<double>(count));
+        const double own = 1 / static_cast<double>(count), own_log = -log_of_[count];
+        for (int i = 0; i < count; ++i) {
+            weight[i * width + lane] = own;
+            log[i * width + lane] = own_log;
+            goal[i * width + lane] = T(own);
+        }
+        return true;
+    }
+    double sum = 0;
+    for (int i = 0; i < count; ++i) sum += double{given[i]};
+    const bool is_right = sum > 0 && sum < kMostMass && sum > 1 / kMostMass;
+    if (is_right) mass = sum;
+    bool counts = is_right;
+    for (int i = 0; i < count; ++i) {
+        const double own = double{given[i]} / mass;
+        counts &= own == 0 || own >= kLeastWeight<T>;
+        weight[i * width + lane] = own;
+        log[i * width + lane] = own > 0 ? std::log(own) : 0;
+        goal[i * width + lane] = T(own);
+    }
+    return counts;
+}
+
+template class TinySolver<float>;
+template class TinySolver<double>;
+
+}  // namespace coalign::transport
