@@ -1023,20 +1023,6 @@ SHARED_PYTHON = [
 
 POINT_CLOUDS = [
     Mutation(
-        "clouds are not moved to their centre",
-        "csrc/transport/point_pair.hpp",
-        "if (is_distance) each(",
-        "if (false && is_distance) each(",
-        ("native:test_points", POINTS),
-    ),
-    Mutation(
-        "rows whose sums underflow take no log-sum-exp",
-        "csrc/transport/point_scaling.hpp",
-        "            if (holds) break;",
-        "            if (holds || attempt == 0) break;",
-        ("native:test_points",),
-    ),
-    Mutation(
         "columns whose sums underflow keep them",
         "csrc/transport/point_scaling.hpp",
         "if (sum > kLeastSum && sum < kMostSum)\n                image",
