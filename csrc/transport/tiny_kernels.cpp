@@ -58,7 +58,7 @@ unsigned prepare(const TinyGroup<T>& group) {
             store(kernel + j * width, exp_nonpositive<T>(exponent));
         }
     }
-    return bits(fits);
+    return bits(IntVec<T>(fits));
 }
 
 // Groups of 4 x 4 keep their matrix in registers.
@@ -157,7 +157,7 @@ void run(const TinyGroup<T>& group, TinyRun& state) {
             error += absolute(fused(load(group.column + at), load(group.sum + at), -load(group.column_goal + at)));
         ++state.done;
         const auto is_close = error <= tolerance;
-        const unsigned reached = bits(is_close) & state.open;
+        const unsigned reached = bits(IntVec<T>(is_close)) & state.open;
         if (reached != 0) [[unlikely]] {
             state.open &= ~reached;
             for (int l = 0; l < width; ++l) {

@@ -3304,6 +3304,37 @@ TRANSPORT_FACE = [
     ),
 ]
 
+TINY_TRANSPORT = [
+    Mutation(
+        "a row is filled up with a cost that may be its least",
+        "csrc/transport/tiny.cpp",
+        "*out = row[0];",
+        "*out = T(-5);",
+        ("native:test_transport_tiny",),
+    ),
+    Mutation(
+        "the value leaves the mass of one side out",
+        "csrc/transport/tiny_kernels.cpp",
+        "(row_mass * column_mass - part[p].mass)",
+        "(row_mass - part[p].mass)",
+        ("native:test_transport_tiny",),
+    ),
+    Mutation(
+        "columns in lanes keep their first scalings",
+        "csrc/transport/tiny_kernels.cpp",
+        "v = load_once(group.column + at);",
+        "v = load_once(group.column_goal + at);",
+        ("native:test_transport_tiny",),
+    ),
+    Mutation(
+        "a quotient of lanes has 14 bits",
+        "csrc/core/lanes/v4.hpp",
+        "return a * _mm512_fmadd_ps(rough, _mm512_fnmadd_ps(b, rough, splat(1.0f)), rough);",
+        "return a * rough;",
+        ("native:test_lanes",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -3315,6 +3346,7 @@ CATALOGUE = [
     *FORCED_ALIGNMENT,
     *MONOTONIC_ALIGNMENT,
     *EXPORTS,
+    *TINY_TRANSPORT,
     *TRANSPORT_CORE,
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
