@@ -266,6 +266,13 @@ def test_what_does_not_fit_is_refused(call: Any, error: type[Exception], words: 
         call(solve(COST))
 
 
+def test_a_result_of_point_clouds_has_no_stored_costs() -> None:
+    found = coalign.sinkhorn_points(COST, SEED, A, A, epsilon=1.0)
+    for call in (found.plan, found.hard, found.bounds, found.gradients):
+        with pytest.raises(TypeError, match=r"\Aexpected a result of stored costs"):
+            call()
+
+
 def test_a_copy_has_the_same_plan() -> None:
     found = solve(COST)
     for twin in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found), copy.copy(found)):

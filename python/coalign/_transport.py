@@ -259,8 +259,9 @@ def _take_penalties(unbalanced: Any) -> float | tuple[float, float] | None:
     return values[0] if len(values) == 1 else (values[0], values[1])
 
 
-def _take_vectors(given: Any, name: str, costs: Batch, axis: int, dtype: Any) -> Any:
+def _take_vectors(given: Any, name: str, costs: Batch, axis: int, dtype: Any = None) -> Any:
     """Check vectors beside the rows or the columns: None, an array, or a list for a list."""
+    dtype = costs.dtype if dtype is None else dtype
     if given is None:
         return None
     if isinstance(given, (list, tuple)) and any(is_array(item) for item in given):

@@ -11,6 +11,7 @@ import numpy as np
 from . import _core, _execution, _transport
 from ._arrays import Array, compute_dtype, is_array, same_kind, to_host, to_numpy
 from ._batch import Batch, is_plain_matrix
+from ._points import PointCosts
 from ._scalars import take_flag
 from ._validate import take_matrices
 
@@ -35,6 +36,8 @@ class Follower:
 
     def __init__(self, found: Any, threads: int | None = None) -> None:
         lengths = (found.row_lengths, "row_lengths"), (found.col_lengths, "col_lengths")
+        if isinstance(found.cost_matrix, PointCosts):
+            raise TypeError("expected a result of stored costs, got one of point clouds")
         self.costs: Batch = take_matrices(found.cost_matrix, "cost", *lengths)
         self.found = found
         self.threads = _execution.thread_count(threads)

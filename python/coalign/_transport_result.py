@@ -16,6 +16,9 @@ class Transport(TransportFields, Result):
     potential -inf and an empty row or column of the plan. Balanced potentials are shifted so that
     Σ b_j g_j = 0 over b_j > 0; unbalanced ones are not.
 
+    Plans and what follows from them need stored costs: of a result of `sinkhorn_points` they are
+    refused with a TypeError.
+
     Attributes
     ----------
     f : array of shape (N,), (B, N), or list of (N,) arrays, of the dtype of the computation
