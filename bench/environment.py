@@ -34,6 +34,8 @@ REPORTED_PACKAGES = {
     "torch": "torch",
     "jax": "jax",
     "optax": "optax",
+    "ot": "POT",
+    "ott": "ott-jax",
     "ctc_segmentation": "ctc-segmentation",
     "pyctcdecode": "pyctcdecode",
     "fast_ctc_decode": "fast-ctc-decode",

@@ -1,0 +1,229 @@
+"""Transport: what is timed, beside which peers, and what it is held to.
+
+Contenders are held to the marginals of their plan, computed in float64 from what they return: a
+plan exp((f + g - C) / epsilon) that has them is the solution, of which there is one. The error is
+counted in units of what was asked for. Where iterations are counted, epsilon is large enough for
+them to have converged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import coalign
+import families_transport
+import peers_transport
+from contest import SELECTED, Case, Contender, Data, Floors, OwnFloor, PeerFloor, Problem, Suite
+from families_transport import Problems
+
+# The error of the marginals, in units of what is asked for.
+TOLERANCE = {"float64": 1.0, "float32": 1.0}
+# Peers find out in their own dtype whether they have got there.
+OF_PEERS = {"float64": 1.02, "float32": 1.02}
+
+
+@dataclass(frozen=True, eq=False)
+class Transport(Problem):
+    """Stored costs with weights: `options` are those of the call, `tol` and `max_iterations`.
+
+    Where the tolerance is 0, iterations are counted, and the rate is of cells times iterations.
+    Else `of_peers` is how many a peer may take to get there.
+    """
+
+    of_peers: int = 20_000
+
+    def arguments(self, instance: Problems, dtype: str) -> Data:
+        """Name what is given: one problem, or a batch."""
+        one = instance.count == 1
+        data: Data = {
+            "problems": instance,
+            "of_peers": self.of_peers,
+            "cost": (instance.cost[0] if one else instance.cost).astype(dtype),
+            "epsilon": instance.epsilon,
+            **self.options,
+        }
+        if not instance.uniform:
+            for name, weights in (("a", instance.a), ("b", instance.b)):
+                data[name] = (weights[0] if one else weights).astype(dtype)
+        return data
+
+    def solve(self, data: Data, **options: Any) -> Any:
+        """Call without what only the judge needs."""
+        given = {k: v for k, v in data.items() if k not in ("problems", "of_peers")}
+        return self.call(**given, **options)
+
+    def cells(self, data: Data) -> int:
+        """Count the cells, times the iterations where their number is fixed."""
+        iterations = data["max_iterations"] if data["tol"] == 0 else 1
+        return int(data["problems"].cost.size * iterations)
+
+    def costs(self, data: Data, found: Any) -> NDArray[np.float64]:
+        """Give the error of the marginals, in units of what is asked for."""
+        one: Problems = data["problems"]
+        plans = self.plans(data, found)
+        return peers_transport.in_units(
+            one.error(plans), data["tol"], peers_transport.FLOOR[str(np.asarray(found.f).dtype)]
+        )
+
+    def plans(self, data: Data, found: Any) -> NDArray[np.float64]:
+        """Give the plans of the potentials, in float64."""
+        one: Problems = data["problems"]
+        f, g = (np.asarray(v, np.float64).reshape(one.count, -1) for v in (found.f, found.g))
+        return one.plans(f, g)
+
+    def verify(self, data: Data, found: Any, rtol: float) -> None:
+        """Assert what a result says of its error, and its costs."""
+        one: Problems = data["problems"]
+        if data["tol"] == 0:
+            assert (np.asarray(found.iterations) == data["max_iterations"]).all()
+        else:
+            assert np.all(found.converged)
+        plans = self.plans(data, found)
+        with np.errstate(invalid="ignore"):
+            wanted = np.where(plans > 0, plans * one.cost, 0).sum(axis=(1, 2))
+        scale = np.abs(np.where(plans > 0, plans * one.cost, 0)).sum(axis=(1, 2))
+        # What no mass goes to costs next to nothing, and that is as far as its digits matter.
+        off = np.abs(np.ravel(found.cost) - wanted)
+        assert (off <= 1e-4 * (scale + one.epsilon)).all(), f"a cost off by {off.max()}"
+
+
+F32, F64, BOTH = ("float32",), ("float64",), ("float64", "float32")
+faster_than = partial(PeerFloor, avx2=0.6)
+
+
+def problem(
+    family: str, count: int, n: int, m: int, small: tuple[int, int, int], **options: Any
+) -> Transport:
+    """Give problems of a family; epsilon is a share `of_most` of the greatest cost."""
+    of_most = options.pop("of_most")
+    size = {"family": family, "of_most": of_most}
+    sizes = (dict(zip(("count", "n", "m"), each, strict=True)) for each in ((count, n, m), small))
+    full, less = ({**size, **each} for each in sizes)
+    return Transport(families_transport.problems, full, less, coalign.sinkhorn, options)
+
+
+def case(
+    name: str,
+    made: Problem,
+    peers: tuple[Contender, ...],
+    dtypes: tuple[str, ...],
+    floors: Floors,
+    **more: Any,
+) -> Case:
+    """Give a case, whose judge is the marginals."""
+    return Case(name, made, peers, dtypes, floors=floors, judge=peers_transport.marginals(), **more)
+
+
+# --- so many iterations --------------------------------------------------------------------------
+
+
+def iterations(n: int) -> Case:
+    """Give plain iterations, as such."""
+    made = problem("squares, plane", 1, n, n, (1, 100, 100), of_most=0.1, tol=0, max_iterations=20)
+    return case(
+        f"20 iterations, {n} x {n}",
+        made,
+        (
+            peers_transport.pot("sinkhorn", "float64"),
+            peers_transport.pot("sinkhorn", "float32"),
+            peers_transport.pot("log", "float32"),
+            peers_transport.ott("plain", "float32"),
+        ),
+        BOTH,
+        {
+            "float32": (
+                faster_than(3.5, ("ott-plain-f32",)),
+                faster_than(100, ("pot-log-f32",)),
+                faster_than(3, ("pot-sinkhorn-f32",)),
+            ),
+            "float64": (faster_than(1.3, ("pot-sinkhorn-f64",)),),
+        },
+    )
+
+
+def batch(count: int, n: int, floor: float) -> Case:
+    """Give 100 iterations of a batch."""
+    made = problem("uniform", count, n, n, (10, n, n), of_most=0.1, tol=0, max_iterations=100)
+    batches = (
+        peers_transport.solve_batch("float32", backend=backend) for backend in ("torch", "numpy")
+    )
+    return case(
+        f"{count} x {n} x {n}, 100 iterations",
+        made,
+        (*batches, peers_transport.ott("plain", "float32")),
+        F32,
+        {"float32": (faster_than(floor, ("pot-batch-torch-f32",)),)},
+    )
+
+
+TINY = "1,000,000 x 4 x 4, 20 iterations"
+LARGE = "10 iterations, 4000 x 4000"
+
+
+def alone(name: str, made: Problem, threads: tuple[int, ...], *floors: OwnFloor) -> Case:
+    """Give a case without a peer."""
+    held = {"float32": floors}
+    return case(name, made, (), F32, held, isas=(SELECTED,), threads=threads)
+
+
+FIXED = (
+    *map(iterations, (1000, 2000)),
+    batch(100, 128, 15),
+    batch(1000, 32, 15),
+    batch(1000, 4, 40),
+    alone(
+        TINY,
+        problem("uniform", 1_000_000, 4, 4, (1000, 4, 4), of_most=0.5, tol=0, max_iterations=20),
+        (1, 2),
+    ),
+    alone(
+        LARGE,
+        problem(
+            "squares, plane", 1, 4000, 4000, (1, 200, 200), of_most=0.1, tol=0, max_iterations=10
+        ),
+        (1, 2),
+        OwnFloor(1.7, LARGE),
+    ),
+)
+
+# --- to a marginal error of 1e-4 -----------------------------------------------------------------
+
+METHODS = ("sinkhorn", "scaling", "ladder")
+
+
+def to_tolerance(family: str, of_most: float, over_pot: float, over_ott: float) -> Case:
+    """Give the time to an error of the marginals, beside all that get there."""
+    made = problem(
+        family, 1, 1000, 1000, (1, 200, 200), of_most=of_most, tol=1e-4, max_iterations=20_000
+    )
+    names = [f"pot-{method}-f64" for method in METHODS]
+    modes = [f"ott-{mode}-f64" for mode in peers_transport.MODES]
+    return case(
+        f"to 1e-4, {family}, epsilon {of_most} of the most",
+        made,
+        (
+            *(peers_transport.pot(method, "float64") for method in METHODS),
+            *(peers_transport.ott(mode, "float64") for mode in peers_transport.MODES),
+        ),
+        F64,
+        {
+            "float64": (
+                faster_than(over_pot, tuple(names)),
+                faster_than(over_ott, tuple(modes)),
+            )
+        },
+    )
+
+
+SOUGHT = tuple(
+    to_tolerance(family, of_most, over_pot, over_ott)
+    for family in ("squares, plane", "uniform", "squares, 8 d")
+    for of_most, over_pot, over_ott in ((0.01, 5, 3), (0.001, 10, 5))
+)
+
+SUITE = Suite("transport", (*FIXED, *SOUGHT), TOLERANCE, OF_PEERS)
