@@ -148,7 +148,7 @@ def iterations(n: int) -> Case:
 
 def batch(count: int, n: int, floor: float) -> Case:
     """Give 100 iterations of a batch."""
-    made = problem("uniform", count, n, n, (10, n, n), of_most=0.1, tol=0, max_iterations=100)
+    made = problem("uniform", count, n, n, (10, n, n), of_most=0.5, tol=0, max_iterations=100)
     batches = (
         peers_transport.solve_batch("float32", backend=backend) for backend in ("torch", "numpy")
     )
