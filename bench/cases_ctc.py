@@ -255,6 +255,23 @@ class Aligning(Ctc):
             totals.append(x[np.arange(len(path)), path].sum(dtype=np.float64))
         return np.array(totals)
 
+    def check(
+        self, get: Get, data: Data, found: Any, some: Data, at: Any, wanted: Any, rtol: float
+    ) -> float:
+        """Hold paths to the CPU's."""
+        return error_of_paths(get, found, at, wanted, "labels", "start", "stop")
+
+
+def error_of_paths(get: Get, found: Any, at: Any, wanted: Any, *paths: str) -> float:
+    """Give the error of totals on a GPU, relative to the CPU's, whose paths are wanted."""
+    status = get(found.status)
+    assert (status == coalign.Status.OK).all(), f"status {set(status.tolist())}"
+    for name in paths:
+        np.testing.assert_array_equal(get(getattr(found, name))[at], getattr(wanted, name))
+    error = float(np.abs(get(found.total)[at] / wanted.total - 1).max())
+    assert error <= 1e-12, f"off from the CPU by {error}"
+    return error
+
 
 @dataclass(frozen=True, eq=False)
 class Monotonic(Problem):
@@ -275,6 +292,16 @@ class Monotonic(Problem):
     def verify(self, data: Data, found: Any, rtol: float) -> None:
         """Assert that the totals are those of the runs."""
         np.testing.assert_allclose(found.total, self.costs(data, found), rtol=1e-12)
+
+    def sample(self, data: Data, count: int) -> tuple[Data, Any]:
+        """Choose the first problems."""
+        return {"score": data["score"][:count]}, slice(count)
+
+    def check(
+        self, get: Get, data: Data, found: Any, some: Data, at: Any, wanted: Any, rtol: float
+    ) -> float:
+        """Hold paths and totals to the CPU's."""
+        return error_of_paths(get, found, at, wanted, "durations", "token_of_frame")
 
 
 def scores(seed: int, problems: int, tokens: int, frames: int) -> NDArray[np.float32]:
@@ -331,6 +358,25 @@ ON_CPU += (
         F32,
         floors={"float32": (faster_than(3, ("numba-f32",)),)},
         judge=peers_ctc.monotonic_in_log_space(),
+    ),
+)
+
+FEW_LABELS, FEW_TOKENS = ("trained", 1, 100, 32, 15), {"problems": 1, "tokens": 40, "frames": 100}
+ON_GPU += (
+    Case(
+        "aligned, 64 of 1500 x 128, 200 labels",
+        Aligning(
+            families_ctc.recordings,
+            sizes("trained", *SPOKEN)[0],
+            sizes(*FEW_LABELS)[0],
+            coalign.ctc_align,
+        ),
+        gpu=Gpu(64),
+    ),
+    Case(
+        "monotonic, 16 of 512 x 2048, on a GPU",
+        Monotonic(scores, MONOTONIC, FEW_TOKENS, coalign.monotonic_alignment),
+        gpu=Gpu(16),
     ),
 )
 

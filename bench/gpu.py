@@ -94,7 +94,9 @@ def stages(python: str, wheels: Path | None) -> list[Stage]:
     pip += ["--upgrade", "--target", str(SITE)]
     build = [*pip, "--no-build-isolation", "-v", f"-Cbuild-dir={WORK / 'cmake'}"]
     build += ["-Ccmake.define.COALIGN_CUDA=ON", "."]
-    tests = [f"tests/test_cuda_{name}.py" for name in (*OPERATIONS, "monotonic", "torch")]
+    tests = [
+        f"tests/test_cuda_{name}.py" for name in (*OPERATIONS, "ctc_align", "monotonic", "torch")
+    ]
     pytest = [python, "-m", "pytest", "-q", *tests, "-k", "gpu or cuda_torch"]
     listed = [
         Stage("packages", 20, lambda limit: [python, "-c", PACKAGES], required=True),

@@ -1,3 +1,5 @@
+#include "bind_ctc.hpp"
+
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -6,7 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "bindings.hpp"
 #include "core/device.hpp"
 #include "ctc.hpp"
 
@@ -14,8 +15,6 @@ namespace py = pybind11;
 
 namespace coalign::cuda {
 namespace {
-
-using Counts = py::array_t<std::int64_t, py::array::c_style>;
 
 ctc::Input parse_input(const std::string& name) {
     if (name == "logits") return ctc::Input::logits;
@@ -33,19 +32,10 @@ Reduction parse_reduction(const std::string& name) {
 // A call that is ready but for its workspace.
 class Ctc {
    public:
-    Ctc(const std::string& dtype, CtcCall call, Counts frame_counts, Counts label_counts, int device,
-        std::int64_t workspace_bytes)
-        : call_(call),
-          frame_counts_(std::move(frame_counts)),
-          label_counts_(std::move(label_counts)),
-          device_(device),
-          single_(dtype == "float32") {
+    Ctc(const std::string& dtype, CtcCall call, BoundCtcBatch batch, int device, std::int64_t workspace_bytes)
+        : call_(call), batch_(std::move(batch)), device_(device), single_(dtype == "float32") {
         if (!single_ && dtype != "float64") throw std::invalid_argument("dtype: " + dtype);
-        for (const Counts& counts : {frame_counts_, label_counts_})
-            if (counts.ndim() != 1 || counts.shape(0) != call_.count)
-                throw std::invalid_argument("lengths: one per problem");
-        call_.host_frame_counts = frame_counts_.data();
-        call_.host_label_counts = label_counts_.data();
+        static_cast<CtcBatch&>(call_) = batch_;
         limits_.workspace_bytes = workspace_bytes;
         plan_ = single_ ? plan_ctc<float>(call_, limits_) : plan_ctc<double>(call_, limits_);
     }
@@ -62,7 +52,7 @@ class Ctc {
 
    private:
     CtcCall call_;
-    Counts frame_counts_, label_counts_;
+    BoundCtcBatch batch_;
     int device_;
     bool single_;
     CtcLimits limits_;
@@ -73,23 +63,32 @@ class Ctc {
 
 void bind_ctc(py::module_& module) {
     // Local, so that the emulated module can be loaded beside this one.
+    py::class_<BoundCtcBatch>(module, "CtcBatch", py::module_local(), "Recordings and texts in device memory.")
+        .def(py::init([](const Ragged& frames, const Counts& host_frame_counts, const Counts& host_label_counts,
+                         Address frame_counts, Address label_counts, std::int64_t most_labels, Address label_items,
+                         std::int64_t blank, const std::string& input) {
+                 BoundCtcBatch batch{{}, host_frame_counts, host_label_counts};
+                 batch.count = host_frame_counts.size();
+                 batch.host_frame_counts = counts_of(batch.frame_array, batch.count);
+                 batch.host_label_counts = counts_of(batch.label_array, batch.count);
+                 batch.frames = frames;
+                 batch.frame_counts = pointer<const std::int64_t>(frame_counts);
+                 batch.label_counts = pointer<const std::int64_t>(label_counts);
+                 batch.most_labels = most_labels;
+                 batch.label_items = pointer<const std::int64_t* const>(label_items);
+                 batch.blank = blank;
+                 batch.input = parse_input(input);
+                 return batch;
+             }),
+             py::kw_only(), py::arg("frames"), py::arg("host_frame_counts"), py::arg("host_label_counts"),
+             py::arg("frame_counts"), py::arg("label_counts"), py::arg("most_labels"), py::arg("label_items"),
+             py::arg("blank"), py::arg("input"));
     py::class_<Ctc>(module, "Ctc", py::module_local(), "A planned call: give it its offsets, a workspace and a stream.")
-        .def(py::init([](const std::string& dtype, const Ragged& frames, const Counts& host_frame_counts,
-                         const Counts& host_label_counts, Address frame_counts, Address label_counts,
-                         std::int64_t most_labels, Address label_items, std::int64_t blank, const std::string& input,
-                         const std::string& reduction, bool zero_infinity, bool wants_occupancy, Address loss,
-                         Address status, Address gradient, Address gradient_items, std::int64_t gradient_rows,
-                         std::int64_t gradient_item_stride, std::int64_t gradient_row_stride, int device,
-                         std::int64_t workspace_bytes) {
+        .def(py::init([](const std::string& dtype, const BoundCtcBatch& batch, const std::string& reduction,
+                         bool zero_infinity, bool wants_occupancy, Address loss, Address status, Address gradient,
+                         Address gradient_items, std::int64_t gradient_rows, std::int64_t gradient_item_stride,
+                         std::int64_t gradient_row_stride, int device, std::int64_t workspace_bytes) {
                  CtcCall call;
-                 call.count = host_frame_counts.size();
-                 call.frames = frames;
-                 call.frame_counts = pointer<const std::int64_t>(frame_counts);
-                 call.label_counts = pointer<const std::int64_t>(label_counts);
-                 call.most_labels = most_labels;
-                 call.label_items = pointer<const std::int64_t* const>(label_items);
-                 call.blank = blank;
-                 call.input = parse_input(input);
                  call.reduction = parse_reduction(reduction);
                  call.zero_infinity = zero_infinity;
                  call.wants_occupancy = wants_occupancy;
@@ -100,11 +99,9 @@ void bind_ctc(py::module_& module) {
                  call.gradient_rows = gradient_rows;
                  call.gradient_item_stride = gradient_item_stride;
                  call.gradient_row_stride = gradient_row_stride;
-                 return Ctc(dtype, call, host_frame_counts, host_label_counts, device, workspace_bytes);
+                 return Ctc(dtype, call, batch, device, workspace_bytes);
              }),
-             py::kw_only(), py::arg("dtype"), py::arg("frames"), py::arg("host_frame_counts"),
-             py::arg("host_label_counts"), py::arg("frame_counts"), py::arg("label_counts"), py::arg("most_labels"),
-             py::arg("label_items"), py::arg("blank"), py::arg("input"), py::arg("reduction"), py::arg("zero_infinity"),
+             py::kw_only(), py::arg("dtype"), py::arg("batch"), py::arg("reduction"), py::arg("zero_infinity"),
              py::arg("wants_occupancy"), py::arg("loss"), py::arg("status"), py::arg("gradient"),
              py::arg("gradient_items"), py::arg("gradient_rows"), py::arg("gradient_item_stride"),
              py::arg("gradient_row_stride"), py::arg("device"), py::arg("workspace_bytes"))

@@ -16,14 +16,6 @@ namespace py = pybind11;
 namespace coalign::cuda {
 namespace {
 
-using Counts = py::array_t<std::int64_t, py::array::c_style>;
-
-const std::int64_t* counts_of(const std::optional<Counts>& counts, std::int64_t wanted) {
-    if (!counts) return nullptr;
-    if (counts->ndim() != 1 || counts->shape(0) != wanted) throw std::invalid_argument("lengths: one per problem");
-    return counts->data();
-}
-
 // A call that is ready but for its workspace.
 class Monotonic {
    public:

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <optional>
+#include <stdexcept>
 
 namespace coalign::cuda {
 
@@ -12,6 +15,7 @@ void bind(pybind11::module_& module);
 void bind_assignment(pybind11::module_& module);
 void bind_ctc(pybind11::module_& module);
 void bind_monotonic(pybind11::module_& module);
+void bind_viterbi(pybind11::module_& module);
 void bind_warping(pybind11::module_& module);
 
 using Address = std::uintptr_t;
@@ -19,6 +23,15 @@ using Address = std::uintptr_t;
 template <class T>
 T* pointer(Address address) {
     return reinterpret_cast<T*>(address);
+}
+
+// Counts in host memory, one for each problem.
+using Counts = pybind11::array_t<std::int64_t, pybind11::array::c_style>;
+
+inline const std::int64_t* counts_of(const std::optional<Counts>& counts, std::int64_t wanted) {
+    if (!counts) return nullptr;
+    if (counts->ndim() != 1 || counts->shape(0) != wanted) throw std::invalid_argument("lengths: one per problem");
+    return counts->data();
 }
 
 }  // namespace coalign::cuda

@@ -22,23 +22,17 @@ constexpr unsigned kThreads = 256;
 constexpr std::int64_t kMostByWarp = 1024;
 constexpr std::int64_t kMostCarefulBlocks = 1024;
 
-// Lengths and labels that lie on a GPU are looked at here, before anything else
-// reads them. A gradient then needs to know where a symbol's labels lie in a
-// text: those of one symbol go side by side, in their order. A label's place is
-// how many go before it, so that no two threads wait for each other.
+// A gradient needs to know where a symbol's labels lie in a text: those of one symbol go side by side, in their order.
+// A label's place is how many go before it, so that no two threads wait for each other.
 template <class T>
 __global__ void __launch_bounds__(kThreads) take_texts(const Call<T> call) {
     const FrameTeam<true> team;
     const std::int64_t p = call.first + blockIdx.x;
-    const std::int64_t frames = call.frame_counts[p], labels = call.label_counts[p];
+    const bool valid = is_valid(call, p, team);
+    if (team.rank() == 0) call.verdicts[p - call.first].way = valid ? Way::solved : Way::invalid;
+    if (!valid || !call.wants_gradient) return;
+    const std::int64_t labels = call.label_counts[p];
     const std::int64_t* const label = call.label_items[p];
-    int valid = frames >= 0 && frames <= call.frames.rows && labels >= 0 && labels <= call.most_labels ? 1 : 0;
-    const std::int64_t readable = valid != 0 ? labels : 0;
-    for (std::int64_t i = team.rank(); i < readable; i += team.size())
-        if (label[i] < 0 || label[i] >= call.frames.columns || label[i] == call.blank) valid = 0;
-    valid = team.least(valid);
-    if (team.rank() == 0) call.verdicts[p - call.first].way = valid != 0 ? Way::solved : Way::invalid;
-    if (valid == 0 || !call.wants_gradient) return;
     SortedLabel* const sorted = call.sorted + call.labels_before[p];
     for (std::int64_t i = team.rank(); i < labels; i += team.size()) {
         const std::int64_t symbol = label[i];
@@ -297,13 +291,7 @@ template <class T>
 void run_ctc(const CtcCall& host, const CtcLimits& limits, const CtcPlan& plan, const std::int64_t* offsets,
              void* workspace, cudaStream_t stream) {
     Call<T> call{};
-    call.frames = host.frames;
-    call.frame_counts = host.frame_counts;
-    call.label_counts = host.label_counts;
-    call.label_items = host.label_items;
-    call.most_labels = host.most_labels;
-    call.count = host.count;
-    call.blank = host.blank;
+    static_cast<CtcBatch&>(call) = host;
     call.is_logits = host.input == ctc::Input::logits;
     call.wants_occupancy = host.wants_occupancy;
     call.has_softmax = call.is_logits && !call.wants_occupancy;

@@ -5,8 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/ragged.hpp"
-#include "ctc/problem.hpp"
+#include "ctc_batch.hpp"
 
 struct CUstream_st;
 
@@ -14,23 +13,8 @@ namespace coalign::cuda {
 
 enum class Reduction { none, sum, mean };
 
-// Every pointer below is to device memory but where it says host, every stride
-// in elements.
-struct CtcCall {
-    std::int64_t count = 0;  // problems
-    // One recording each, or one for all. The items of a table are contiguous.
-    // Its own lengths are not read.
-    Ragged frames;
-    // Of every problem, its frames and its labels: those of the host are at least
-    // those of the device. A problem with more frames than `frames.rows`, more
-    // labels than `most_labels`, fewer than none of either, or a label that is
-    // the blank or outside [0, columns) has the status INVALID.
-    const std::int64_t *frame_counts = nullptr, *label_counts = nullptr;
-    const std::int64_t *host_frame_counts = nullptr, *host_label_counts = nullptr;
-    std::int64_t most_labels = 0;
-    const std::int64_t* const* label_items = nullptr;  // the labels of every problem
-    std::int64_t blank = 0;
-    ctc::Input input = ctc::Input::logits;
+// Strides are in elements.
+struct CtcCall : CtcBatch {
     Reduction reduction = Reduction::none;
     bool zero_infinity = false;
     bool wants_occupancy = false;  // in the place of the gradient, and without reduction

@@ -11,6 +11,7 @@
 #include "core/extended.cuh"
 #include "core/status.hpp"
 #include "ctc.hpp"
+#include "ctc_batch.cuh"
 
 namespace coalign::cuda {
 
@@ -49,12 +50,8 @@ struct Verdict {
 };
 
 template <class T>
-struct Call {
+struct Call : CtcBatch {
     std::int64_t first, last;  // problems of this launch
-    Ragged frames;
-    const std::int64_t *frame_counts, *label_counts;
-    const std::int64_t* const* label_items;
-    std::int64_t count, blank, most_labels;
     // Occupancies are written as they are, with a weight of -1 and without the
     // softmax that a gradient of logits has.
     bool is_logits, has_softmax, wants_occupancy, zero_infinity, divides;
@@ -131,9 +128,7 @@ __device__ Problem<T> problem_at(const Call<T>& call, std::int64_t p) {
     of.labels = is_valid ? call.label_counts[p] : 0;
     of.columns = call.frames.columns;
     of.blank = call.blank;
-    const std::int64_t item = call.frames.count == 1 ? 0 : p;
-    of.x = call.frames.items != nullptr ? static_cast<const T*>(call.frames.items[item])
-                                        : static_cast<const T*>(call.frames.data) + item * call.frames.item_stride;
+    of.x = scores_of<T>(call, p);
     of.row_stride = call.frames.row_stride;
     of.column_stride = call.frames.column_stride;
     of.label = call.label_items[p];
@@ -161,42 +156,5 @@ __device__ void put_loss(const Call<T>& call, std::int64_t p, double loss, Statu
     call.loss[p] = static_cast<T>(loss);
     call.status[p] = static_cast<std::int32_t>(status);
 }
-
-// A warp, or all warps of a block; what they join comes out the same in all of
-// them, and its order goes by their number alone.
-template <bool kBlock>
-class FrameTeam {
-   public:
-    static constexpr std::size_t kSharedBytes = kBlock ? kWarp * sizeof(double) : 0;
-
-    __device__ int rank() const { return static_cast<int>(kBlock ? threadIdx.x : threadIdx.x % kWarp); }
-    __device__ int size() const { return static_cast<int>(kBlock ? blockDim.x : kWarp); }
-
-    template <class V, class Join>
-    __device__ V join(V mine, Join joined) const {
-#pragma unroll
-        for (int lanes = 16; lanes > 0; lanes /= 2) mine = joined(mine, __shfl_xor_sync(kWholeWarp, mine, lanes));
-        if constexpr (kBlock) {
-            double* const slots = shared_memory<double>();
-            __syncthreads();
-            if (threadIdx.x % kWarp == 0) slots[threadIdx.x / kWarp] = static_cast<double>(mine);
-            __syncthreads();
-            mine = static_cast<V>(slots[0]);
-            for (unsigned warp = 1; warp < blockDim.x / kWarp; ++warp) mine = joined(mine, static_cast<V>(slots[warp]));
-        }
-        return mine;
-    }
-    template <class V>
-    __device__ V sum(V mine) const {
-        return join(mine, [](V a, V b) { return a + b; });
-    }
-    template <class V>
-    __device__ V most(V mine) const {
-        return join(mine, [](V a, V b) { return greater(a, b); });
-    }
-    __device__ int least(int mine) const {
-        return join(mine, [](int a, int b) { return a < b ? a : b; });
-    }
-};
 
 }  // namespace coalign::cuda

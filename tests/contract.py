@@ -275,7 +275,6 @@ FUNCTIONS = (
             "progress": NO_PROGRESS,
             "broadcast": "The row varies recordings alone; tests of its own pair one with many.",
             "sparse": DENSE,
-            "gpu": ON_CPU,
         },
     ),
     Function(

@@ -116,12 +116,6 @@ TEXT = np.array([1, 2])
         ValueError,
         "x: NaN at index (5, 2); expected finite values, or -inf for probability zero",
     ),
-    (
-        "a GPU",
-        lambda: coalign.ctc_align(X, TEXT, device="cuda"),
-        coalign.DeviceError,
-        'device: "cuda" does not compute CTC; the CPU does',
-    ),
 )
 def test_what_is_refused(door: str, call: Call, error: type[Exception], message: str) -> None:
     with assert_refused(error, message):

@@ -14,8 +14,8 @@ from coalign import (
     InfeasibleError,
     Status,
     _ctc,
-    ctc_align,
     ctc_forward_backward,
+    ctc_greedy,
     ctc_loss,
 )
 from coalign._execution import forced
@@ -418,7 +418,7 @@ def test_shapes_and_kinds_raise_at_once(gpu: GpuUnderTest) -> None:
     with pytest.raises(DeviceError, match=r"\Adevice: expected the GPU that x lies on"):
         ctc_loss(x, texts, device="cpu")
     with pytest.raises(DeviceError, match=r"expected an array in host memory, got one on a GPU"):
-        ctc_align(x, texts)
+        ctc_greedy(x)
 
 
 # -- Streams and devices ---------------------------------------------------------------------------

@@ -81,13 +81,10 @@ class Assignment:
     ) -> None: ...
     def run(self, *, order: int, workspace: int, stream: int) -> None: ...
 
-class Ctc:
-    workspace_bytes: int
-    offsets: npt.NDArray[np.int64]
+class CtcBatch:
     def __init__(
         self,
         *,
-        dtype: str,
         frames: Ragged,
         host_frame_counts: npt.NDArray[np.int64],
         host_label_counts: npt.NDArray[np.int64],
@@ -97,6 +94,16 @@ class Ctc:
         label_items: int,
         blank: int,
         input: str,
+    ) -> None: ...
+
+class Ctc:
+    workspace_bytes: int
+    offsets: npt.NDArray[np.int64]
+    def __init__(
+        self,
+        *,
+        dtype: str,
+        batch: CtcBatch,
         reduction: str,
         zero_infinity: bool,
         wants_occupancy: bool,
@@ -126,6 +133,35 @@ class Monotonic:
         column_at: int,
         durations: int,
         token_of_frame: int,
+        total: int,
+        status: int,
+        device: int,
+        workspace_bytes: int,
+    ) -> None: ...
+    def run(self, *, workspace: int, stream: int) -> None: ...
+
+class Viterbi:
+    workspace_bytes: int
+    problems_per_launch: int
+    piece: int
+    def __init__(
+        self,
+        *,
+        dtype: str,
+        batch: CtcBatch,
+        wildcard: int | None,
+        open_begin: bool,
+        open_end: bool,
+        frame_at: int,
+        label_at: int,
+        frame_room: int,
+        label_room: int,
+        labels: int,
+        frame_score: int,
+        start: int,
+        stop: int,
+        token_score: int,
+        confidence: int,
         total: int,
         status: int,
         device: int,

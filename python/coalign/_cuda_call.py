@@ -108,10 +108,12 @@ class Fields:
 
     def along(self, name: str, dtype: Any, batch: Batch, axis: int) -> int:
         """Make room for a value of every entry along an axis; return its address."""
-        room = batch.room(axis)
+        return self.entries(name, dtype, batch.lengths[axis], batch.room(axis))
+
+    def entries(self, name: str, dtype: Any, counts: Lengths, room: int | None) -> int:
+        """Make room for so many values of every problem, side by side or padded to `room`."""
         if room is not None:
             return self.each(name, dtype, room)
-        counts = batch.lengths[axis]
         flat = self._gpu.empty((int(counts.sum()),), dtype)
         begins = (np.cumsum(counts) - counts).tolist()
         self.values[name] = [

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _execution
+from ._alignment_result import CTCAlignment
 from ._batch import Batch, Lengths
-from ._cuda_call import Placed, on_device, place, place_items, queue
+from ._cuda_call import Fields, Placed, on_device, place, place_items, queue
 from ._device import DeviceArray, Gpu, require_native
 
 # The workspace that a call may take for emissions and lattices, if so little is enough for it.
@@ -87,32 +88,13 @@ def queue_losses(
     wants_occupancy: bool = False,
 ) -> DeviceArray:
     """Queue losses, and gradients if there is room for them; return the status of each problem."""
-    count, x, texts = len(problems), problems.x, problems.texts
+    x, count = problems.x, len(problems)
     status = gpu.empty((count,), np.int32)
-    counts = {
-        "frame_counts": np.resize(x.lengths[0], count),
-        "label_counts": np.resize(texts.lengths[0], count),
-    }
-    frames = _place_frames(x, gpu, count)
-    addresses, held = _place_labels(texts, gpu, count)
-    columns = {**counts, "label_items": np.resize(addresses, count)}
-    if rows.addresses is not None:
-        columns["gradient_items"] = rows.addresses
-    table = gpu.upload(np.stack(list(columns.values())).astype(np.int64))
-    at = {"gradient_items": 0}
-    at |= {name: table.pointer + k * table.strides[0] for k, name in enumerate(columns)}
-    for name, side in (("frame_counts", x), ("label_counts", texts)):
-        for lengths in side.device_lengths:
-            if lengths is not None:
-                at[name] = lengths.pointer
+    more = {} if rows.addresses is None else {"gradient_items": rows.addresses}
+    batch, addresses, held = _place_problems(problems, gpu, **more)
     call = require_native().Ctc(
         dtype=x.dtype.name,
-        frames=frames.native,
-        host_frame_counts=counts["frame_counts"],
-        host_label_counts=counts["label_counts"],
-        most_labels=int(counts["label_counts"].max(initial=0)),
-        blank=problems.blank,
-        input=problems.input,
+        batch=batch,
         reduction=reduction,
         zero_infinity=zero_infinity,
         wants_occupancy=wants_occupancy,
@@ -120,13 +102,97 @@ def queue_losses(
         status=status.pointer,
         device=gpu.index,
         workspace_bytes=_execution.forced_or("workspace_bytes", _WORKSPACE_BYTES),
-        **at,
+        **{"gradient_items": 0, **addresses},
         **rows.native,
     )
     offsets = gpu.upload(call.offsets)
     queue(call, gpu, offsets=offsets.pointer)
     del held
     return status
+
+
+def align(problems: Any, options: dict[str, Any], gpu: Gpu) -> CTCAlignment:
+    """Queue the search for the best paths; `options` are the wildcard and the open ends."""
+    x, texts, count = problems.x, problems.texts, len(problems)
+    form = x if x.is_batch or not texts.is_batch else texts
+    is_list = form.is_batch and not form.is_padded
+    frames, labels = (np.resize(side.lengths[0], count) for side in (x, texts))
+    fields = Fields(gpu, count, problems.is_batch)
+    sides = {
+        "frame": (frames, None if is_list else x.room(0) or 0),
+        "label": (labels, None if is_list else max(texts.room(0) or 0, int(labels.max(initial=0)))),
+    }
+    outputs = {
+        name: fields.entries(name, dtype, *sides[side])
+        for name, side, dtype in (
+            ("labels", "frame", np.int64),
+            ("frame_score", "frame", x.dtype),
+            ("start", "label", np.int64),
+            ("stop", "label", np.int64),
+            ("token_score", "label", x.dtype),
+            ("confidence", "label", x.dtype),
+        )
+    }
+    outputs |= {
+        "total": fields.each("total", np.float64),
+        "status": fields.each("status", np.int32),
+    }
+    if count > 0:
+        begins = {
+            f"{side}_at": np.arange(count) * room
+            if room is not None
+            else np.cumsum(counts) - counts
+            for side, (counts, room) in sides.items()
+        }
+        batch, addresses, held = _place_problems(problems, gpu, **begins)
+        call = require_native().Viterbi(
+            dtype=x.dtype.name,
+            batch=batch,
+            **options,
+            **{f"{side}_room": room or 0 for side, (_, room) in sides.items()},
+            device=gpu.index,
+            workspace_bytes=_execution.forced_or("workspace_bytes", _WORKSPACE_BYTES),
+            **addresses,
+            **outputs,
+        )
+        queue(call, gpu)
+        del held
+    return CTCAlignment(**fields.values)
+
+
+def _place_problems(
+    problems: Any, gpu: Gpu, **more: Lengths
+) -> tuple[Any, dict[str, int], tuple[Any, ...]]:
+    """Put recordings and texts on a GPU, with one table of what is told of every problem.
+
+    Returns how native code is told of them, the addresses of `more`, and what has to outlive the
+    call.
+    """
+    count, x, texts = len(problems), problems.x, problems.texts
+    counts = {
+        "frame_counts": np.resize(x.lengths[0], count),
+        "label_counts": np.resize(texts.lengths[0], count),
+    }
+    frames = _place_frames(x, gpu, count)
+    items, labels = _place_labels(texts, gpu, count)
+    columns = {**counts, "label_items": np.resize(items, count), **more}
+    table = gpu.upload(np.stack(list(columns.values())).astype(np.int64))
+    at = {name: table.pointer + k * table.strides[0] for k, name in enumerate(columns)}
+    for name, side in (("frame_counts", x), ("label_counts", texts)):
+        for lengths in side.device_lengths:
+            if lengths is not None:
+                at[name] = lengths.pointer
+    addresses = {name: at.pop(name) for name in more}
+    batch = require_native().CtcBatch(
+        frames=frames.native,
+        host_frame_counts=counts["frame_counts"],
+        host_label_counts=counts["label_counts"],
+        most_labels=int(counts["label_counts"].max(initial=0)),
+        blank=problems.blank,
+        input=problems.input,
+        **at,
+    )
+    return batch, addresses, (frames, labels, table)
 
 
 def _place_frames(x: Batch, gpu: Gpu, count: int) -> Placed:

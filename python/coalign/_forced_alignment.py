@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, _execution, _validate
+from . import _core, _cuda_ctc, _execution, _validate
 from ._alignment_result import CTCAlignment
 from ._arrays import Array, as_plain, as_plain_integers
 from ._batch import Batch, has_contiguous_rows, has_whole_strides
+from ._ctc import Problems
+from ._device import Gpu
+from ._errors import Status
 from ._pipeline import ResultCall, carry_out, in_kind, require_feasible
 from ._scalars import as_integer, choice, take_flag
 
@@ -19,18 +22,14 @@ from ._scalars import as_integer, choice, take_flag
 class _Align(ResultCall[CTCAlignment]):
     """A call that aligns recordings with their texts."""
 
-    blank: int
-    options: tuple[Any, ...]  # as native code takes them: input, wildcard, both ends, threads
+    problems: Problems
+    options: dict[str, Any]  # the wildcard and both ends
+    threads: int
 
     @property
-    def only_cpu(self) -> str | None:
-        """Why no GPU takes the call."""
-        return _validate.ONLY_CPU
-
-    @property
-    def is_batch(self) -> bool:
-        """Whether the results have a batch axis."""
-        return any(side.is_batch for side in self.inputs)
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        return self.problems.repays_gpu
 
     def on_host(self) -> CTCAlignment:
         """Align on the CPU; raise for the first value that is no score."""
@@ -43,8 +42,10 @@ class _Align(ResultCall[CTCAlignment]):
                 texts.native(np.dtype(np.int64), lambda array: array.flags.c_contiguous),
                 x.native_lengths(),
                 texts.native_lengths(),
-                self.blank,
-                *self.options,
+                self.problems.blank,
+                self.problems.input,
+                *self.options.values(),
+                self.threads,
                 None,
                 True,
             )
@@ -53,9 +54,16 @@ class _Align(ResultCall[CTCAlignment]):
             place = divmod(element, _validate.count_symbols(x))
             raise x.bad_value(item if x.is_batch else 0, place, _validate.WANTED) from None
 
+    def on_gpu(self, gpu: Gpu) -> CTCAlignment:
+        """Queue every problem on the caller's stream."""
+        return _cuda_ctc.align(self.problems, self.options, gpu)
+
     def settle(self, found: CTCAlignment, *, from_gpu: bool) -> CTCAlignment:
         """Raise for the first text that does not fit its recording."""
-        require_feasible(found.status, self.is_batch, self._misfit)
+        if from_gpu and (found.status == Status.NAN).any():
+            # The CPU looks for the first such score that is read.
+            self.on_host()
+        require_feasible(found.status, self.problems.is_batch, self._misfit)
         return found
 
     def _misfit(self, problem: int) -> str:
@@ -119,15 +127,15 @@ def ctc_align(
         ways = (blank, input, wildcard, open_begin, open_end, threads, device)
         return in_kind(_core.ctc_align(given, *integers, *ways), kind)
     device = _execution.take_device(device)
-    scores = _validate.take_emissions(x, x_lengths)
+    scores = _validate.take_emissions(x, x_lengths, on_gpu=True)
     silence = _validate.take_blank(blank, scores)
     anything = _take_wildcard(wildcard, scores)
     texts = _validate.take_targets(targets, target_lengths, scores, silence, anything)
-    options = (
-        choice(input, "input", _validate.INPUTS),
-        anything,
-        take_flag(open_begin, "open_begin"),
-        take_flag(open_end, "open_end"),
-        _execution.thread_count(threads),
-    )
-    return carry_out(_Align((scores, texts), silence, options), device)
+    problems = Problems(scores, texts, silence, choice(input, "input", _validate.INPUTS))
+    options = {
+        "wildcard": anything,
+        "open_begin": take_flag(open_begin, "open_begin"),
+        "open_end": take_flag(open_end, "open_end"),
+    }
+    threads = _execution.thread_count(threads)
+    return carry_out(_Align((scores, texts), problems, options, threads), device)

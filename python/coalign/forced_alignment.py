@@ -72,8 +72,9 @@ def ctc_align(
     threads : int, optional
         The largest number of threads, which share the recordings. None means COALIGN_NUM_THREADS if
         it is set, else the CPUs that this process may use.
-    device : {None, "cpu", "auto"}
-        Where to compute: on the CPU.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute. None: where `x` lies, on a GPU on its library's current stream. "cuda"
+        takes host arrays to the GPU and the result back; "auto" does so for much work.
 
     Returns
     -------

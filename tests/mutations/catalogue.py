@@ -62,6 +62,7 @@ CUDA = "tests/test_cuda_warping.py"
 CUDA_CTC = "tests/test_cuda_ctc.py"
 CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
 CUDA_MONOTONIC = "tests/test_cuda_monotonic.py"
+CUDA_ALIGN = "tests/test_cuda_ctc_align.py"
 DEMO = "tests/test_demo.py"
 DEMO_LINES = "tests/test_demo_lines.py"
 REPORT = "tests/test_bench_report.py"
@@ -2544,16 +2545,16 @@ CTC_KERNELS = [
     ),
     Mutation(
         "the blank is a label to a GPU",
-        "cuda/ctc.cu",
-        " || label[i] == call.blank) valid = 0;",
-        ") valid = 0;",
+        "cuda/ctc_batch.cuh",
+        " && label[i] != batch.blank;",
+        ";",
         ("native:test_ctc_kernels",),
     ),
     Mutation(
         "a length from a GPU is taken at its word",
-        "cuda/ctc.cu",
-        "frames >= 0 && frames <= call.frames.rows && labels",
-        "labels",
+        "cuda/ctc_batch.cuh",
+        "frames < 0 || frames > batch.frames.rows || labels < 0",
+        "labels < 0",
         (f"{CUDA_CTC}::test_what_has_no_answer_goes_to_the_status",),
     ),
     Mutation(
@@ -3335,6 +3336,114 @@ TINY_TRANSPORT = [
     ),
 ]
 
+CUDA_FORCED_ALIGNMENT = [
+    Mutation(
+        "on a GPU a tie leaves a label",
+        "cuda/viterbi.cu",
+        "__ballot_sync(kWholeWarp, before >= blank);",
+        "__ballot_sync(kWholeWarp, before > blank);",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU a text prefers to end in the blank",
+        "cuda/viterbi.cu",
+        "return label >= blank ? 2",
+        "return label > blank ? 2",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU equal labels need no blank between",
+        "cuda/viterbi.cu",
+        "i > 0 && !of_.repeats(i)};",
+        "i > 0};",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU the first piece begins where the last one ended",
+        "cuda/viterbi.cu",
+        "else search.begin();",
+        "else {}",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU lanes are left out too early",
+        "cuda/viterbi.cu",
+        "larger(larger(of_.labels - of_.frames + t, lowest), 0);",
+        "larger(larger(of_.labels - of_.frames + t + 33, lowest), 0);",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU only the group that a path is in is looked up",
+        "cuda/viterbi.cu",
+        "const bool is_below = state / 2 < group * kWarp;",
+        "const bool is_below = false;",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU only the blank after a text is open",
+        "cuda/viterbi.cu",
+        "const bool is_open = (i == 0 && call_.open_begin) ||",
+        "const bool is_open =",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU a wildcard takes the blank",
+        "cuda/viterbi.cu",
+        "if (c != call.blank) label.take(score, c);",
+        "label.take(score, c);",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU every part of an aligned batch is the first one",
+        "cuda/viterbi.cu",
+        "const std::int64_t place = blockIdx.x, p = first + place;\n    if",
+        "const std::int64_t place = blockIdx.x, p = 0 * first + place;\n    if",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU NaN aligns",
+        "cuda/viterbi.cu",
+        "{good != 0 ? most : kNaN<double>,",
+        "{most,",
+        (f"{CUDA_ALIGN}::test_what_has_no_answer_goes_to_the_status",),
+    ),
+    Mutation(
+        "on a GPU a wildcard is a wrong label",
+        "cuda/viterbi.cu",
+        "call.has_wildcard ? &call.wildcard : nullptr))",
+        "nullptr))",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU all scores are read for any text",
+        "cuda/viterbi.cu",
+        "if (are_logits || has_wildcard || is_open) {",
+        "if (true) {",
+        (f"{CUDA_ALIGN}::test_only_scores_that_a_path_may_take_are_read",),
+    ),
+    Mutation(
+        "an hour of speech keeps all directions on a GPU",
+        "cuda/viterbi.cu",
+        "plan.piece = std::min(plan.rows, static_cast<std::int64_t>(piece) + 1);",
+        "plan.piece = plan.rows + 0 * static_cast<std::int64_t>(piece);",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "a score that the GPU cannot align is not named",
+        "python/coalign/_forced_alignment.py",
+        "if from_gpu and (found.status == Status.NAN).any():",
+        "if False:",
+        (f"{CUDA_ALIGN}::test_what_is_wrong_on_the_host_is_named_as_on_the_cpu",),
+    ),
+    Mutation(
+        "texts of a list on a GPU all begin at the first",
+        "python/coalign/_cuda_ctc.py",
+        "else np.cumsum(counts) - counts",
+        "else 0 * counts",
+        (f"{CUDA_ALIGN}::test_batches_of_any_form",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -3356,6 +3465,7 @@ CATALOGUE = [
     *SHARED_PYTHON,
     *CUDA_KERNELS,
     *CUDA_ASSIGNMENT_KERNELS,
+    *CUDA_FORCED_ALIGNMENT,
     *CUDA_MONOTONIC_ALIGNMENT,
     *CUDA_EMULATION,
     *CUDA_FACE,
