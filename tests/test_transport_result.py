@@ -123,6 +123,12 @@ def test_a_feasible_plan_meets_its_marginals() -> None:
         np.testing.assert_allclose(plan.sum(axis=1), A, rtol=1e-14)
         np.testing.assert_allclose(plan.sum(axis=0), B, rtol=1e-14)
         assert (plan * COST).sum() <= found.bounds()[1]
+    # Rows and columns that have too much, as no iteration leaves them.
+    for _ in range(5):
+        far = found.__replace__(f=rng.normal(size=5), g=rng.normal(size=7)).feasible_plan()
+        assert far.min() >= 0
+        np.testing.assert_allclose(far.sum(axis=1), A, rtol=1e-12)
+        np.testing.assert_allclose(far.sum(axis=0), B, rtol=1e-12)
 
 
 def test_forbidden_pairs_stay_forbidden_in_a_feasible_plan() -> None:

@@ -3245,7 +3245,7 @@ TRANSPORT_FACE = [
         "csrc/transport/plan.cpp",
         "if (is_forbidden) move(part, cost);",
         "if (is_forbidden) move(part, nullptr);",
-        (f"{TRANSPORT_RESULT}::test_what_has_no_other_room_costs_infinitely_much",),
+        (f"{TRANSPORT_RESULT}::test_forbidden_pairs_stay_forbidden_in_a_feasible_plan",),
     ),
     Mutation(
         "a product takes infinite values times an empty plan",
