@@ -34,7 +34,7 @@ def noise_of(p: oracle.Problem, f: Any, g: Any, dtype: Any) -> float:
     Its cells are exponentials in the dtype, of sums of potentials and costs in float64.
     """
     largest = np.abs(np.concatenate((f[p.a > 0], g[p.b > 0]))).max()
-    return float(4 * np.finfo(dtype).eps + 8 * np.finfo(np.float64).eps * largest / p.epsilon)
+    return float(8 * np.finfo(dtype).eps + 8 * np.finfo(np.float64).eps * largest / p.epsilon)
 
 
 def assert_honest(found: Any, p: oracle.Problem, tol: float, what: str = "") -> float:
