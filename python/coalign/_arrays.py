@@ -331,4 +331,5 @@ def _widened(array: Array) -> Array:
         return array.astype(np.float32)
     out = np.empty(dense.shape, np.float32)
     _core.widen_half(dense, out)
-    return out.transpose(np.argsort(order))
+    back: Array = out.transpose(np.argsort(order))
+    return back
