@@ -60,6 +60,10 @@ struct Problem {
         const auto score = static_cast<double>(x[t * row_stride + c * column_stride]);
         return score > -kInfinity<double> ? greater(score, kLeastScore) : score;
     }
+    // Whether a score is one that score() raises.
+    __device__ bool is_raised(std::int64_t t, std::int64_t c) const {
+        return static_cast<double>(x[t * row_stride + c * column_stride]) < kLeastScore;
+    }
     // Whether a label follows one like it, so that a blank has to part them.
     __device__ bool repeats(std::int64_t i) const { return i > 0 && label[i] == label[i - 1]; }
 };
@@ -433,12 +437,15 @@ __global__ void __launch_bounds__(kThreads)
     const auto score_of = [&](std::int64_t t, std::int64_t symbol) {
         return of.score(t, symbol) - of.frame[t].log_sum;
     };
+    const auto is_held = [](double score) { return fabs(score) <= static_cast<double>(kLargest<T>); };
     Sum sum;
+    bool fits = true;
     for (std::int64_t t = team.rank(); has_path && t < of.frames; t += team.size()) {
         const std::int64_t state = of.path[t], symbol = symbol_of(t);
         const double score = score_of(t, symbol);
         symbols[t] = symbol;
         frame_scores[t] = static_cast<T>(score);
+        fits = fits && !of.is_raised(t, symbol) && is_held(static_cast<double>(frame_scores[t]));
         sum.add(score);
         if (state % 2 == 0 || (t > 0 && of.path[t - 1] == state)) continue;
         // The first frame of a token adds up all of them.
@@ -448,9 +455,12 @@ __global__ void __launch_bounds__(kThreads)
         starts[state / 2] = t;
         stops[state / 2] = stop;
         token_scores[state / 2] = static_cast<T>(token.total());
+        fits = fits && is_held(static_cast<double>(token_scores[state / 2]));
         confidence[state / 2] = static_cast<T>(exp(token.total() / static_cast<double>(stop - t)));
     }
-    const double total = team.sum(sum.total());
+    const double total = team.sum(sum.total()), beyond = team.sum(fits ? 0.0 : 1.0);
+    if (team.rank() == 0 && has_path && !(beyond == 0 && fabs(total) <= kLargest<double>))
+        call.status[p] = static_cast<std::int32_t>(Status::precision_limit);
     if (team.rank() == 0)
         call.total[p] = has_path ? total : has_status(call, p, Status::infeasible) ? -kInfinity<double> : kNaN<double>;
     // Lists have room for what the host has counted; an invalid problem counts wrong.

@@ -56,7 +56,8 @@ class KernelMatrix {
         for (std::int64_t i = 0; i < task_.cost.rows; ++i) {
             const double weight = task_.row_weight[i];
             const double moved = task_.is_balanced ? std::log(double{row_scaling_.data()[i]} / weight) : 0;
-            const bool counts = row_scale_.data()[i] > 0;
+            // A row far from everything has a potential, although its scaling is too small for a number.
+            const bool counts = weight > 0 && row_absorbed_.data()[i] < kInfinity;
             out[i] = counts ? row_side_.power * (row_absorbed_.data()[i] + row_side_.shift) + moved : -kInfinity;
         }
         return true;

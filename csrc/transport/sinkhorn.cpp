@@ -237,7 +237,9 @@ class Solver {
                 return outcome != Outcome::stopped;
             if (solution.error <= wanted) return true;
             if (outcome == Outcome::not_reached) {
-                const bool is_rounding = !std::isfinite(solution.error) || rounding_of(task, solution) > wanted;
+                const double rounding = rounding_of(task, solution);
+                const bool is_rounding =
+                    !std::isfinite(solution.error) || (rounding > wanted && solution.error < 10 * rounding);
                 solution.status = is_rounding ? Status::precision_limit : Status::not_converged;
                 return true;
             }

@@ -11,6 +11,8 @@ namespace coalign::cuda {
 template <class T>
 constexpr T kInfinity = std::numeric_limits<T>::infinity();
 template <class T>
+constexpr T kLargest = std::numeric_limits<T>::max();
+template <class T>
 constexpr T kNaN = std::numeric_limits<T>::quiet_NaN();
 template <class T>
 constexpr T kEpsilon = std::numeric_limits<T>::epsilon();

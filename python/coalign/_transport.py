@@ -318,4 +318,22 @@ def _take_initial(initial: Any, costs: Batch, dtype: Any) -> tuple[Any, Any] | N
     )
     if sides[0] is None or sides[1] is None:
         raise TypeError("initial: expected both f and g, got None")
+    for name, side in zip("fg", sides, strict=True):
+        for problem, vector in enumerate(side if isinstance(side, list) else [side]):
+            _require_potentials(vector, f"initial {name}", problem, costs)
     return sides
+
+
+def _require_potentials(vectors: Any, name: str, problem: int, costs: Batch) -> None:
+    """Refuse NaN and +inf, which no potential is; padding is not looked at."""
+    is_wrong = np.isnan(vectors) | np.isposinf(vectors)
+    if vectors.ndim == 2:
+        lengths = costs.lengths[0 if name.endswith("f") else 1]
+        is_wrong &= np.arange(vectors.shape[1]) < lengths[:, None]
+    wrong = np.argwhere(is_wrong)
+    if wrong.size:
+        place = tuple(map(int, wrong[0]))
+        word = "NaN" if np.isnan(vectors[place]) else "inf"
+        at = f"({place[0]},)" if len(place) == 1 else str(place)
+        which = f"{name}[{problem}]" if costs.is_batch and not costs.is_padded else name
+        raise ValueError(f"{which}: {word} at index {at}; expected numbers, or -inf without weight")

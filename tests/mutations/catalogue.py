@@ -853,8 +853,8 @@ SHARED_PYTHON = [
     Mutation(
         "halves are widened in the order of their axes",
         "python/coalign/_arrays.py",
-        "return out.transpose(np.argsort(order))",
-        "return out.reshape(array.shape)",
+        "out.transpose(np.argsort(order))",
+        "out.reshape(array.shape)",
         (f"{ARRAYS}::test_halves_of_any_layout_are_widened_where_they_lie",),
     ),
     Mutation(
