@@ -14,7 +14,7 @@
 
 namespace coalign::transport {
 
-inline constexpr int kMostTiny = 32;   // rows and columns
+inline constexpr int kMostTiny = 16;   // rows and columns
 inline constexpr int kMostLanes = 16;  // of any instruction set
 
 // As many problems as there are lanes: values of a cell, a row or a column of all problems stand side by side. What a

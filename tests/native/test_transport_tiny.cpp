@@ -140,7 +140,7 @@ void check_sums(const Problem<T>& problem, double precise, const std::string& wh
 template <class T>
 std::vector<Problem<T>> mixed_problems(std::mt19937& random) {
     std::vector<Problem<T>> problems;
-    std::uniform_int_distribution<std::size_t> size(1, 32), few(1, 4);
+    std::uniform_int_distribution<std::size_t> size(1, 16), few(1, 4);
     for (int k = 0; k < 40; ++k) problems.push_back(random_problem<T>(4, 4, 0.1, k % 4 == 0 ? 0.3 : 0, random));
     for (int k = 0; k < 40; ++k) problems.push_back(random_problem<T>(few(random), few(random), 0.2, 0.2, random));
     for (int k = 0; k < 20; ++k) problems.push_back(random_problem<T>(9 + k % 4, 12 - k % 3, 0.08, 0, random));
