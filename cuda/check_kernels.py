@@ -134,7 +134,7 @@ def read_name(symbol: str) -> Kernel:
             words += f", {option}" * (flag == "true")
         operations = 1 if METRICS[metric] == "cosine" else 2
         return Kernel(template, f"{template} {dtype} {words}", rows * columns, operations)
-    if template == "read_frames":
+    if template in ("read_frames", "read_emissions"):
         return Kernel(template, f"{template} {dtype} by {'block' if 'true' in rest else 'warp'}", 0)
     if template in ("assign_by_warp", "assign_by_block"):
         (columns,) = numbers or [BLOCK_COLUMNS[kind]]

@@ -3338,6 +3338,13 @@ TINY_TRANSPORT = [
 
 CUDA_FORCED_ALIGNMENT = [
     Mutation(
+        "on a GPU the score of a token may leave its dtype unsaid",
+        "cuda/viterbi.cu",
+        "fits = fits && is_held(static_cast<double>(token_scores[state / 2]));",
+        "",
+        (f"{CUDA_ALIGN}::test_scores_beyond_the_dtype_are_said_to_be",),
+    ),
+    Mutation(
         "on a GPU a tie leaves a label",
         "cuda/viterbi.cu",
         "__ballot_sync(kWholeWarp, before >= blank);",
