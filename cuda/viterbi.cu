@@ -26,7 +26,8 @@ constexpr unsigned kThreads = 256;
 constexpr std::int64_t kRowsPerBlock = kThreads / kWarp;
 // Frames of more symbols are read by a block each, others by a warp.
 constexpr std::int64_t kMostByWarp = 1024;
-constexpr unsigned kMostSearchingWarps = ViterbiLimits{}.warps;
+// The host's compiler reads no launch bounds.
+[[maybe_unused]] constexpr unsigned kMostSearchingWarps = ViterbiLimits{}.warps;
 constexpr std::int64_t kBallots = 3;
 // Lower scores count as this much, so that sums of them stay finite; -inf stays what it is.
 constexpr double kLeastScore = -1e300;

@@ -243,7 +243,7 @@ void test_all() {
     for (int trial = 0; trial < 24; ++trial) {
         const Options options{trial % 2 == 0, trial % 3 == 0, trial % 4 < 2, trial % 8 < 4};
         ViterbiLimits limits;
-        limits.warps = 1 + trial % 3;
+        limits.warps = 1 + static_cast<unsigned>(trial % 3);
         limits.shared_groups = trial % 5 < 2 ? 0 : 92;
         limits.workspace_bytes = trial % 7 < 3 ? 0 : limits.workspace_bytes;
         std::vector<Problem<T>> batch;

@@ -335,7 +335,7 @@ void try_wrong() {
 int main() {
     std::mt19937 random(3);
     for (const PointMetric metric : kMetrics)
-        for (const std::size_t dim : {1, 2, 3, 5, 16, 64, 300})
+        for (const auto dim : std::initializer_list<std::size_t>{1, 2, 3, 5, 16, 64, 300})
             for (const auto& [n, m] : {std::pair<std::size_t, std::size_t>{1, 1}, {1, 9}, {17, 33}, {70, 40}})
                 for (const double share : {0.5, 0.01}) {
                     try_problem(make<float>(n, m, dim, metric, 0.2, 0, random), share, 2e-4, 1e-4);

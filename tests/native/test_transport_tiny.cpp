@@ -143,7 +143,7 @@ std::vector<Problem<T>> mixed_problems(std::mt19937& random) {
     std::uniform_int_distribution<std::size_t> size(1, 16), few(1, 4);
     for (int k = 0; k < 40; ++k) problems.push_back(random_problem<T>(4, 4, 0.1, k % 4 == 0 ? 0.3 : 0, random));
     for (int k = 0; k < 40; ++k) problems.push_back(random_problem<T>(few(random), few(random), 0.2, 0.2, random));
-    for (int k = 0; k < 20; ++k) problems.push_back(random_problem<T>(9 + k % 4, 12 - k % 3, 0.08, 0, random));
+    for (std::size_t k = 0; k < 20; ++k) problems.push_back(random_problem<T>(9 + k % 4, 12 - k % 3, 0.08, 0, random));
     for (int k = 0; k < 30; ++k) problems.push_back(random_problem<T>(size(random), size(random), 0.1, 0.1, random));
     for (int k = 0; k < 8; ++k) problems.push_back(random_problem<T>(4, 4, k % 2 == 0 ? 0.1 : 0.01, 0, random));
     problems.push_back(random_problem<T>(33, 5, 0.1, 0, random));
