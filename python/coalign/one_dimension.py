@@ -13,7 +13,7 @@ def wasserstein_1d(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 1
     """Return the least cost of moving one sample onto another on a line: W_p to the power p.
 
     Of all plans P ≥ 0 with the row sums a and the column sums b it finds the least
-    Σ P_ij |x_i - y_j|^p. On a line that is the plan which keeps the order, so it is exact. The
+    ``Σ P_ij |x_i - y_j|^p``. On a line that is the plan which keeps the order, so it is exact. The
     distance W_p itself is ``wasserstein_1d(x, y, p=p) ** (1 / p)``.
 
     Parameters
