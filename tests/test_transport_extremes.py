@@ -59,7 +59,8 @@ def test_no_nan_at_any_epsilon(share: float, unbalanced: Any, isa: str, dtype: n
         for cost in families(rng).values():
             size = float(np.abs(cost[np.isfinite(cost)]).max()) or 1.0
             rho = None if unbalanced is None else tuple(size * np.broadcast_to(unbalanced, 2))
-            solved(cost.astype(dtype), epsilon=share * size, unbalanced=rho)
+            found = solved(cost.astype(dtype), epsilon=share * size, unbalanced=rho)
+            assert not np.isnan([found.cost, found.value, found.marginal_error]).any()
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e20, 1e30, 1e-300, 1e300])
