@@ -93,6 +93,7 @@ class PlainVectors {
         vectors_.stride = array.stride(0);
         return array.axes() == 2 && costs.form() == Form::padded && array.length(0) == batch.count;
     }
+    bool is_given() const { return vectors_.data != nullptr || vectors_.items != nullptr; }
     // Valid as long as this object and the arguments live.
     const Vectors& vectors() const { return vectors_; }
 
@@ -206,33 +207,47 @@ struct SinkhornArguments {
             return prepared ? py::make_tuple(py::none(), words(*wrong)).release().ptr() : nullptr;
         Result made(kTransport, Counts::of(form, shapes),
                     sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
-        Parts<T> rows(made.data<T>(kF), form, shapes.rows, T(0));
-        Parts<T> columns(made.data<T>(kG), form, shapes.columns, T(0));
-        std::vector<Solution<T>> solutions(static_cast<std::size_t>(shapes.count));
-        for (std::int64_t p = 0; p < shapes.count; ++p) {
-            Solution<T>& solution = solutions[static_cast<std::size_t>(p)];
-            solution.f = rows.take(shapes.rows_of(p));
-            solution.g = columns.take(shapes.columns_of(p));
+        Results<T> results;
+        results.f = made.data<T>(kF);
+        results.g = made.data<T>(kG);
+        results.rows = shapes.rows;
+        results.columns = shapes.columns;
+        results.cost = made.data<double>(kCost);
+        results.value = made.data<double>(kValue);
+        results.error = made.data<double>(kMarginalError);
+        results.iterations = made.data<std::int64_t>(kIterations);
+        results.status = made.data<std::int32_t>(kStatus);
+        std::vector<T*> f_items, g_items;
+        if (form == Form::list) {
+            Parts<T> rows(results.f, form, 0, T(0)), columns(results.g, form, 0, T(0));
+            for (std::int64_t p = 0; p < shapes.count; ++p) {
+                f_items.push_back(rows.take(shapes.rows_of(p)));
+                g_items.push_back(columns.take(shapes.columns_of(p)));
+            }
+            results.f_items = f_items.data();
+            results.g_items = g_items.data();
         }
+        // What a problem leaves of its room.
+        if (form == Form::padded && shapes.row_lengths != nullptr) std::fill_n(results.f, made.size(kF), T(0));
+        if (form == Form::padded && shapes.column_lengths != nullptr) std::fill_n(results.g, made.size(kG), T(0));
         const Batch batch{shapes,      a.vectors(),    b.vectors(),      f.vectors(),
                           g.vectors(), epsilon.data(), epsilon.stride(), options};
         const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
         const auto iterations = static_cast<double>(options.most_iterations);
         const int most = threads.for_work(shapes.elements() * std::min(iterations, 100.0), per_thread);
         const Run run = run_call(shapes.elements() * iterations <= kSmallWork, [&](Pulse& pulse) {
-            return solve<T>(forced.isa, batch, most, per_thread, pulse, solutions);
+            return solve<T>(forced.isa, batch, most, per_thread, pulse, results);
         });
         forced.note(name(forced.isa), run.workers);
-        fill(made, solutions);
-        if (const std::optional<Wrong> wrong = wrong_costs(solutions)) {
+        set_options(made);
+        if (const std::optional<Wrong> wrong = wrong_costs(results)) {
             if (!prepared) return nullptr;
             return py::make_tuple(std::move(made).release(), words(*wrong)).release().ptr();
         }
         py::object result = made.release();
         if (prepared) return py::make_tuple(result, py::none()).release().ptr();
-        const auto is_solved = [](const Solution<T>& solution) { return solution.status == Status::ok; };
         // The caller is past this function's Python half.
-        if (!std::all_of(solutions.begin(), solutions.end(), is_solved))
+        if (!results.is_solved())
             py::module_::import(kGeneral).attr("warn_of_unsolved")(result, 3);
         return result.release().ptr();
     }
@@ -241,6 +256,7 @@ struct SinkhornArguments {
     template <class T>
     std::optional<Wrong> wrong_weights() const {
         const Ragged& shapes = costs.batch();
+        if (!a.is_given() && !b.is_given()) return std::nullopt;
         const double most_apart = sizeof(T) == sizeof(float) ? 1e-4 : 1e-6;
         for (std::int64_t p = 0; p < shapes.count; ++p) {
             std::int64_t row = -1, column = -1;
@@ -258,12 +274,12 @@ struct SinkhornArguments {
     }
 
     template <class T>
-    static std::optional<Wrong> wrong_costs(const std::vector<Solution<T>>& solutions) {
-        for (const Status status : {Status::nan, Status::infeasible})
-            for (std::size_t p = 0; p < solutions.size(); ++p)
-                if (solutions[p].status == status)
-                    return Wrong{status == Status::nan ? "cost" : "infeasible", static_cast<std::int64_t>(p),
-                                 solutions[p].row, solutions[p].column};
+    static std::optional<Wrong> wrong_costs(const Results<T>& results) {
+        const auto words_of = [](const char* what, const typename Results<T>::Place& place) {
+            return Wrong{what, place.problem, place.row, place.column};
+        };
+        if (results.first_nan().problem >= 0) return words_of("cost", results.first_nan());
+        if (results.first_infeasible().problem >= 0) return words_of("infeasible", results.first_infeasible());
         return std::nullopt;
     }
 
@@ -271,15 +287,7 @@ struct SinkhornArguments {
         return py::make_tuple(wrong.what, wrong.problem, wrong.row, wrong.column);
     }
 
-    template <class T>
-    void fill(Result& made, const std::vector<Solution<T>>& solutions) const {
-        for (std::size_t p = 0; p < solutions.size(); ++p) {
-            made.data<double>(kCost)[p] = solutions[p].cost;
-            made.data<double>(kValue)[p] = solutions[p].value;
-            made.data<double>(kMarginalError)[p] = solutions[p].error;
-            made.data<std::int64_t>(kIterations)[p] = solutions[p].iterations;
-            made.data<std::int32_t>(kStatus)[p] = static_cast<std::int32_t>(solutions[p].status);
-        }
+    void set_options(Result& made) const {
         // Numbers are kept as floats, whatever they were.
         const bool is_pair = PyTuple_CheckExact(kept[kUnbalanced - kCostMatrix]);
         for (int field = kCostMatrix; field <= kColLengths; ++field) {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <limits>
-#include <vector>
+#include <mutex>
 
 #include "core/batch_run.hpp"
 #include "core/isa.hpp"
@@ -66,8 +66,52 @@ struct Solution {
     std::int64_t row = -1, column = -1;
 };
 
+// Where the solutions of a batch go: a number for each problem, and its potentials, where the tables say, or with room
+// for `rows` and `columns` for each.
 template <class T>
-Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Pulse& pulse,
-          std::vector<Solution<T>>& solutions);
+class Results {
+   public:
+    T *f = nullptr, *g = nullptr;
+    std::int64_t rows = 0, columns = 0;
+    T *const *f_items = nullptr, *const *g_items = nullptr;
+    double *cost = nullptr, *value = nullptr, *error = nullptr;
+    std::int64_t* iterations = nullptr;
+    std::int32_t* status = nullptr;
+
+    T* f_of(std::int64_t p) const { return f_items != nullptr ? f_items[p] : f + p * rows; }
+    T* g_of(std::int64_t p) const { return g_items != nullptr ? g_items[p] : g + p * columns; }
+
+    // Any thread may keep a solution, each problem's once.
+    void keep(std::int64_t p, const Solution<T>& solution) {
+        cost[p] = solution.cost;
+        value[p] = solution.value;
+        error[p] = solution.error;
+        iterations[p] = solution.iterations;
+        status[p] = static_cast<std::int32_t>(solution.status);
+        if (solution.status == Status::ok) return;
+        const std::lock_guard lock(mutex_);
+        is_solved_ = false;
+        Place* const place = solution.status == Status::nan ? &nan_ : &infeasible_;
+        if (solution.status != Status::nan && solution.status != Status::infeasible) return;
+        if (place->problem < 0 || p < place->problem) *place = {p, solution.row, solution.column};
+    }
+
+    // What of a problem is wrong, as in Solution.
+    struct Place {
+        std::int64_t problem = -1, row = -1, column = -1;
+    };
+    bool is_solved() const { return is_solved_; }
+    // The first problem of those with the status, if any.
+    const Place& first_nan() const { return nan_; }
+    const Place& first_infeasible() const { return infeasible_; }
+
+   private:
+    std::mutex mutex_;
+    bool is_solved_ = true;
+    Place nan_, infeasible_;
+};
+
+template <class T>
+Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Pulse& pulse, Results<T>& results);
 
 }  // namespace coalign::transport

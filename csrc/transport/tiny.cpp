@@ -35,8 +35,8 @@ bool TinySolver<T>::fits(const Batch& batch, std::int64_t p) const {
 }
 
 template <class T>
-std::int64_t TinySolver<T>::solve(const Batch& batch, std::int64_t p, std::int64_t end,
-                                  std::vector<Solution<T>>& solutions, unsigned& left) {
+std::int64_t TinySolver<T>::solve(const Batch& batch, std::int64_t p, std::int64_t end, Results<T>& results,
+                                  unsigned& left) {
     left = 0;
     const double tolerance = options_.tolerance;
     if (!options_.is_balanced() || (tolerance != 0 && tolerance < kLeastTolerance<T>) || options_.most_iterations < 1)
@@ -54,10 +54,17 @@ std::int64_t TinySolver<T>::solve(const Batch& batch, std::int64_t p, std::int64
     reserve(static_cast<int>(rows), static_cast<int>(columns));
     const int count = static_cast<int>(next - p);
     const unsigned all = (1u << count) - 1;
+    load_costs(batch, p, count);
     unsigned held = 0;
     // Lanes that nobody needs hold the first problem again.
-    for (int l = 0; l < lanes_; ++l)
-        if (load(batch, l < count ? p + l : p, l)) held |= 1u << l;
+    for (int l = 0; l < lanes_; ++l) {
+        const std::int64_t at = l < count ? p + l : p;
+        const bool is_right = load_epsilon(batch, at, l);
+        const bool have_rows = load_side(rows_, batch.row_weights.of<T>(at), static_cast<int>(batch.costs.rows_of(at)), l);
+        const bool have_columns = load_side(columns_, batch.column_weights.of<T>(at), static_cast<int>(batch.costs.columns_of(at)), l);
+        if (is_right && have_rows && have_columns) held |= 1u << l;
+    }
+    std::copy_n(group_.column_goal, columns * lanes_, group_.column);
     held &= all & kernels_.prepare(group_);
     left = all & ~held;
     if (held == 0) return next;
@@ -76,14 +83,12 @@ std::int64_t TinySolver<T>::solve(const Batch& batch, std::int64_t p, std::int64
             left |= 1u << l;
             continue;
         }
-        Solution<T>& solution = solutions[static_cast<std::size_t>(p + l)];
+        Solution<T> solution{results.f_of(p + l), results.g_of(p + l), group_.cost_sum[l], group_.value[l], error,
+                             run_.reached[l]};
         const std::int64_t own_rows = batch.costs.rows_of(p + l), own_columns = batch.costs.columns_of(p + l);
         for (std::int64_t i = 0; i < own_rows; ++i) solution.f[i] = group_.f[i * lanes_ + l];
         for (std::int64_t j = 0; j < own_columns; ++j) solution.g[j] = group_.g[j * lanes_ + l];
-        solution.cost = group_.cost_sum[l];
-        solution.value = group_.value[l];
-        solution.error = error;
-        solution.iterations = run_.reached[l];
+        results.keep(p + l, solution);
     }
     return next;
 }
@@ -136,61 +141,75 @@ void TinySolver<T>::reserve(int rows, int columns) {
     for (T** part : {&group_.column_goal, &group_.column, &group_.sum, &group_.last_column, &group_.g})
         *part = take(column);
     double* wide = wide_.reserve(2 * row + 3 * column + 3 * lanes_);
-    row_weight_ = wide;
-    row_log_ = wide + row;
-    column_weight_ = wide + 2 * row;
-    column_log_ = column_weight_ + column;
-    group_.column_sum = column_log_ + column;
+    rows_ = {rows, wide, wide + row, row_mass_, group_.row_goal, uniform_rows_};
+    columns_ = {columns, wide + 2 * row, wide + 2 * row + column, column_mass_, group_.column_goal, uniform_columns_};
+    std::fill_n(uniform_rows_, kMostLanes, 0);
+    std::fill_n(uniform_columns_, kMostLanes, 0);
+    group_.column_sum = columns_.log + column;
     group_.cost_sum = group_.column_sum + column;
     group_.error = group_.cost_sum + lanes_;
     group_.value = group_.error + lanes_;
-    group_.row_weight = row_weight_;
-    group_.row_log = row_log_;
-    group_.column_weight = column_weight_;
-    group_.column_log = column_log_;
+    group_.row_weight = rows_.weight;
+    group_.row_log = rows_.log;
+    group_.column_weight = columns_.weight;
+    group_.column_log = columns_.log;
     group_.epsilon = epsilon_;
     group_.row_mass = row_mass_;
     group_.column_mass = column_mass_;
 }
 
-// False where a problem is not for lanes, or is wrong: the general way says what.
 template <class T>
-bool TinySolver<T>::load(const Batch& batch, std::int64_t p, int lane) {
-    const MatrixView<T> cost = batch.costs.at<T>(p);
-    const double epsilon = batch.epsilon[p * batch.epsilon_stride];
-    const auto rows = static_cast<int>(cost.rows), columns = static_cast<int>(cost.columns);
-    T* out = cost_ + lane;
-    for (int i = 0; i < group_.rows; ++i) {
-        const T* const row = cost.data + std::min(i, rows - 1) * cost.row_stride;
-        for (int j = 0; j < columns; ++j, out += lanes_) *out = row[j];
-        for (int j = columns; j < group_.columns; ++j, out += lanes_) *out = row[0];
+void TinySolver<T>::load_costs(const Batch& batch, std::int64_t p, int count) {
+    const T* problems[kMostLanes];
+    bool is_dense = true;
+    for (int l = 0; l < lanes_; ++l) {
+        const MatrixView<T> cost = batch.costs.at<T>(l < count ? p + l : p);
+        problems[l] = cost.data;
+        is_dense &= cost.rows == group_.rows && cost.columns == group_.columns && cost.row_stride == cost.columns;
     }
+    if (is_dense) {
+        kernels_.gather(problems, std::int64_t{group_.rows} * group_.columns, cost_);
+        return;
+    }
+    for (int l = 0; l < lanes_; ++l) {
+        const MatrixView<T> cost = batch.costs.at<T>(l < count ? p + l : p);
+        T* out = cost_ + l;
+        for (int i = 0; i < group_.rows; ++i) {
+            const T* const row = cost.data + std::min<std::int64_t>(i, cost.rows - 1) * cost.row_stride;
+            for (int j = 0; j < group_.columns; ++j, out += lanes_) *out = row[j < cost.columns ? j : 0];
+        }
+    }
+}
+
+// This and the next: false where a problem is not for lanes, or is wrong; the general way says what.
+template <class T>
+bool TinySolver<T>::load_epsilon(const Batch& batch, std::int64_t p, int lane) {
+    const double epsilon = batch.epsilon[p * batch.epsilon_stride];
     const bool is_right = epsilon > 0 && epsilon < kMostEpsilon;
     epsilon_[lane] = is_right ? epsilon : 1;
-    const bool have_rows = load_side(batch.row_weights.of<T>(p), rows, group_.rows, lane, row_weight_, row_log_,
-                                     group_.row_goal, row_mass_[lane]);
-    const bool have_columns = load_side(batch.column_weights.of<T>(p), columns, group_.columns, lane, column_weight_,
-                                        column_log_, group_.column_goal, column_mass_[lane]);
-    for (int j = 0; j < group_.columns; ++j) group_.column[j * lanes_ + lane] = group_.column_goal[j * lanes_ + lane];
-    return is_right && have_rows && have_columns;
+    return is_right;
 }
 
 template <class T>
-bool TinySolver<T>::load_side(const T* given, int count, int padded, int lane, double* weight, double* log, T* goal,
-                              double& mass) {
+bool TinySolver<T>::load_side(const Side& side, const T* given, int count, int lane) {
+    // Most batches have uniform weights, which stay where they are.
+    if (given == nullptr && side.uniform[lane] == count) return true;
+    side.uniform[lane] = given == nullptr ? count : 0;
     const std::int64_t width = lanes_;
+    double *const weight = side.weight + lane, *const log = side.log + lane, &mass = side.mass[lane];
+    T* const goal = side.goal + lane;
     mass = 1;
-    for (int i = count; i < padded; ++i) {
-        weight[i * width + lane] = log[i * width + lane] = 0;
-        goal[i * width + lane] = 0;
+    for (int i = count; i < side.padded; ++i) {
+        weight[i * width] = log[i * width] = 0;
+        goal[i * width] = 0;
     }
     if (given == nullptr) {
         if (log_of_[count] == 0) log_of_[count] = std::log(static_cast<double>(count));
         const double own = 1 / static_cast<double>(count), own_log = -log_of_[count];
         for (int i = 0; i < count; ++i) {
-            weight[i * width + lane] = own;
-            log[i * width + lane] = own_log;
-            goal[i * width + lane] = T(own);
+            weight[i * width] = own;
+            log[i * width] = own_log;
+            goal[i * width] = T(own);
         }
         return true;
     }
@@ -202,9 +221,9 @@ bool TinySolver<T>::load_side(const T* given, int count, int padded, int lane, d
     for (int i = 0; i < count; ++i) {
         const double own = double{given[i]} / mass;
         counts &= own == 0 || own >= kLeastWeight<T>;
-        weight[i * width + lane] = own;
-        log[i * width + lane] = own > 0 ? std::log(own) : 0;
-        goal[i * width + lane] = T(own);
+        weight[i * width] = own;
+        log[i * width] = own > 0 ? std::log(own) : 0;
+        goal[i * width] = T(own);
     }
     return counts;
 }

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "core/buffer.hpp"
 #include "core/isa_table.hpp"
@@ -45,6 +44,8 @@ template <class T>
 struct TinyKernels {
     Isa isa;
     int lanes;
+    // Puts `count` values of each of as many problems as there are lanes side by side.
+    void (*gather)(const T* const* problems, std::int64_t count, T* out);
     // Makes the kernel matrices, and says in which lanes they hold all that counts.
     unsigned (*prepare)(const TinyGroup<T>&);
     void (*run_plain)(const TinyGroup<T>&, std::int64_t iterations);
@@ -62,14 +63,21 @@ class TinySolver {
 
     // Takes problems from p on, and returns up to which one: none where it is not for lanes. Bit l of `left` says that
     // problem p + l is still to be solved. When the call is to stop, all are left.
-    std::int64_t solve(const Batch& batch, std::int64_t p, std::int64_t end, std::vector<Solution<T>>& solutions,
-                       unsigned& left);
+    std::int64_t solve(const Batch& batch, std::int64_t p, std::int64_t end, Results<T>& results, unsigned& left);
 
    private:
+    // The weights of the rows, or the columns, of a group.
+    struct Side {
+        int padded;
+        double *weight, *log, *mass;
+        T* goal;
+        int* uniform;  // of each lane: the count whose uniform weights it holds, or 0
+    };
     bool fits(const Batch& batch, std::int64_t p) const;
     void reserve(int rows, int columns);
-    bool load(const Batch& batch, std::int64_t p, int lane);
-    bool load_side(const T* given, int count, int padded, int lane, double* weight, double* log, T* goal, double& mass);
+    void load_costs(const Batch& batch, std::int64_t p, int count);
+    bool load_epsilon(const Batch& batch, std::int64_t p, int lane);
+    bool load_side(const Side& side, const T* given, int count, int lane);
     bool iterate(unsigned& left);
 
     const TinyKernels<T>& kernels_;
@@ -81,9 +89,10 @@ class TinySolver {
     Buffer<T> values_;
     Buffer<double> wide_;
     T* cost_ = nullptr;
-    double *row_weight_ = nullptr, *column_weight_ = nullptr, *row_log_ = nullptr, *column_log_ = nullptr;
+    Side rows_{}, columns_{};
     double log_of_[kMostTiny + 1] = {};  // of counts that were met; a logarithm takes 20 ns
     double epsilon_[kMostLanes], row_mass_[kMostLanes], column_mass_[kMostLanes];
+    int uniform_rows_[kMostLanes], uniform_columns_[kMostLanes];
 };
 
 }  // namespace coalign::transport

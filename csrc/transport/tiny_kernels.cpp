@@ -40,6 +40,22 @@ template <int... I>
 }
 
 template <class T>
+void gather(const T* const* problems, std::int64_t count, T* out) {
+    constexpr int width = kWidth<T>;
+    const T* lines[width];
+    for (int l = 0; l < width; ++l) lines[l] = problems[l];
+    std::int64_t at = 0;
+    for (; at + width <= count; at += width) {
+        Vec<T> square[width];
+        load_turned(lines, at, square);
+#pragma GCC unroll 16
+        for (int k = 0; k < width; ++k) store(out + (at + k) * width, square[k]);
+    }
+    for (; at < count; ++at)
+        for (int l = 0; l < width; ++l) out[at * width + l] = lines[l][at];
+}
+
+template <class T>
 unsigned prepare(const TinyGroup<T>& group) {
     constexpr int width = kWidth<T>;
     T over[width];
@@ -291,14 +307,14 @@ void prove(const TinyGroup<T>& group) {
 
 template <>
 const TinyKernels<float>& kernel_table() {
-    static constexpr TinyKernels<float> table{Isa::COALIGN_SET, kWidth<float>, prepare<float>, run_plain<float>,
-                                              run<float>,       finish<float>, prove<float>};
+    static constexpr TinyKernels<float> table{Isa::COALIGN_SET,  kWidth<float>, gather<float>, prepare<float>,
+                                              run_plain<float>, run<float>,    finish<float>, prove<float>};
     return table;
 }
 template <>
 const TinyKernels<double>& kernel_table() {
-    static constexpr TinyKernels<double> table{Isa::COALIGN_SET, kWidth<double>, prepare<double>, run_plain<double>,
-                                               run<double>,      finish<double>, prove<double>};
+    static constexpr TinyKernels<double> table{Isa::COALIGN_SET,  kWidth<double>, gather<double>, prepare<double>,
+                                               run_plain<double>, run<double>,    finish<double>, prove<double>};
     return table;
 }
 

@@ -19,6 +19,7 @@
 #include "core/team.hpp"
 #include "stopper.hpp"
 #include "transport/sinkhorn.hpp"
+#include "transport_results.hpp"
 
 using namespace coalign;
 using namespace coalign::testing;
@@ -89,12 +90,11 @@ Answer<T> transport(Isa isa, const std::vector<T>& cost, const std::vector<T>& a
     batch.column_weights.data = b.data();
     batch.epsilon = &epsilon;
     batch.options = options;
-    std::vector<Solution<T>> solutions(1);
-    solutions[0].f = answer.f.data();
-    solutions[0].g = answer.g.data();
+    Room<T> room;
+    room.add(answer.f, answer.g);
     Pulse pulse(monitor);
-    answer.run = solve<T>(isa, batch, threads, 0, pulse, solutions);
-    answer.found = solutions[0];
+    answer.run = solve<T>(isa, batch, threads, 0, pulse, room.results());
+    answer.found = room.solution(0);
     return answer;
 }
 

@@ -13,6 +13,7 @@
 #include "core/parallel.hpp"
 #include "stopper.hpp"
 #include "transport/sinkhorn.hpp"
+#include "transport_results.hpp"
 
 using namespace coalign;
 using namespace coalign::testing;
@@ -52,7 +53,7 @@ Run solve_all(Isa isa, std::vector<Problem<T>>& problems, std::size_t begin, std
     RaggedTable table(static_cast<std::int64_t>(count));
     std::vector<const void*> a, b;
     std::vector<double> epsilon;
-    std::vector<Solution<T>> solutions(count);
+    Room<T> room;
     for (std::size_t p = begin; p < begin + count; ++p) {
         Problem<T>& problem = problems[p];
         const auto n = static_cast<std::int64_t>(problem.a.size()), m = static_cast<std::int64_t>(problem.b.size());
@@ -60,8 +61,7 @@ Run solve_all(Isa isa, std::vector<Problem<T>>& problems, std::size_t begin, std
         a.push_back(problem.a.data());
         b.push_back(problem.b.data());
         epsilon.push_back(problem.epsilon);
-        solutions[p - begin].f = problem.f.data();
-        solutions[p - begin].g = problem.g.data();
+        room.add(problem.f, problem.g);
     }
     Batch batch{};
     batch.costs = table.batch();
@@ -71,8 +71,8 @@ Run solve_all(Isa isa, std::vector<Problem<T>>& problems, std::size_t begin, std
     batch.epsilon_stride = 1;
     batch.options = options;
     Pulse pulse(monitor);
-    const Run run = solve<T>(isa, batch, threads, 0, pulse, solutions);
-    for (std::size_t p = 0; p < count; ++p) problems[begin + p].found = solutions[p];
+    const Run run = solve<T>(isa, batch, threads, 0, pulse, room.results());
+    for (std::size_t p = 0; p < count; ++p) problems[begin + p].found = room.solution(p);
     return run;
 }
 
