@@ -107,7 +107,7 @@ class Accelerated : public Engine {
             ++since_mark;
             if (error_ < best / 2) since_best = 0, best = error_;
             if (error_ < kProgress * mark) since_mark = 0, mark = error_;
-            if (since_best > kPatience && best < Engine::kNoise) return Outcome::stalled;
+            if (since_best > kPatience && best < noise(potential)) return Outcome::stalled;
             if (since_mark < kPlateau || !anderson_.is_at_best(error_)) {
                 anderson_.step(potential, image_.data(), error_);
                 continue;
@@ -133,6 +133,15 @@ class Accelerated : public Engine {
     using Engine::iterations_;
     using Engine::task_;
     using Engine::width_;
+
+    // Below this an error may be rounding: that of the sums, or, beside sentinels that the plan needs, of potentials. It
+    // adds up over columns and steps; 100 times that of one potential was met.
+    double noise(const double* potential) const {
+        double most = 0;
+        for (std::int64_t j = 0; j < task_.cost.columns; ++j)
+            if (potential[j] > -kInfinity) most = std::max(most, std::abs(potential[j]));
+        return std::max(Engine::kNoise, 256 * std::numeric_limits<double>::epsilon() * most);
+    }
 
     // Leaves a plateau, on which all columns of a cluster move by the same small step: takes the direction of the last
     // iteration as far as the dual objective rises, whose slope the columns' sums tell. 3000 iterations do not leave

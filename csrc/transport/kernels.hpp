@@ -46,7 +46,7 @@ struct AbsorbPass {
     const double* column_potential;  // G; -inf for columns without weight and for padding
     const K* column_weight;
     const double* row_weight;
-    double* row_potential;  // F; infinite for an empty row
+    double *row_absorbed, *row_potential;  // what the matrix holds, and F; infinite for an empty row
     K* kernel;              // rows of padded(columns)
     Found found;            // on return
 };

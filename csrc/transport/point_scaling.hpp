@@ -17,6 +17,7 @@
 #include "transport/acceleration.hpp"
 #include "transport/half_step.hpp"
 #include "transport/point_pair.hpp"
+#include "transport/spread.hpp"
 
 namespace coalign::transport {
 
@@ -297,7 +298,7 @@ class PointModel {
           pulse_(pulse),
           scratch_(team.size(), [&] { return std::make_unique<PointScratch<double>>(kernels_); }) {}
 
-    static double spread(const Costs& cost);
+    static Spread spread(const Costs& cost);
     // Potentials may be as large as the costs, and float32 rounds each by up to 6e-8 of that.
     static bool suits_float32(const Costs& cost, double epsilon) { return most_exponent(cost, epsilon) < 2e4; }
     static double quick_tolerance(const Costs& cost, double epsilon) {

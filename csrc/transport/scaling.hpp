@@ -58,7 +58,8 @@ class KernelMatrix {
             const double moved = task_.is_balanced ? std::log(double{row_scaling_.data()[i]} / weight) : 0;
             // A row far from everything has a potential, although its scaling is too small for a number.
             const bool counts = weight > 0 && row_absorbed_.data()[i] < kInfinity;
-            out[i] = counts ? row_side_.power * (row_absorbed_.data()[i] + row_side_.shift) + moved : -kInfinity;
+            const double from = task_.is_balanced ? row_absorbed_.data()[i] : row_potential_.data()[i];
+            out[i] = counts ? row_side_.power * (from + row_side_.shift) + moved : -kInfinity;
         }
         return true;
     }
@@ -87,6 +88,7 @@ class KernelMatrix {
         column_side_ = {task.column_power, 0};
         kernel_.reserve(rows * width_);
         row_absorbed_.reserve(rows);
+        row_potential_.reserve(rows);
         row_scale_.reserve(rows);
         row_scaling_.reserve(rows);
         sums_.reserve(chunks_.number * width_);
@@ -150,7 +152,7 @@ class KernelMatrix {
         return most;
     }
 
-    // Makes the kernel matrix hold the column potentials, and the row potentials for which its weighted rows sum to 1.
+    // Makes the kernel matrix hold the column potentials, and row potentials for which the largest number of a row is 1.
     bool absorb(const double* potential) {
         std::copy_n(potential, width_, absorbed_.data());
         Found* const found = found_in_.reserve(chunks_.number);
@@ -161,6 +163,7 @@ class KernelMatrix {
                                   weight_.data(),
                                   task_.row_weight + from,
                                   row_absorbed_.data() + from,
+                                  row_potential_.data() + from,
                                   kernel_.data() + from * width_,
                                   {}};
             absorbing_.absorb(pass);
@@ -227,7 +230,7 @@ class KernelMatrix {
         const std::int64_t all = chunks_.number * width_;
         double *const most = most_.reserve(all), *const exact = exact_.reserve(all);
         for (std::int64_t i = 0; i < task_.cost.rows; ++i)
-            row[i] = row_side_.power * (row_absorbed_.data()[i] + row_side_.shift);
+            row[i] = row_side_.power * (row_potential_.data()[i] + row_side_.shift);
         std::fill_n(most, all, -kInfinity);
         std::fill_n(exact, all, 0.0);
         const auto pass = [&](std::int64_t c, std::int64_t from, std::int64_t to, double* from_most) {
@@ -279,7 +282,7 @@ class KernelMatrix {
     std::int64_t width_ = 0;
     Side row_side_{}, column_side_{};
     Buffer<K> kernel_, row_scaling_, scaling_, next_scaling_, sums_, weight_;
-    Buffer<double> row_absorbed_, row_scale_, absorbed_, image_, row_exact_, most_, exact_, least_in_;
+    Buffer<double> row_absorbed_, row_potential_, row_scale_, absorbed_, image_, row_exact_, most_, exact_, least_in_;
     Buffer<Found> found_in_;
     ColumnSums found_{};
     double least_ = 0, error_ = 0;

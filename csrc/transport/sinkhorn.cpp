@@ -71,8 +71,8 @@ class StoredCosts {
     StoredCosts(Isa isa, Team& team, Pulse& pulse)
         : kernels_(table_for<ColumnKernels<T>>(isa)), team_(team), pulse_(pulse) {}
 
-    static double spread(const Costs& cost) {
-        return median_spread(cost.rows, cost.columns, [&](std::int64_t i, std::int64_t j) {
+    static Spread spread(const Costs& cost) {
+        return spread_of_costs(cost.rows, cost.columns, [&](std::int64_t i, std::int64_t j) {
             return double{cost.data[i * cost.row_stride + j]};
         });
     }
@@ -139,11 +139,10 @@ class Solver {
             solution.status = Status::invalid;
             return true;
         }
-        const std::int64_t width = padded(cost.columns);
-        double* const potential = potential_.reserve(width);
-        for (std::int64_t j = 0; j < width; ++j) potential[j] = columns_.values()[j] > 0 ? 0 : -kInfinity;
+        double* const potential = potential_.reserve(padded(cost.columns));
         row_potential_.reserve(cost.rows);
         Problem task = describe(cost, epsilon);
+        begin_anew(task);
         Outcome outcome = Outcome::not_reached;
         if (options_.tolerance == 0) {
             start_from(batch, p, task);
@@ -162,11 +161,23 @@ class Solver {
     }
 
    private:
-    // Each epsilon is a quarter of the one before. Counted on squared distances, cosines, grids and clusters at 0.01
-    // and 0.001 of the greatest cost: with the first at half of the spread, and an error of 0.02 or 30 iterations for
-    // each, clusters that differ in mass take 100 iterations in all, where they take more than 3000 without it.
-    static constexpr double kFirstEpsilon = 0.5, kNextEpsilon = 0.25, kStepTolerance = 0.02;
+    // Each epsilon is a tenth of the one before, from a fifth of the spread on, and the last step is some way above what
+    // is asked for. A step costs as much as 13 iterations or more, since the kernel matrix is made anew. Counted on
+    // squared distances, cosines, uniform costs and clusters of 600 points at 1 to 0.001 of the mean cost: 0.77 of the
+    // time that quarters take from a half of the spread on. Without steps, clusters that differ in mass take more than
+    // 3000 iterations where they take 100 with them.
+    struct Ladder {
+        double first, next, last;
+    };
+    static constexpr Ladder kQuick{0.2, 0.1, 3};
+    // From sentinels down the quick one takes ten times as many iterations, or does not arrive; and to an epsilon below
+    // this share of the spread it takes more of them, up to twice for points on a line.
+    static constexpr Ladder kCareful{0.5, 0.25, 1};
+    static constexpr double kSmallEpsilon = 0.01;
+    static constexpr double kStepTolerance = 0.02;
     static constexpr std::int64_t kStepIterations = 60;
+    // What sentinels carry of a plan that needs them is missed by more than this.
+    static constexpr double kSeekTolerance = 1e-3;
     static constexpr int kAttempts = 4;
     static constexpr double kMostRounding = 0.8;
     static constexpr double kMostError = 2.5;
@@ -189,6 +200,12 @@ class Solver {
                 is_balanced ? 1 : column_mass / ((row_mass + column_mass) / 2)};
     }
 
+    void begin_anew(const Problem& task) {
+        for (std::int64_t j = 0; j < task.width(); ++j)
+            potential_.data()[j] = task.column_weight[j] > 0 ? 0 : -kInfinity;
+        unit_ = task.epsilon;
+    }
+
     // Potentials of the caller: g alone, since f follows from it. False where there are none.
     bool start_from(const Batch& batch, std::int64_t p, const Problem& task) {
         const T* const given = batch.column_potentials.of<T>(p);
@@ -202,30 +219,69 @@ class Solver {
         return true;
     }
 
+    // Where sentinels are in sight it begins below them; if the plan needs some of them, which shows at once, it begins
+    // again above.
     Outcome lower_epsilon(const Problem& task, Solution<T>& solution) {
-        double epsilon = kFirstEpsilon * Model::spread(task.cost);
-        for (; epsilon > task.epsilon; epsilon *= kNextEpsilon) {
-            const std::int64_t left = options_.most_iterations - solution.iterations - 1;
-            if (left <= 0) break;
-            const Problem step = describe(task.cost, epsilon);
-            const auto run = [&](auto& engine) {
-                const Outcome result =
-                    engine.run(step, kStepTolerance, std::min(left, kStepIterations), potential_.data());
-                failed_at_ = engine.found_at();
-                solution.iterations += engine.iterations();
-                return result;
-            };
-            const Outcome outcome = Model::suits_float32(task.cost, epsilon) ? run(quick_) : run(exact_);
+        if (options_.most_iterations <= 1) return Outcome::not_reached;
+        const Spread spread = Model::spread(task.cost);
+        if (spread.far == spread.ordinary) {
+            const Ladder& ladder = task.epsilon < kSmallEpsilon * spread.ordinary ? kCareful : kQuick;
+            return lower_by(ladder, ladder.first * spread.ordinary, task, solution);
+        }
+        const double first = std::max(kQuick.first * spread.ordinary, task.epsilon);
+        const Outcome outcome = step_at(first, kSeekTolerance, task, solution);
+        if (outcome == Outcome::reached) return lower_by(kQuick, first * kQuick.next, task, solution);
+        if (is_failure(outcome)) return outcome;
+        begin_anew(task);
+        return lower_by(kCareful, kCareful.first * spread.far, task, solution);
+    }
+
+    // Steps from `epsilon` on, for as long as it is well above the one that is asked for.
+    Outcome lower_by(const Ladder& ladder, double epsilon, const Problem& task, Solution<T>& solution) {
+        for (; epsilon > ladder.last * task.epsilon; epsilon *= ladder.next) {
+            if (options_.most_iterations - solution.iterations <= 1) break;
+            const Outcome outcome = step_at(epsilon, kStepTolerance, task, solution);
             if (is_failure(outcome)) return outcome;
-            const double ratio = epsilon / std::max(epsilon * kNextEpsilon, task.epsilon);
-            for (std::int64_t j = 0; j < task.cost.columns; ++j) potential_.data()[j] *= ratio;
         }
         return Outcome::not_reached;
+    }
+
+    // A rough solution at `epsilon`.
+    Outcome step_at(double epsilon, double tolerance, const Problem& task, Solution<T>& solution) {
+        const std::int64_t left = options_.most_iterations - solution.iterations - 1;
+        const Problem step = describe(task.cost, epsilon);
+        change_unit(epsilon, task);
+        const auto run = [&](auto& engine) {
+            const Outcome result = engine.run(step, tolerance, std::min(left, kStepIterations), potential_.data());
+            failed_at_ = engine.found_at();
+            solution.iterations += engine.iterations();
+            return result;
+        };
+        return Model::suits_float32(task.cost, epsilon) ? run(quick_) : run(exact_);
+    }
+
+    // Makes the potentials those of `epsilon`. What all have in common is nothing to a balanced plan; beside sentinels
+    // it may be so much that it costs them digits, and is taken away.
+    void change_unit(double epsilon, const Problem& task) {
+        double* const potential = potential_.data();
+        double* const finite = finite_.reserve(task.cost.columns);
+        const double* const end = std::copy_if(potential, potential + task.cost.columns, finite,
+                                               [](double value) { return value > -kInfinity; });
+        double shift = 0;
+        if (task.is_balanced && end != finite) {
+            double* const middle = finite + (end - finite) / 2;
+            std::nth_element(finite, middle, finite + (end - finite));
+            shift = *middle;
+        }
+        const double ratio = unit_ / epsilon;
+        for (std::int64_t j = 0; j < task.cost.columns; ++j) potential[j] = (potential[j] - shift) * ratio;
+        unit_ = epsilon;
     }
 
     // Iterates at the epsilon that was asked for, in float32 as far as it goes. False when the call is to stop.
     bool iterate(const Problem& task, Solution<T>& solution) {
         const double wanted = options_.tolerance;
+        change_unit(task.epsilon, task);
         double aim = std::max(wanted, Model::quick_tolerance(task.cost, task.epsilon));
         for (int attempt = 0; attempt < kAttempts; ++attempt) {
             const std::int64_t left = std::max<std::int64_t>(options_.most_iterations - solution.iterations, 1);
@@ -245,7 +301,11 @@ class Solver {
             }
             // What is returned is rounded to T, and its error then has a part that no iteration takes away.
             const double rounding = is_quick ? 0 : solution.error - reached;
-            if (rounding > kMostRounding * wanted || solution.iterations >= options_.most_iterations) break;
+            if (rounding > kMostRounding * wanted) break;
+            if (solution.iterations >= options_.most_iterations) {
+                solution.status = Status::not_converged;
+                return true;
+            }
             aim = std::max(wanted - rounding / kMostRounding, wanted / 16);
         }
         solution.status = Status::precision_limit;
@@ -370,26 +430,30 @@ class Solver {
     typename Model::Quick quick_;
     typename Model::Exact exact_;
     std::int64_t failed_at_ = -1;
+    double unit_ = 1;  // the epsilon that the potentials belong to
     Weights rows_, columns_;
-    Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_;
+    Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_, finite_;
 };
 
 // The problems of a batch, many at a time where they are tiny.
 template <class T>
 struct Worker {
-    std::int64_t solve(const Batch& batch, std::int64_t p, std::int64_t end, std::vector<Solution<T>>& solutions) {
+    std::int64_t solve(const Batch& batch, std::int64_t p, std::int64_t end, Results<T>& results) {
         unsigned left = 0;
-        const std::int64_t taken = tiny.solve(batch, p, end, solutions, left);
-        if (taken == p) return solve_one(batch, p, solutions) ? p + 1 : p;
+        const std::int64_t taken = tiny.solve(batch, p, end, results, left);
+        if (taken == p) return solve_one(batch, p, results) ? p + 1 : p;
         for (; left != 0; left &= left - 1) {
             const std::int64_t at = p + __builtin_ctz(left);
-            if (!solve_one(batch, at, solutions)) return p;
+            if (!solve_one(batch, at, results)) return p;
         }
         return taken;
     }
 
-    bool solve_one(const Batch& batch, std::int64_t p, std::vector<Solution<T>>& solutions) {
-        return general.solve(batch, p, batch.costs.at<T>(p), solutions[static_cast<std::size_t>(p)]);
+    bool solve_one(const Batch& batch, std::int64_t p, Results<T>& results) {
+        Solution<T> solution{results.f_of(p), results.g_of(p)};
+        if (!general.solve(batch, p, batch.costs.at<T>(p), solution)) return false;
+        results.keep(p, solution);
+        return true;
     }
 
     Solver<StoredCosts<T>> general;
@@ -399,8 +463,7 @@ struct Worker {
 }  // namespace
 
 template <class T>
-Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Pulse& pulse,
-          std::vector<Solution<T>>& solutions) {
+Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Pulse& pulse, Results<T>& results) {
     const double iterations = std::min(100.0, static_cast<double>(batch.options.most_iterations));
     const double cells = batch.costs.elements();
     const std::int64_t count = batch.costs.count;
@@ -411,16 +474,16 @@ Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Puls
     Run run = run_batch(
         count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
         [&] { return Worker<T>{{isa, batch.options, team, pulse}, {isa, batch.options, pulse}}; },
-        [&](Worker<T>& worker, std::int64_t p, std::int64_t end) { return worker.solve(batch, p, end, solutions); },
+        [&](Worker<T>& worker, std::int64_t p, std::int64_t end) { return worker.solve(batch, p, end, results); },
         cells_each <= kMostTiny * kMostTiny ? kMostLanes : 1);
     run.workers *= team.size();
     return run;
 }
 
 template <class T>
-double PointModel<T>::spread(const Costs& cost) {
-    return median_spread(cost.rows, cost.columns,
-                         [&](std::int64_t i, std::int64_t j) { return cost.pair->cost(i, j); });
+Spread PointModel<T>::spread(const Costs& cost) {
+    return spread_of_costs(cost.rows, cost.columns,
+                           [&](std::int64_t i, std::int64_t j) { return cost.pair->cost(i, j); });
 }
 
 namespace {
@@ -476,8 +539,8 @@ Run solve_points(Isa isa, const PointBatch& batch, int threads, double work_per_
     return run;
 }
 
-template Run solve(Isa, const Batch&, int, double, Pulse&, std::vector<Solution<float>>&);
-template Run solve(Isa, const Batch&, int, double, Pulse&, std::vector<Solution<double>>&);
+template Run solve(Isa, const Batch&, int, double, Pulse&, Results<float>&);
+template Run solve(Isa, const Batch&, int, double, Pulse&, Results<double>&);
 
 template Run solve_points(Isa, const PointBatch&, int, double, Pulse&, std::vector<Solution<float>>&);
 template Run solve_points(Isa, const PointBatch&, int, double, Pulse&, std::vector<Solution<double>>&);

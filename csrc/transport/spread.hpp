@@ -1,5 +1,6 @@
 // How far costs lie apart, as a start for epsilon: of up to 32 x 32 costs spread over a problem, the median of what
-// they are above the least of their row. A median does not see the large numbers that stand for "never".
+// they are above the least of their row. Where few of them are ordinary, and most stand for "never", that is the median
+// of the ordinary ones, and the other one is kept beside it.
 #pragma once
 
 #include <algorithm>
@@ -9,9 +10,35 @@
 
 namespace coalign::transport {
 
+struct Spread {
+    double ordinary = 0;
+    double far = 0;  // with the large costs that look like sentinels; the same where there are none
+};
+
+// Of `count` spreads, in any order.
+inline Spread spread_of(double* spreads, std::int64_t count) {
+    // Values far above the rest: this many times. Ordinary costs spread by less than the first, and 1000 of them leave
+    // no such gap as the second.
+    constexpr double suspicious = 100, gap = 1000;
+    if (count == 0) return {};
+    double *const end = spreads + count, *const middle = spreads + count / 2;
+    std::nth_element(spreads, middle, end);
+    const double median = *middle;
+    if (median == 0) return {};
+    double* const some = std::partition(spreads, middle, [](double value) { return value == 0; });
+    double* const low = some + (end - some) / 16;
+    if (low < middle) std::nth_element(some, low, middle);
+    if (low < middle && median <= suspicious * *low) return {median, median};
+    std::sort(some, end);
+    double* far = end - 1;
+    while (far > some && *far <= gap * far[-1]) --far;
+    if (far == some || far > middle) return {median, median};
+    return {some[(far - some) / 2], median};
+}
+
 // cost(i, j) is a cost; infinite ones do not count.
 template <class Cost>
-double median_spread(std::int64_t all_rows, std::int64_t all_columns, Cost&& cost) {
+Spread spread_of_costs(std::int64_t all_rows, std::int64_t all_columns, Cost&& cost) {
     constexpr std::int64_t most = 32;
     double spreads[most * most];
     std::int64_t count = 0;
@@ -27,9 +54,7 @@ double median_spread(std::int64_t all_rows, std::int64_t all_columns, Cost&& cos
         }
         for (double* value = own; value < spreads + count; ++value) *value -= least;
     }
-    if (count == 0) return 0;
-    std::nth_element(spreads, spreads + count / 2, spreads + count);
-    return spreads[count / 2];
+    return spread_of(spreads, count);
 }
 
 }  // namespace coalign::transport
