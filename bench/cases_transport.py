@@ -35,7 +35,7 @@ class Transport(Problem):
     Else `of_peers` is how many a peer may take to get there.
     """
 
-    of_peers: int = 20_000
+    of_peers: int = 3000
 
     def arguments(self, instance: Problems, dtype: str) -> Data:
         """Name what is given: one problem, or a batch."""
@@ -193,7 +193,7 @@ FIXED = (
 
 # --- to a marginal error of 1e-4 -----------------------------------------------------------------
 
-METHODS = ("sinkhorn", "scaling", "ladder")
+METHODS = ("sinkhorn", "ladder")
 
 
 def to_tolerance(family: str, of_most: float, over_pot: float, over_ott: float) -> Case:

@@ -52,7 +52,7 @@ COUNT = 100
 WITHOUT_ONE_ROW = ("matcher", "histograms", "gated at 1e9", "gated at inf", "grids", "identical")
 
 # A peer that has not got there after so many iterations, or so many cells of them, does not.
-PATIENCE, CELLS_OF_PATIENCE = 5000, 1_000_000_000
+PATIENCE, CELLS_OF_PATIENCE = 5000, 500_000_000
 # The quickest where it reaches what is asked for, and the quickest where that underflows.
 POT_METHODS = ("sinkhorn", "ladder")
 
