@@ -87,3 +87,17 @@ def test_too_few_iterations_are_no_limit_of_the_dtype(
             warnings.simplefilter("ignore", coalign.ConvergenceWarning)
             found = coalign.sinkhorn(cost, epsilon=epsilon, tol=1e-9, max_iterations=iterations)
         assert found.status != Status.PRECISION_LIMIT, iterations
+
+
+@pytest.mark.parametrize("never", [1e5, 1e9])
+def test_sentinels_that_a_plan_needs_are_paid(never: float) -> None:
+    # A tenth of the rows has no other way to the columns that are left.
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(60, 2)), rng.normal(size=(60, 2))
+    cost = ((x[:, None] - y) ** 2).sum(axis=2)
+    cost[cost > np.quantile(cost, 0.25)] = never
+    found = coalign.sinkhorn(cost, epsilon=0.1, tol=1e-4)
+    assert found.converged, f"{found.marginal_error} after {found.iterations}"
+    assert found.iterations <= 1500
+    p = oracle.problem(cost, epsilon=0.1)
+    assert oracle.marginal_error(p, found.f, found.g) <= 1.01e-4

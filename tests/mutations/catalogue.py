@@ -3140,6 +3140,34 @@ CUDA_MONOTONIC_ALIGNMENT = [
 
 TRANSPORT_CORE = [
     Mutation(
+        "epsilon begins at the spread of sentinels",
+        "csrc/transport/sinkhorn.cpp",
+        "if (spread.far == spread.ordinary) {",
+        "if (true) {",
+        ("tests/test_transport_sentinels.py",),
+    ),
+    Mutation(
+        "sentinels that the plan needs are begun below all the same",
+        "csrc/transport/sinkhorn.cpp",
+        "if (outcome == Outcome::reached) return lower_by(",
+        "if (outcome <= Outcome::stalled) return lower_by(",
+        ("tests/test_transport_sentinels.py",),
+    ),
+    Mutation(
+        "too few iterations are a limit of the dtype",
+        "csrc/transport/sinkhorn.cpp",
+        "                solution.status = Status::not_converged;\n                return true;",
+        "                break;",
+        ("tests/test_transport_sentinels.py",),
+    ),
+    Mutation(
+        "rows that are swept ahead miss the last of their sums",
+        "csrc/transport/kernels.cpp",
+        "(pass.kernel + i * columns, columns, scalings, pass.sums);\n        i += kRows;",
+        "(pass.kernel, 0, scalings, pass.sums);\n        i += kRows;",
+        ("native:test_transport",),
+    ),
+    Mutation(
         "sums of columns that float32 loses are not taken anew",
         "csrc/transport/scaling.hpp",
         "        if (!sum_columns()) return false;",
@@ -3309,8 +3337,8 @@ TINY_TRANSPORT = [
     Mutation(
         "a row is filled up with a cost that may be its least",
         "csrc/transport/tiny.cpp",
-        "*out = row[0];",
-        "*out = T(-5);",
+        "*out = row[j < cost.columns ? j : 0];",
+        "*out = j < cost.columns ? row[j] : T(-5);",
         ("native:test_transport_tiny",),
     ),
     Mutation(
