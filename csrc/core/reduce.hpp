@@ -62,6 +62,11 @@ template <class T, int kStep = kWidth<T> / 2, class Combine>
     }
 }
 
+template <class T>
+[[gnu::always_inline]] inline T sum_of(Vec<T> v) {
+    return across_lanes<T>(v, [](Vec<T> a, Vec<T> b) __attribute__((always_inline)) { return a + b; });
+}
+
 template <class Partial, class Block, class Combine>
 [[gnu::always_inline]] inline Partial over_blocks(std::int64_t count, Block&& block, Combine&& combine) {
     if (count <= kReductionBlock) return block(std::int64_t{0}, count);

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "core/lanes.hpp"
+#include "core/lanes/wide.hpp"
 #include "core/math.hpp"
 #include "core/reduce.hpp"
 
@@ -17,37 +18,6 @@ namespace {
 using namespace coalign::transport;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-// Vectors of float64 that make one of K.
-template <class K>
-constexpr int kParts = kWidth<K> / kWidth<double>;
-
-[[gnu::always_inline]] inline Float64Lanes widened(const float* p) {
-    return load_widened(p);
-}
-[[gnu::always_inline]] inline Float64Lanes widened(const double* p) {
-    return load(p);
-}
-
-template <int... I>
-[[gnu::always_inline]] inline Float32Lanes joined(Float64Lanes low, Float64Lanes high,
-                                                  std::integer_sequence<int, I...>) {
-    typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
-    return __builtin_shufflevector(__builtin_convertvector(low, Half), __builtin_convertvector(high, Half), I...);
-}
-
-// Float64 lanes rounded to K.
-[[gnu::always_inline]] inline Float32Lanes narrowed(const Float64Lanes (&parts)[2]) {
-    return joined(parts[0], parts[1], std::make_integer_sequence<int, kWidth<float>>{});
-}
-[[gnu::always_inline]] inline Float64Lanes narrowed(const Float64Lanes (&parts)[1]) {
-    return parts[0];
-}
-
-template <class K>
-[[gnu::always_inline]] inline K sum_of(Vec<K> v) {
-    return across_lanes<K>(v, [](Vec<K> a, Vec<K> b) __attribute__((always_inline)) { return a + b; });
-}
 
 // The costs of one row, a vector of K at a time; what the last vector lacks is infinite.
 template <class T, class K>

@@ -8,6 +8,7 @@
 
 #include "core/lanes.hpp"
 #include "core/math.hpp"
+#include "core/reduce.hpp"
 
 namespace coalign::COALIGN_SET {
 namespace {
@@ -55,16 +56,6 @@ template <class K, Form kForm>
     }
 }
 
-template <class K>
-[[gnu::always_inline]] inline double wide_sum(Vec<K> v) {
-    K lanes[kWidth<K>];
-    store(lanes, v);
-#pragma GCC unroll 8
-    for (int half = kWidth<K> / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-    return double{lanes[0]};
-}
-
 // Calls what(r, at, sum, level) for each vector of cells of the rows from `first` on: its row, its place in the room,
 // what is summed over dimensions, and the columns' levels.
 template <class K, Form kForm, class What>
@@ -101,8 +92,8 @@ void evaluate_form(const EvaluatePass<K>& pass) {
             if constexpr (kMoment) moments[r] = fused(value, sum, moments[r]);
         });
         for (int r = 0; r < kRows; ++r) {
-            pass.sum[first + r] += wide_sum<K>(sums[r]);
-            if constexpr (kMoment) pass.moment[first + r] += wide_sum<K>(moments[r]);
+            pass.sum[first + r] += double{sum_of<K>(sums[r])};
+            if constexpr (kMoment) pass.moment[first + r] += double{sum_of<K>(moments[r])};
         }
     }
 }
@@ -168,7 +159,7 @@ void exponentiate(const EvaluatePass<K>& pass, const K* from) {
                 sums += value;
             }
         }
-        pass.sum[r] += wide_sum<K>(sums);
+        pass.sum[r] += double{sum_of<K>(sums)};
     }
 }
 

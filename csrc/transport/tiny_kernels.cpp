@@ -1,9 +1,9 @@
 // Sums of a row are added up from its first column on, and those of a column from its first row, each by one chain of
 // fused steps: rows and columns without weight, which fill up a group, then change no bit.
 #include <limits>
-#include <utility>
 
 #include "core/lanes.hpp"
+#include "core/lanes/wide.hpp"
 #include "core/math.hpp"
 #include "transport/tiny.hpp"
 
@@ -15,29 +15,6 @@ using namespace coalign::transport;
 // The greatest exponent between costs of a row. Scalings may reach twice as far.
 template <class T>
 constexpr T kMostRange = sizeof(T) == sizeof(float) ? T(40) : T(160);
-
-template <class T>
-constexpr int kParts = kWidth<T> / kWidth<double>;
-
-[[gnu::always_inline]] inline Float64Lanes widened(const float* p) {
-    return load_widened(p);
-}
-[[gnu::always_inline]] inline Float64Lanes widened(const double* p) {
-    return load(p);
-}
-
-template <int... I>
-[[gnu::always_inline]] inline Float32Lanes joined(Float64Lanes low, Float64Lanes high,
-                                                  std::integer_sequence<int, I...>) {
-    typedef float Half __attribute__((vector_size(kVectorBytes / 2)));
-    return __builtin_shufflevector(__builtin_convertvector(low, Half), __builtin_convertvector(high, Half), I...);
-}
-[[gnu::always_inline]] inline Float32Lanes narrowed(const Float64Lanes (&wide)[2]) {
-    return joined(wide[0], wide[1], std::make_integer_sequence<int, kWidth<float>>{});
-}
-[[gnu::always_inline]] inline Float64Lanes narrowed(const Float64Lanes (&wide)[1]) {
-    return wide[0];
-}
 
 template <class T>
 void gather(const T* const* problems, std::int64_t count, T* out) {
