@@ -12,7 +12,7 @@ import pytest
 from scipy.optimize import linprog
 
 import coalign
-from coalign import ConvergenceWarning, Status
+from coalign import ConvergenceWarning, Status, _execution
 
 rng = np.random.default_rng(5)
 COST, SEED = rng.random((2, 5, 7))
@@ -78,6 +78,30 @@ def test_products_are_those_of_the_plan() -> None:
     assert found.apply(v.astype(np.float32)[:, ::-1]).shape == (5, 3)
     # A row without weight takes nothing of an infinite value.
     assert found.apply(np.full(7, np.inf))[0] == 0
+
+
+def test_large_plans_are_followed_on_lanes_and_threads(
+    isa: str, dtype: np.dtype[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cost = rng.random((301, 517)).astype(dtype)
+    v = rng.random((517, 11)).astype(dtype)
+    found = coalign.sinkhorn(cost, epsilon=EPSILON)
+    wanted = dense(found.__replace__(f=found.f.astype(np.float64)), cost.astype(np.float64))
+    exact = 1e-5 if dtype == np.float32 else 1e-12
+
+    def every(threads: str) -> list[Any]:
+        monkeypatch.setenv("COALIGN_NUM_THREADS", threads)
+        with _execution.forced(isa=isa, work_per_thread=0.0):
+            return [found.plan(), found.apply(v), found.apply(v[:, 0]), found.hard()]
+
+    single, shared = every("1"), every("3")
+    for one, other in zip(single, shared, strict=True):
+        assert np.array_equal(one, other)
+    plan, products, product, hard = single
+    np.testing.assert_allclose(plan, wanted, rtol=exact)
+    np.testing.assert_allclose(products, wanted @ v.astype(np.float64), rtol=exact)
+    np.testing.assert_allclose(product, products[:, 0], rtol=exact)
+    assert hard.tolist() == wanted.argmax(axis=1).tolist()
 
 
 def test_the_hard_choice_is_the_most_of_a_row() -> None:
@@ -270,13 +294,6 @@ def test_no_problems_have_no_plans() -> None:
 def test_what_does_not_fit_is_refused(call: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call(solve(COST))
-
-
-def test_a_result_of_point_clouds_has_no_stored_costs() -> None:
-    found = coalign.sinkhorn_points(COST, SEED, A, A, epsilon=1.0)
-    for call in (found.plan, found.hard, found.bounds, found.gradients):
-        with pytest.raises(TypeError, match=r"\Aexpected a result of stored costs"):
-            call()
 
 
 def test_a_copy_has_the_same_plan() -> None:

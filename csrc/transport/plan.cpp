@@ -15,10 +15,10 @@ constexpr std::int64_t kRows = 16;
 
 }  // namespace
 
-// Calls use(i, row) for each row of the plan, in order; rows without potential are 0.
+// Calls use(first, count, rows, stride) for the rows of the plan, some at a time; rows without potential are 0.
 template <class T>
 template <class Use>
-bool Planner<T>::each_row(const Plan<T>& plan, Use&& use) {
+bool Planner<T>::each_block(const Plan<T>& plan, Use&& use) {
     const std::int64_t rows = plan.cost.rows, columns = plan.cost.columns, width = padded(columns);
     double* const f = row_potential_.reserve(rows);
     double* const g = column_potential_.reserve(width);
@@ -38,10 +38,19 @@ bool Planner<T>::each_row(const Plan<T>& plan, Use&& use) {
         pass.row_potential = f + begin;
         pass.row_sum = row_sum_.data() + begin;
         kernels_.plan(pass);
-        for (std::int64_t i = 0; i < count; ++i) use(begin + i, pass.plan + i * width);
+        use(begin, count, pass.plan, width);
         if (!pacer_.proceed(count * width / 2)) return false;
     }
     return true;
+}
+
+// Calls use(i, row) for each row, in order.
+template <class T>
+template <class Use>
+bool Planner<T>::each_row(const Plan<T>& plan, Use&& use) {
+    return each_block(plan, [&](std::int64_t begin, std::int64_t count, const T* rows, std::int64_t stride) {
+        for (std::int64_t i = 0; i < count; ++i) use(begin + i, rows + i * stride);
+    });
 }
 
 template <class T>
@@ -51,43 +60,45 @@ bool Planner<T>::write(const Plan<T>& plan, T* out) {
 }
 
 template <class T>
-bool Planner<T>::apply(const Plan<T>& plan, const MatrixView<T>& v, bool transposed, T* out) {
-    const std::int64_t columns = plan.cost.columns, many = v.columns;
-    const std::int64_t results = transposed ? columns : 1;
+bool Planner<T>::apply(const Plan<T>& plan, const double* v, std::int64_t many, bool transposed, T* out) {
+    const std::int64_t columns = plan.cost.columns, results = transposed ? columns : kRows;
     double* const sums = scratch_.reserve(results * many);
     std::fill_n(sums, results * many, 0.0);
-    const bool done = each_row(plan, [&](std::int64_t i, const T* row) {
-        if (!transposed) std::fill_n(sums, many, 0.0);
-        for (std::int64_t j = 0; j < columns; ++j) {
-            // A plan of 0 takes nothing, of an infinite value either.
-            if (row[j] == T(0)) continue;
-            const T* const given = v.data + (transposed ? i : j) * v.row_stride;
-            double* const sum = sums + (transposed ? j * many : 0);
-            for (std::int64_t k = 0; k < many; ++k) sum[k] += double{row[j]} * double{given[k * v.column_stride]};
+    if (transposed) {
+        const bool done = each_row(plan, [&](std::int64_t i, const T* row) {
+            for (std::int64_t j = 0; j < columns; ++j) {
+                // A plan of 0 takes nothing, of an infinite value either.
+                if (row[j] == T(0)) continue;
+                for (std::int64_t k = 0; k < many; ++k) sums[j * many + k] += double{row[j]} * v[i * many + k];
+            }
+        });
+        std::transform(sums, sums + columns * many, out, [](double sum) { return static_cast<T>(sum); });
+        return done;
+    }
+    const bool is_finite = std::all_of(v, v + columns * many, [](double value) { return std::isfinite(value); });
+    return each_block(plan, [&](std::int64_t begin, std::int64_t count, const T* rows, std::int64_t stride) {
+        if (is_finite) {
+            row_kernels_.multiply(rows, stride, count, columns, v, many, sums);
+        } else {
+            std::fill_n(sums, count * many, 0.0);
+            for (std::int64_t i = 0; i < count; ++i)
+                for (std::int64_t j = 0; j < columns; ++j)
+                    for (std::int64_t k = 0; rows[i * stride + j] > T(0) && k < many; ++k)
+                        sums[i * many + k] += double{rows[i * stride + j]} * v[j * many + k];
         }
-        if (!transposed)
-            for (std::int64_t k = 0; k < many; ++k) out[i * many + k] = static_cast<T>(sums[k]);
+        std::transform(sums, sums + count * many, out + begin * many, [](double sum) { return static_cast<T>(sum); });
     });
-    if (transposed)
-        for (std::int64_t k = 0; k < columns * many; ++k) out[k] = static_cast<T>(sums[k]);
-    return done;
 }
 
 template <class T>
 bool Planner<T>::choose(const Plan<T>& plan, std::int64_t* column_of_row) {
+    const std::int64_t columns = plan.cost.columns;
+    double* const g = column_potential_.reserve(columns);
+    std::transform(plan.g, plan.g + columns, g, [](T potential) { return double{potential}; });
     for (std::int64_t i = 0; i < plan.cost.rows; ++i) {
-        const T* const cost = plan.cost.data + i * plan.cost.row_stride;
-        double most = -kInfinity;
-        column_of_row[i] = -1;
-        if (!(plan.f[i] > -std::numeric_limits<T>::infinity())) continue;
-        for (std::int64_t j = 0; j < plan.cost.columns; ++j) {
-            const double exponent = double{plan.g[j]} - double{cost[j]};
-            if (exponent > most) {
-                most = exponent;
-                column_of_row[i] = j;
-            }
-        }
-        if (!pacer_.proceed(plan.cost.columns)) return false;
+        const bool has_plan = plan.f[i] > -std::numeric_limits<T>::infinity();
+        column_of_row[i] = has_plan ? row_kernels_.choose(plan.cost.data + i * plan.cost.row_stride, g, columns) : -1;
+        if (!pacer_.proceed(columns)) return false;
     }
     return true;
 }
@@ -272,7 +283,13 @@ void Planner<T>::transform(const Plan<T>& plan, double* rows, double* columns) {
 template <class T>
 bool Planner<T>::differentiate(const Plan<T>& plan, double* by_row_weight, double* by_column_weight) {
     const std::int64_t rows = plan.cost.rows, columns = plan.cost.columns;
-    transform(plan, by_row_weight, by_column_weight);
+    const auto has_zero = [](const T* weights, std::int64_t count) {
+        return weights != nullptr && !std::all_of(weights, weights + count, [](T weight) { return weight > T(0); });
+    };
+    std::fill_n(by_row_weight, rows, 0.0);
+    std::fill_n(by_column_weight, columns, 0.0);
+    if (has_zero(plan.row_weights, rows) || has_zero(plan.column_weights, columns))
+        transform(plan, by_row_weight, by_column_weight);
     const auto mass_of = [](const T* weights, std::int64_t count) {
         double mass = 0;
         for (std::int64_t i = 0; weights != nullptr && i < count; ++i) mass += double{weights[i]};
@@ -283,10 +300,7 @@ bool Planner<T>::differentiate(const Plan<T>& plan, double* by_row_weight, doubl
                           double* out) {
         for (std::int64_t i = 0; i < count; ++i) {
             const double weight = weights != nullptr ? double{weights[i]} : 1 / static_cast<double>(count);
-            double dual = rho < kInfinity ? out[i] * (rho / (rho + plan.epsilon)) : out[i];
-            if (weight > 0) dual = double{potentials[i]} - plan.epsilon * std::log(weight);
-            const double met = std::exp(-dual / rho);
-            out[i] = rho < kInfinity ? -rho * std::expm1(-dual / rho) + plan.epsilon * (other - met) : dual;
+            out[i] = by_weight(weight, double{potentials[i]}, out[i], rho, plan.epsilon, other);
         }
     };
     side(rows, plan.row_weights, plan.f, plan.row_penalty, column_mass, by_row_weight);

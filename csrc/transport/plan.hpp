@@ -2,6 +2,7 @@
 // gradients. Nothing here holds a plan, unless it is what is asked for: rows of it are made in blocks.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -10,10 +11,11 @@
 #include "core/parallel.hpp"
 #include "core/ragged.hpp"
 #include "transport/kernels.hpp"
+#include "transport/plan_kernels.hpp"
 
 namespace coalign::transport {
 
-// One solved problem of N rows and M columns.
+// One solved problem of N rows and M columns. Plans, products with them and choices may be made of some rows alone.
 template <class T>
 struct Plan {
     MatrixView<T> cost;  // rows of unit stride
@@ -25,16 +27,26 @@ struct Plan {
     double column_penalty = std::numeric_limits<double>::infinity();
 };
 
+// The derivative of the value by a weight of a side whose divergence costs rho, beside the other side's mass. The
+// potential counts where there is a weight, and the soft transform of the other side's potentials where there is none.
+inline double by_weight(double weight, double potential, double transform, double rho, double epsilon, double mass) {
+    const bool is_met = rho == std::numeric_limits<double>::infinity();
+    double dual = is_met ? transform : transform * (rho / (rho + epsilon));
+    if (weight > 0) dual = potential - epsilon * std::log(weight);
+    return is_met ? dual : -rho * std::expm1(-dual / rho) + epsilon * (mass - std::exp(-dual / rho));
+}
+
 // The work on one plan after the other; holds the scratch memory. Each returns false when the call is to stop.
 template <class T>
 class Planner {
    public:
-    Planner(Isa isa, Pulse& pulse) : kernels_(table_for<ColumnKernels<T>>(isa)), pacer_(pulse) {}
+    Planner(Isa isa, Pulse& pulse)
+        : kernels_(table_for<ColumnKernels<T>>(isa)), row_kernels_(table_for<PlanKernels<T>>(isa)), pacer_(pulse) {}
 
     // The plan in rows of M.
     bool write(const Plan<T>& plan, T* out);
-    // out = P v, for v of M rows, or P' v, for v of N rows. Sums are in float64.
-    bool apply(const Plan<T>& plan, const MatrixView<T>& v, bool transposed, T* out);
+    // out = P v, for v of M rows of `many`, or P' v, for v of N rows. Sums are in float64.
+    bool apply(const Plan<T>& plan, const double* v, std::int64_t many, bool transposed, T* out);
     // The column of each row that has most of it, the first of equals; -1 for a row without any.
     bool choose(const Plan<T>& plan, std::int64_t* column_of_row);
     // A plan with the sums a and b, the latter scaled to the mass of the former, in rows of M where there is an `out`;
@@ -50,11 +62,14 @@ class Planner {
 
    private:
     template <class Use>
+    bool each_block(const Plan<T>& plan, Use&& use);
+    template <class Use>
     bool each_row(const Plan<T>& plan, Use&& use);
     double weigh(const Plan<T>& plan);
     void transform(const Plan<T>& plan, double* rows, double* columns);
 
     const ColumnKernels<T>& kernels_;
+    const PlanKernels<T>& row_kernels_;
     Pacer pacer_;
     Buffer<double> row_potential_, column_potential_, row_sum_, column_sum_, row_weight_, column_weight_;
     Buffer<double> row_scale_, column_scale_, scratch_;
