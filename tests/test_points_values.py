@@ -10,8 +10,10 @@ import pytest
 
 import coalign
 from coalign import Status, _core, _execution
+from oracles import transport as oracle
 
-METRICS = ("sqeuclidean", "euclidean", "cosine", "dot")
+METRICS = oracle.METRICS
+costs = oracle.costs_of_points
 # Of float32: marginal errors that its potentials can reach at 0.001 of the greatest cost.
 REACHABLE = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-8}
 
@@ -19,20 +21,6 @@ REACHABLE = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-8}
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20)
-
-
-def costs(x: Any, y: Any, metric: str) -> Any:
-    """Every cost, in float64, by its definition."""
-    x, y = (np.asarray(side, np.float64) for side in (x, y))
-    gaps = x[:, None, :] - y[None, :, :]
-    if metric == "sqeuclidean":
-        return (gaps**2).sum(-1)
-    if metric == "euclidean":
-        return np.sqrt((gaps**2).sum(-1))
-    if metric == "dot":
-        return -(x @ y.T)
-    norms = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(y, axis=1)
-    return 1 - np.divide(x @ y.T, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
 def log_sum(values: Any, axis: int) -> Any:
@@ -209,7 +197,7 @@ def bad(where: tuple[int, ...], value: float, shape: tuple[int, ...]) -> Any:
         ),
         (
             lambda: coalign.sinkhorn_points(np.ones((4, 3)), np.ones((4, 2)), epsilon=1),
-            "x and y: expected frames of one dimension, got 3 and 2",
+            "x and y: expected points of one dimension, got 3 and 2",
         ),
         (
             lambda: coalign.sinkhorn_points(np.ones((2, 1)), np.ones((2, 1)), [1, 1], epsilon=1),

@@ -80,7 +80,7 @@ class HalfStep {
             if (out == nullptr) continue;
             const std::int64_t first = pass.begin * kTile, end = std::min(pass.end * kTile, rows.columns.count);
             kernels_.mix(pass.room, end - first, mixed.vectors + first * mixed.stride, mixed.stride, mixed.dimension,
-                         out);
+                         nullptr, out);
         }
         for (std::int64_t r = 0; r < kGroup; ++r) {
             log_sum[r] = sum[r] > 0 ? double{from[r]} + std::log(sum[r]) : -std::numeric_limits<double>::infinity();

@@ -24,6 +24,7 @@ class TiledCloud {
         dimension_ = points.columns;
         const std::int64_t room = tiles_of(count_) * kTile * dimension_;
         double *const wide = wide_.reserve(room), *const norms = norms_.reserve(tiles_of(count_) * kTile);
+        double* const scales = scales_.reserve(count_);
         std::fill_n(wide, room, 0.0);
         std::fill_n(norms, tiles_of(count_) * kTile, 0.0);
         most_ = 0;
@@ -49,6 +50,7 @@ class TiledCloud {
                 sum += value * value;
             }
             norms[i] = sum;
+            scales[i] = own;
             most_ = std::max(most_, sum);
         }
         float* const narrow = narrow_.reserve(room);
@@ -61,13 +63,15 @@ class TiledCloud {
         else return {wide_.data(), count_, dimension_};
     }
     const double* norms() const { return norms_.data(); }
+    // What the point was multiplied with; 0 for a point of no direction that was to be normalised.
+    const double* scales() const { return scales_.data(); }
     double most() const { return most_; }
     double at(std::int64_t i, std::int64_t k) const {
         return wide_.data()[(i / kTile * dimension_ + k) * kTile + i % kTile];
     }
 
    private:
-    Buffer<double> wide_, norms_;
+    Buffer<double> wide_, norms_, scales_;
     Buffer<float> narrow_;
     std::int64_t count_ = 0, dimension_ = 0;
     double most_ = 0;

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -16,32 +15,11 @@
 #include "core/team.hpp"
 #include "transport/acceleration.hpp"
 #include "transport/half_step.hpp"
+#include "transport/lockers.hpp"
 #include "transport/point_pair.hpp"
 #include "transport/spread.hpp"
 
 namespace coalign::transport {
-
-// Scratch memory of the threads of a team: a phase's task takes one, and gives it back.
-template <class Item>
-class Lockers {
-   public:
-    template <class Make>
-    Lockers(int count, Make&& make) : taken_(static_cast<std::size_t>(count)) {
-        for (int i = 0; i < count; ++i) items_.push_back(make());
-    }
-    // Calls what(item) with one that no other thread has.
-    template <class What>
-    void with(What&& what) {
-        std::size_t i = 0;
-        while (taken_[i].test_and_set(std::memory_order_acquire)) i = (i + 1) % items_.size();
-        what(*items_[i]);
-        taken_[i].clear(std::memory_order_release);
-    }
-
-   private:
-    std::vector<std::unique_ptr<Item>> items_;
-    std::vector<std::atomic_flag> taken_;
-};
 
 // What one thread needs to evaluate groups of rows.
 template <class K>

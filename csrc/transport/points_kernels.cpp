@@ -78,7 +78,9 @@ template <class K, Form kForm, class What>
     }
 }
 
-template <class K, Form kForm, bool kMoment>
+enum class Asked { sums, moments, slopes };
+
+template <class K, Form kForm, Asked kAsked>
 void evaluate_form(const EvaluatePass<K>& pass) {
     const Vec<K> slope = splat(pass.rows.slope), most = splat(kMostExponent<K>);
     for (std::int64_t first = 0; first < kGroup; first += kRows) {
@@ -87,13 +89,17 @@ void evaluate_form(const EvaluatePass<K>& pass) {
         for (int r = 0; r < kRows; ++r) base[r] = splat(pass.base[first + r]);
         each_cell<K, kForm>(pass, first, [&](int r, K* out, Vec<K> sum, Vec<K> level) __attribute__((always_inline)) {
             const Vec<K> value = exp_nonpositive<K>(minimum(fused(sum, slope, base[r] + level), most));
+            if constexpr (kAsked == Asked::slopes) {
+                store(out, select(sum > Vec<K>{}, value / sum, Vec<K>{}));
+                return;
+            }
             store(out, value);
             sums[r] += value;
-            if constexpr (kMoment) moments[r] = fused(value, sum, moments[r]);
+            if constexpr (kAsked == Asked::moments) moments[r] = fused(value, sum, moments[r]);
         });
         for (int r = 0; r < kRows; ++r) {
             pass.sum[first + r] += double{sum_of<K>(sums[r])};
-            if constexpr (kMoment) pass.moment[first + r] += double{sum_of<K>(moments[r])};
+            if constexpr (kAsked == Asked::moments) pass.moment[first + r] += double{sum_of<K>(moments[r])};
         }
     }
 }
@@ -118,19 +124,22 @@ void raise_form(const EvaluatePass<K>& pass, K* most) {
     }
 }
 
-template <class K>
-void evaluate(const EvaluatePass<K>& pass) {
-    const bool has_moment = pass.moment != nullptr;
+template <class K, Asked kAsked>
+void evaluate_any(const EvaluatePass<K>& pass) {
     switch (pass.rows.form) {
         case Form::products:
-            return has_moment ? evaluate_form<K, Form::products, true>(pass)
-                              : evaluate_form<K, Form::products, false>(pass);
+            return evaluate_form<K, Form::products, kAsked>(pass);
         case Form::squares:
-            return has_moment ? evaluate_form<K, Form::squares, true>(pass)
-                              : evaluate_form<K, Form::squares, false>(pass);
+            return evaluate_form<K, Form::squares, kAsked>(pass);
         case Form::roots:
-            return has_moment ? evaluate_form<K, Form::roots, true>(pass) : evaluate_form<K, Form::roots, false>(pass);
+            return evaluate_form<K, Form::roots, kAsked>(pass);
     }
+}
+
+template <class K>
+void evaluate(const EvaluatePass<K>& pass) {
+    if (pass.is_slope) return evaluate_form<K, Form::roots, Asked::slopes>(pass);
+    return pass.moment != nullptr ? evaluate_any<K, Asked::moments>(pass) : evaluate_any<K, Asked::sums>(pass);
 }
 
 template <class K>
@@ -181,20 +190,31 @@ void gather(const K* room, const K* scaling, std::int64_t tiles, K* sums) {
         }
 }
 
-template <class K>
-void mix(const K* room, std::int64_t columns, const K* vectors, std::int64_t stride, std::int64_t dimension, K* out) {
+template <bool kHasOrigin, class K>
+[[gnu::always_inline]] inline void mix_from(const K* room, std::int64_t columns, const K* vectors, std::int64_t stride,
+                                            std::int64_t dimension, const K* origin, K* out) {
     for (std::int64_t c = 0; c < dimension; c += kWidth<K>) {
         const int count = static_cast<int>(std::min<std::int64_t>(kWidth<K>, dimension - c));
-        Vec<K> sums[kGroup] = {};
+        Vec<K> sums[kGroup] = {}, from[kGroup] = {};
+        if constexpr (kHasOrigin)
+            for (int r = 0; r < kGroup; ++r) from[r] = load_first(origin + r * dimension + c, count, K(0));
         for (std::int64_t j = 0; j < columns; ++j) {
             const Vec<K> vector = load_first(vectors + j * stride + c, count, K(0));
             const K* const own = room + (j / kTile * kGroup) * kTile + j % kTile;
 #pragma GCC unroll 8
-            for (int r = 0; r < kGroup; ++r) sums[r] = fused(splat(own[r * kTile]), vector, sums[r]);
+            for (int r = 0; r < kGroup; ++r)
+                sums[r] = fused(splat(own[r * kTile]), kHasOrigin ? from[r] - vector : vector, sums[r]);
         }
         for (int r = 0; r < kGroup; ++r)
             for (int l = 0; l < count; ++l) out[r * dimension + c + l] += sums[r][l];
     }
+}
+
+template <class K>
+void mix(const K* room, std::int64_t columns, const K* vectors, std::int64_t stride, std::int64_t dimension,
+         const K* origin, K* out) {
+    if (origin != nullptr) mix_from<true>(room, columns, vectors, stride, dimension, origin, out);
+    else mix_from<false>(room, columns, vectors, stride, dimension, origin, out);
 }
 
 }  // namespace

@@ -46,6 +46,8 @@ struct EvaluatePass {
     K* room;         // [tile - begin][kGroup][kTile]: the exponentials
     double* sum;     // kGroup; is added to
     double* moment;  // the same of exponentials times what is summed; null where nobody asks
+    // The room, and nothing else, gets exponentials over distances, and 0 where there is no distance. Roots alone.
+    bool is_slope = false;
 };
 
 template <class K>
@@ -61,9 +63,10 @@ struct PointKernels {
     void (*exponentiate)(const EvaluatePass<K>&, const K* from);
     // sums += the sum over rows of scaling times the room, for as many tiles
     void (*gather)(const K* room, const K* scaling, std::int64_t tiles, K* sums);
-    // out[row][c] += the sum over the room's columns of exponential times vector[column][c]
+    // out[row][c] += the sum over the room's columns of exponential times vector[column][c]; with an origin, times
+    // origin[row][c] - vector[column][c].
     void (*mix)(const K* room, std::int64_t columns, const K* vectors, std::int64_t stride, std::int64_t dimension,
-                K* out);
+                const K* origin, K* out);
 };
 
 }  // namespace coalign::transport

@@ -512,31 +512,24 @@ Run solve_points(Isa isa, const PointBatch& batch, int threads, double work_per_
         PointPair pair;
     };
     const Options& options = batch.rest.options;
-    const std::int64_t count = batch.count();
-    double cells = 0;
-    for (std::int64_t p = 0; p < count; ++p)
-        cells += static_cast<double>(batch.x.rows_of(batch.x_item(p))) *
-                 static_cast<double>(batch.y.rows_of(batch.y_item(p)));
     const double iterations = std::min(100.0, static_cast<double>(options.most_iterations));
-    const double cells_each = cells / static_cast<double>(std::max<std::int64_t>(count, 1));
-    Team team(count < threads ? useful_threads(cells_each, threads, work_per_thread > 0 ? kCellsPerThread : 0) : 1);
-    Run run = run_batch(
-        count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
-        [&] { return std::make_unique<Worker>(Worker{Solver<PointModel<T>>(isa, options, team, pulse), {}}); },
-        [&](auto& worker, std::int64_t p, std::int64_t) {
+    return over_pairs(
+        batch, iterations, threads, work_per_thread, pulse,
+        [&](Team& team) {
+            return std::make_unique<Worker>(Worker{Solver<PointModel<T>>(isa, options, team, pulse), {}});
+        },
+        [&](Worker& worker, std::int64_t p) {
             Solution<T>& solution = solutions[static_cast<std::size_t>(p)];
             const MatrixView<T> x = batch.x.at<T>(batch.x_item(p)), y = batch.y.at<T>(batch.y_item(p));
             solution.row = first_wrong(x);
             solution.column = solution.row < 0 ? first_wrong(y) : -1;
             if (solution.row >= 0 || solution.column >= 0) {
                 solution.status = Status::nan;
-                return p + 1;
+                return true;
             }
-            worker->pair.take(x, y, batch.metric);
-            return worker->solver.solve(batch.rest, p, {x.rows, y.rows, &worker->pair}, solution) ? p + 1 : p;
+            worker.pair.take(x, y, batch.metric);
+            return worker.solver.solve(batch.rest, p, {x.rows, y.rows, &worker.pair}, solution);
         });
-    run.workers *= team.size();
-    return run;
 }
 
 template Run solve(Isa, const Batch&, int, double, Pulse&, Results<float>&);

@@ -19,7 +19,13 @@ from .monotonic import MonotonicAlignment, monotonic_alignment
 from .ngram import NGram, read_arpa
 from .one_dimension import wasserstein_1d
 from .streaming import CTCBeamStream, CTCGreedyStream
-from .transport import Transport, sinkhorn, sinkhorn_divergence, sinkhorn_points
+from .transport import (
+    Transport,
+    sinkhorn,
+    sinkhorn_divergence,
+    sinkhorn_divergence_points,
+    sinkhorn_points,
+)
 from .warping import Warping, dtw, dtw_cdist, slanted
 
 __all__ = [
@@ -57,6 +63,7 @@ __all__ = [
     "show_config",
     "sinkhorn",
     "sinkhorn_divergence",
+    "sinkhorn_divergence_points",
     "sinkhorn_points",
     "slanted",
     "spans_to_seconds",

@@ -326,6 +326,22 @@ def sinkhorn_points(
     most_iterations: int,
     threads: int,
 ) -> tuple[list[Any], list[Any], Any, Any, Any]: ...
+def points_plan(
+    *,
+    x: list[Any],
+    y: list[Any],
+    a: list[Any] | None,
+    b: list[Any] | None,
+    f: list[Any],
+    g: list[Any],
+    metric: str,
+    epsilon: Any,
+    row_penalty: float,
+    column_penalty: float,
+    threads: int,
+    what: str,
+    v: list[Any] | None,
+) -> Any: ...
 def transport_plan(*prepared: Any) -> Any: ...
 def dtw(*arguments: Any) -> Warping: ...
 def connect_result(

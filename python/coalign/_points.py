@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _core, _execution, _validate
-from ._arrays import Array
+from ._arrays import Array, compute_dtype
 from ._batch import Batch
 from ._errors import Status
 from ._pipeline import ResultCall, carry_out
@@ -25,6 +25,7 @@ from ._transport import (
 )
 from ._transport_result import Transport
 
+NOUN = ("point", "cloud")
 METRICS = ("sqeuclidean", "euclidean", "cosine", "dot")
 
 
@@ -53,16 +54,14 @@ class _Call(ResultCall[Transport]):
     threads: int
     costs: PointCosts
     kept_lengths: tuple[Any, Any]
+    dtype: np.dtype[Any]
+    name: str
+    depth: int
 
     @property
     def only_cpu(self) -> str:
         """Why no GPU takes the call."""
         return _ONLY_CPU
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of the computation."""
-        return np.result_type(*(side.dtype for side in self.inputs))
 
     @property
     def count(self) -> int:
@@ -160,7 +159,7 @@ class _Call(ResultCall[Transport]):
 
     def settle(self, found: Transport, *, from_gpu: bool) -> Transport:
         """Warn of what has not converged."""
-        warn_of_unsolved(found, 6)
+        warn_of_unsolved(found, 6 + self.depth, self.name)
         return found
 
 
@@ -179,26 +178,31 @@ def sinkhorn_points(
     y_lengths: Any,
     threads: Any,
     device: Any,
+    *,
+    name: str = "sinkhorn_points",
+    dtype: Any = None,
+    depth: int = 0,
 ) -> Transport:
-    """Solve what `coalign.sinkhorn_points` takes."""
+    """Solve what `coalign.sinkhorn_points` takes.
+
+    A function of another name, so many calls deeper, may say what dtype to compute in.
+    """
     device = _execution.take_device(device)
     threads = _execution.thread_count(threads)
     iterations = take_count(max_iterations, "max_iterations")
     tolerance = _take_number(tol, "tol")
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tol: expected a finite number of at least 0, got {_word(tolerance)}")
-    xs = _validate.take_series(x, "x", x_lengths, "x_lengths")
-    ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
-    _validate.require_like(xs, ys)
-    _validate.require_pairs(xs, ys)
+    xs, ys = take_clouds((x, y), (x_lengths, y_lengths))
+    dtype = compute_dtype(*xs.arrays, *ys.arrays) if dtype is None else dtype
     given = [
         None if lengths is None else side.lengths[0]
         for side, lengths in ((xs, x_lengths), (ys, y_lengths))
     ]
     call = _Call(
         (xs, ys),
-        (_take_vectors(a, "a", xs, 0), _take_vectors(b, "b", ys, 0)),
-        _take_start(initial, xs, ys),
+        (_take_vectors(a, "a", xs, 0, dtype), _take_vectors(b, "b", ys, 0, dtype)),
+        _take_start(initial, xs, ys, dtype),
         take_epsilon(epsilon, xs if xs.is_batch else ys),
         _take_penalties(unbalanced),
         tolerance,
@@ -206,11 +210,25 @@ def sinkhorn_points(
         threads,
         PointCosts(x, y, choice(metric, "metric", METRICS)),
         (given[0], given[1]),
+        dtype,
+        name,
+        depth,
     )
     return carry_out(call, device)
 
 
-def _take_start(initial: Any, xs: Batch, ys: Batch) -> Any:
+def take_clouds(given: tuple[Any, Any], lengths: tuple[Any, Any]) -> tuple[Batch, Batch]:
+    """Check two clouds, or batches of them, that go together."""
+    xs, ys = (
+        _validate.take_series(cloud, name, length, f"{name}_lengths", noun=NOUN)
+        for cloud, name, length in zip(given, "xy", lengths, strict=True)
+    )
+    _validate.require_like(xs, ys, NOUN[0])
+    _validate.require_pairs(xs, ys)
+    return xs, ys
+
+
+def _take_start(initial: Any, xs: Batch, ys: Batch, dtype: Any) -> Any:
     """Check potentials to start from; those of the columns say all."""
     if initial is None:
         return None
@@ -219,7 +237,7 @@ def _take_start(initial: Any, xs: Batch, ys: Batch) -> Any:
     if not isinstance(initial, (list, tuple)) or len(initial) != 2:
         raise TypeError(f"initial: expected a Transport or (f, g), got {type(initial).__name__}")
     f, g = (
-        _take_vectors(given, name, side, 0)
+        _take_vectors(given, name, side, 0, dtype)
         for given, name, side in zip(initial, ("initial f", "initial g"), (xs, ys), strict=True)
     )
     if f is None or g is None:

@@ -130,7 +130,7 @@ class _Call(ResultCall[Transport]):
         return found
 
 
-def warn_of_unsolved(found: Transport, stacklevel: int) -> None:
+def warn_of_unsolved(found: Transport, stacklevel: int, name: str = "sinkhorn") -> None:
     """Warn once of the problems that are not as close to their marginals as was asked."""
     status = np.atleast_1d(to_host(found.status))
     parts = []
@@ -146,7 +146,7 @@ def warn_of_unsolved(found: Transport, stacklevel: int) -> None:
     if parts:
         error = float(np.max(to_host(found.marginal_error)))
         warnings.warn(
-            f"sinkhorn: {'; '.join(parts)}; "
+            f"{name}: {'; '.join(parts)}; "
             f"the greatest marginal error is {error:.3g}, and tol is {found.tol:.3g}",
             ConvergenceWarning,
             stacklevel=stacklevel,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _core, _execution, _transport
-from ._arrays import Array, compute_dtype, is_array, same_kind, to_host, to_numpy
-from ._batch import Batch, is_plain_matrix
-from ._points import PointCosts
+from . import _core, _execution, _points, _transport
+from ._arrays import Array, Kind, compute_dtype, is_array, same_kind, to_host, to_numpy
+from ._batch import Batch, Lengths, is_plain_matrix
+from ._points import PointCosts, take_clouds
 from ._scalars import take_flag
-from ._validate import take_matrices
+from ._validate import require_pairs, take_matrices
 
 
 class TransportGradients(NamedTuple):
@@ -31,19 +33,124 @@ class PlanGradient(NamedTuple):
     residual: Any
 
 
-class Follower:
-    """A result of `sinkhorn`, and its costs, as native code takes them."""
+class PointGradients(NamedTuple):
+    """Derivatives of `value`, by the points of both clouds, and by their weights."""
 
-    def __init__(self, found: Any, threads: int | None = None) -> None:
-        lengths = (found.row_lengths, "row_lengths"), (found.col_lengths, "col_lengths")
-        if isinstance(found.cost_matrix, PointCosts):
-            raise TypeError("expected a result of stored costs, got one of point clouds")
-        self.costs: Batch = take_matrices(found.cost_matrix, "cost", *lengths)
+    x: Any
+    y: Any
+    a: Any
+    b: Any
+
+
+class PointDivergence(NamedTuple):
+    """A divergence of clouds, and its derivatives by their points."""
+
+    value: Any
+    x: Any
+    y: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Clouds in the place of costs: what is asked of the batch that these would be."""
+
+    xs: Batch
+    ys: Batch
+
+    name = "x"
+
+    def __len__(self) -> int:
+        return require_pairs(self.xs, self.ys)
+
+    @property
+    def sides(self) -> tuple[Batch, Batch]:
+        return self.xs, self.ys
+
+    @property
+    def kind(self) -> Kind:
+        return next((side.kind for side in self.sides if side.arrays), self.xs.kind)
+
+    @property
+    def arrays(self) -> list[Any]:
+        return [*self.xs.arrays, *self.ys.arrays]
+
+    @property
+    def is_batch(self) -> bool:
+        return self.xs.is_batch or self.ys.is_batch
+
+    @property
+    def is_padded(self) -> bool:
+        return self.is_batch and all(side.is_padded for side in self.sides if side.is_batch)
+
+    @property
+    def lengths(self) -> tuple[Lengths, ...]:
+        return tuple(np.broadcast_to(side.lengths[0], len(self)) for side in self.sides)
+
+    def room(self, axis: int) -> int | None:
+        return self.sides[axis].room(0)
+
+
+class Follower(ABC):
+    """A result, and its costs, as native code takes them."""
+
+    def __init__(self, found: Any, costs: Batch | _Pairs, threads: int | None) -> None:
         self.found = found
+        self.costs = costs
         self.threads = _execution.thread_count(threads)
         f = found.f
         arrays = f if isinstance(f, list) else [f]
         self.dtype = to_host(arrays[0]).dtype if arrays else np.dtype(np.float64)
+
+    @abstractmethod
+    def call(self, what: str, v: Any = None) -> Any:
+        """Return the flat arrays of what is asked for, or None for a batch of no problems."""
+
+    def part(self, side: Any, problem: int, count: int) -> Array:
+        """Return the potentials or weights of one problem, in float64."""
+        is_one = not isinstance(side, list) and np.ndim(to_host(side)) == 1
+        return to_host(side if is_one else side[problem])[:count].astype(np.float64)
+
+    def weights(self, given: Any, problem: int, count: int) -> Array:
+        """Return the weights of one side of one problem, in float64."""
+        return np.full(count, 1 / count) if given is None else self.part(given, problem, count)
+
+    def shaped(self, flat: Any, *axes: int | list[int], filler: float = 0) -> Any:
+        """Give a flat array the shape of the batch; an axis is one of the costs', or its counts."""
+        costs = self.costs
+        if flat is None:
+            flat = np.empty(0, self.dtype)
+        counts = [costs.lengths[axis].tolist() if isinstance(axis, int) else axis for axis in axes]
+        shapes = list(zip(*counts, strict=True))
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        parts = [
+            flat[end - math.prod(shape) : end].reshape(shape)
+            for end, shape in zip(ends.tolist(), shapes, strict=True)
+        ]
+        wrap: Callable[[Any], Any] = costs.kind.wrap
+        if not costs.is_padded:
+            return [wrap(part) for part in parts] if costs.is_batch else wrap(parts[0])
+        room = tuple(
+            costs.room(axis) or 0 if isinstance(axis, int) else max(axis, default=1)
+            for axis in axes
+        )
+        if all(shape == room for shape in shapes):
+            return wrap(flat.reshape(len(costs), *room))
+        out = np.full((len(costs), *room), filler, flat.dtype)
+        for item, part in zip(out, parts, strict=True):
+            item[tuple(map(slice, part.shape))] = part
+        return wrap(out)
+
+    def each(self, values: Any) -> Any:
+        """Give numbers of each problem the shape of the batch."""
+        if values is None:
+            values = np.empty(0)
+        return self.costs.kind.wrap(values if self.costs.is_batch else values[0])
+
+
+class StoredFollower(Follower):
+    """A result of `sinkhorn`."""
+
+    costs: Batch
 
     def call(self, what: str, v: Any = None) -> Any:
         """Return the flat arrays of what is asked for, or None for a batch of no problems."""
@@ -64,15 +171,6 @@ class Follower:
             v,
         )
 
-    def part(self, side: Any, problem: int, count: int) -> Array:
-        """Return the potentials or weights of one problem, in float64."""
-        is_one = not isinstance(side, list) and np.ndim(to_host(side)) == 1
-        return to_host(side if is_one else side[problem])[:count].astype(np.float64)
-
-    def weights(self, given: Any, problem: int, count: int) -> Array:
-        """Return the weights of one side of one problem, in float64."""
-        return np.full(count, 1 / count) if given is None else self.part(given, problem, count)
-
     def _vectors(self, side: Any) -> Any:
         if side is None:
             return None
@@ -80,73 +178,122 @@ class Follower:
             return [np.ascontiguousarray(to_host(each), self.dtype) for each in side]
         return np.ascontiguousarray(to_host(side), self.dtype)
 
-    def shaped(self, flat: Any, *axes: int | list[int], filler: float = 0) -> Any:
-        """Give a flat array the shape of the batch; an axis is one of the costs', or its counts."""
-        costs = self.costs
-        if flat is None:
-            flat = np.empty(0, self.dtype)
-        counts = [costs.lengths[axis].tolist() if isinstance(axis, int) else axis for axis in axes]
-        shapes = list(zip(*counts, strict=True))
-        ends = np.cumsum([math.prod(shape) for shape in shapes])
-        parts = [
-            flat[end - math.prod(shape) : end].reshape(shape)
-            for end, shape in zip(ends.tolist(), shapes, strict=True)
-        ]
-        wrap: Callable[[Any], Any] = costs.kind.wrap
-        if not costs.is_padded:
-            return [wrap(part) for part in parts] if costs.is_batch else wrap(parts[0])
-        room = tuple(
-            costs.data.shape[1 + axis] if isinstance(axis, int) else max(axis, default=1)
-            for axis in axes
-        )
-        if all(shape == room for shape in shapes):
-            return wrap(flat.reshape(len(costs), *room))
-        out = np.full((len(costs), *room), filler, flat.dtype)
-        for item, part in zip(out, parts, strict=True):
-            item[tuple(map(slice, part.shape))] = part
-        return wrap(out)
 
-    def each(self, values: Any) -> Any:
-        """Give numbers of each problem the shape of the batch."""
-        if values is None:
-            values = np.empty(0)
-        return self.costs.kind.wrap(values if self.costs.is_batch else values[0])
+class PointFollower(Follower):
+    """A result of `sinkhorn_points`; what follows from it is computed in float64."""
+
+    costs: _Pairs
+
+    def call(self, what: str, v: Any = None) -> Any:
+        """Return the flat arrays of what is asked for, or None for a batch of no problems."""
+        found, costs = self.found, self.costs
+        if len(costs) == 0:
+            return None
+        rows, columns = costs.lengths
+        x, y = ([_wide(side.item(p)) for p in range(len(side))] for side in costs.sides)
+        penalties = math.inf if found.unbalanced is None else found.unbalanced
+        row, column = penalties if isinstance(penalties, tuple) else (penalties, penalties)
+        out = _core.points_plan(
+            x=x,
+            y=y,
+            a=self._vectors(found.a, rows),
+            b=self._vectors(found.b, columns),
+            f=self._vectors(found.f, rows),
+            g=self._vectors(found.g, columns),
+            metric=found.cost_matrix.metric,
+            epsilon=_wide(np.broadcast_to(to_host(found.epsilon), len(costs))),
+            row_penalty=row,
+            column_penalty=column,
+            threads=self.threads,
+            what=what,
+            v=None if v is None else self._products(v, columns if what == "apply" else rows),
+        )
+        is_narrow = what in ("plan", "apply", "apply_transposed")
+        return out.astype(self.dtype, copy=False) if is_narrow else out
+
+    def _vectors(self, side: Any, counts: Any) -> Any:
+        if side is None:
+            return None
+        return [_wide(self.part(side, p, count)) for p, count in enumerate(counts.tolist())]
+
+    def _products(self, v: Any, counts: Any) -> Any:
+        items = v if self.costs.is_batch else [v]
+        return [_wide(item[:count]) for item, count in zip(items, counts.tolist(), strict=True)]
+
+    def by_points(self, axis: int) -> Any:
+        """Return the derivatives of the values by the points of one side, of its shape."""
+        side = self.costs.sides[axis]
+        dimension = side.arrays[0].shape[-1] if side.arrays else 1
+        flat = self.call(("by_x", "by_y")[axis])
+        flat = None if flat is None else flat.astype(self.dtype, copy=False)
+        out = self.shaped(flat, axis, [dimension] * len(self.costs))
+        # (N,) stands for N points on a line.
+        alone = [int(side.ndims[p if len(side) > 1 else 0]) == 1 for p in range(len(self.costs))]
+        if isinstance(out, list):
+            return [each[:, 0] if one else each for each, one in zip(out, alone, strict=True)]
+        return out[..., 0] if alone and all(alone) and not self.costs.is_batch else out
+
+
+def _wide(array: Any) -> Array:
+    return np.ascontiguousarray(array, np.float64)
+
+
+def follow(found: Any, threads: int | None = None) -> Follower:
+    """Make a result and its costs ready for native code."""
+    if isinstance(found.cost_matrix, PointCosts):
+        return follow_points(found, threads)
+    lengths = (found.row_lengths, "row_lengths"), (found.col_lengths, "col_lengths")
+    return StoredFollower(found, take_matrices(found.cost_matrix, "cost", *lengths), threads)
+
+
+def follow_points(found: Any, threads: int | None = None) -> PointFollower:
+    """Make a result of point clouds ready."""
+    clouds = found.cost_matrix
+    pairs = take_clouds((clouds.x, clouds.y), (found.row_lengths, found.col_lengths))
+    return PointFollower(found, _Pairs(*pairs), threads)
 
 
 def plan(found: Any, what: str) -> Any:
     """Return the plan, or one with the exact marginals."""
-    follower = Follower(found)
+    follower = follow(found)
     return follower.shaped(follower.call(what), 0, 1)
 
 
 def hard(found: Any) -> Any:
     """Return the column of each row that has most of it."""
-    follower = Follower(found)
+    follower = follow(found)
     flat = follower.call("hard")
     return follower.shaped(np.empty(0, np.int64) if flat is None else flat, 0, filler=-1)
 
 
 def bounds(found: Any) -> Any:
     """Return bounds of the least cost without regularisation."""
-    follower = Follower(found)
+    follower = follow(found)
     lower, upper = follower.call("bounds") or (None, None)
     return follower.each(lower), follower.each(upper)
 
 
-def gradients(found: Any) -> TransportGradients:
+def gradients(found: Any) -> TransportGradients | PointGradients:
     """Return the derivatives of the value."""
-    follower = Follower(found)
-    rows, columns = follower.call("weights") or (None, None)
-    by_cost = follower.shaped(follower.call("plan"), 0, 1)
-    sides = (None if side is None else side.astype(follower.dtype) for side in (rows, columns))
-    return TransportGradients(
-        by_cost, *(follower.shaped(side, axis) for axis, side in enumerate(sides))
-    )
+    follower = follow(found)
+    flat = follower.call("weights") or (None, None)
+    by_weights = [
+        follower.shaped(None if side is None else side.astype(follower.dtype), axis)
+        for axis, side in enumerate(flat)
+    ]
+    if isinstance(follower, PointFollower):
+        return PointGradients(follower.by_points(0), follower.by_points(1), *by_weights)
+    return TransportGradients(follower.shaped(follower.call("plan"), 0, 1), *by_weights)
 
 
 def plan_vjp(found: Any, seed: Any) -> PlanGradient:
     """Return the derivative of the sum of `seed` times plan."""
-    follower = Follower(found)
+    follower = follow(found)
+    if not isinstance(follower, StoredFollower):
+        raise TypeError(
+            "plan_vjp: expected a result of stored costs, got one of point clouds; "
+            "solve sinkhorn on the matrix of their costs"
+        )
     costs = follower.costs
     lengths = (found.row_lengths, "row_lengths"), (found.col_lengths, "col_lengths")
     seeds = take_matrices(seed, "seed", *(lengths if costs.is_padded else ((None, ""), (None, ""))))
@@ -173,7 +320,7 @@ def _words(batch: Batch) -> str:
 
 def apply(found: Any, v: Any, transpose: Any) -> Any:
     """Return the plan times vectors, or its transpose times vectors."""
-    follower = Follower(found)
+    follower = follow(found)
     costs = follower.costs
     axis = 0 if take_flag(transpose, "transpose") else 1
     if isinstance(v, (list, tuple)) and any(is_array(item) for item in v):
@@ -189,7 +336,7 @@ def apply(found: Any, v: Any, transpose: Any) -> Any:
     else:
         array = _take(v, "v", follower)
         if costs.is_padded and array.ndim > 1:
-            _require(array, "v", (2, 3), costs.data.shape[1 + axis], 1)
+            _require(array, "v", (2, 3), costs.room(axis) or 0, 1)
             if len(array) != len(costs):
                 raise ValueError(f"v: expected {len(costs)} problems, got {len(array)}")
             is_vector = [array.ndim == 2]
@@ -199,7 +346,7 @@ def apply(found: Any, v: Any, transpose: Any) -> Any:
             for count in sorted({*costs.lengths[axis].tolist()} if not costs.is_padded else []):
                 _require(array, "v", ndims, count, 0)
             if costs.is_padded:
-                _require(array, "v", ndims, costs.data.shape[1 + axis], 0)
+                _require(array, "v", ndims, costs.room(axis) or 0, 0)
             is_vector = [array.ndim == 1]
             items = array if array.ndim == 2 else array[:, np.newaxis]
             if costs.is_padded:
@@ -217,7 +364,7 @@ def apply(found: Any, v: Any, transpose: Any) -> Any:
 def _take(v: Any, name: str, follower: Follower) -> Array:
     array, kind = to_numpy(v, name)
     if is_array(v) and follower.costs.arrays:
-        same_kind(follower.costs.kind, kind, ("cost", name))
+        same_kind(follower.costs.kind, kind, (follower.costs.name, name))
     return np.ascontiguousarray(array, follower.dtype)
 
 
@@ -262,8 +409,69 @@ def divergence(
             dtype=dtype,
             depth=1,
         )
-        values.append(dual_value(found, where[0]))
+        follower = follow(found, where[0])
+        values.append(follower.each(dual_values(follower)))
     return values[0] - values[1] / 2 - values[2] / 2
+
+
+def point_divergence(
+    given: tuple[Any, Any],
+    weights: tuple[Any, Any],
+    epsilon: Any,
+    metric: Any,
+    limits: tuple[Any, Any],
+    lengths: tuple[Any, Any],
+    where: tuple[Any, Any],
+    gradients: Any,
+) -> Any:
+    """Return the value between two clouds less the means of those within each."""
+    wants_gradients = take_flag(gradients, "gradients")
+    clouds = take_clouds(given, lengths)
+    dtype = compute_dtype(*(array for cloud in clouds for array in cloud.arrays))
+    # One cloud is solved within itself as often as there is an epsilon.
+    many = np.size(to_host(epsilon)) if is_array(epsilon) or isinstance(epsilon, list) else 0
+    found = []
+    for x, y in ((0, 1), (0, 0), (1, 1)):
+        first, second = (
+            [given[side]] * many if x == y and many and not clouds[side].is_batch else given[side]
+            for side in (x, y)
+        )
+        solved = _points.sinkhorn_points(
+            first,
+            second,
+            weights[x],
+            weights[y],
+            epsilon,
+            metric,
+            None,
+            *limits,
+            None,
+            lengths[x],
+            lengths[y],
+            *where,
+            name="sinkhorn_divergence_points",
+            dtype=dtype,
+            depth=1,
+        )
+        found.append(follow_points(solved, where[0]))
+    between, *within = found
+    values, *own = map(dual_values, found)
+    # Below 0 is what rounding and the error that is left may take it to.
+    value = between.each(np.maximum(values - own[0] / 2 - own[1] / 2, 0.0))
+    if not wants_gradients:
+        return value
+    slopes = (_less(between.by_points(k), within[k].by_points(k)) for k in (0, 1))
+    return PointDivergence(value, *slopes)
+
+
+def _less(between: Any, within: Any) -> Any:
+    """Subtract derivatives, which are arrays, or lists for lists; one may go with many."""
+    if not isinstance(between, list):
+        if isinstance(within, list):
+            within = np.stack(within)
+        return between - within
+    parts = within if isinstance(within, list) else [within] * len(between)
+    return [one - other for one, other in zip(between, parts, strict=True)]
 
 
 def _require_squares(between: Batch, within: Batch, axis: int) -> None:
@@ -282,16 +490,15 @@ def _require_squares(between: Batch, within: Batch, axis: int) -> None:
             raise ValueError(f"{which}: expected shape {(count, count)}, got {array.shape[-2:]}")
 
 
-def dual_value(found: Any, threads: int | None) -> Any:
-    """Return the value of the dual: that of the objective but for the square of the error."""
-    follower = Follower(found, threads)
-    costs = follower.costs
+def dual_values(follower: Follower) -> Array:
+    """Return the values of the duals: those of the objective but for the square of the error."""
+    found, costs = follower.found, follower.costs
     values = np.empty(len(costs))
     rows, columns = (costs.lengths[axis].tolist() for axis in (0, 1))
     ones = [np.ones((count, 1), follower.dtype) for count in columns]
     alone = ones if costs.is_batch else ones[0]
     if costs.is_padded:
-        alone = np.ones((len(costs), costs.data.shape[2], 1), follower.dtype)
+        alone = np.ones((len(costs), costs.room(1) or 0, 1), follower.dtype)
     sums = follower.call("apply", alone)
     parts = [] if sums is None else np.split(sums.astype(np.float64), np.cumsum(rows)[:-1])
     epsilons = np.broadcast_to(to_host(found.epsilon), len(costs))
@@ -306,4 +513,4 @@ def dual_value(found: Any, threads: int | None) -> Any:
             value += float(weights[has_some] @ potentials)
             masses.append(float(weights.sum()))
         values[p] = value - epsilon * float(part.sum()) + epsilon * masses[0] * masses[1]
-    return follower.each(values)
+    return values

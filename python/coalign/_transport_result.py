@@ -16,8 +16,9 @@ class Transport(TransportFields, Result):
     potential -inf and an empty row or column of the plan. Balanced potentials are shifted so that
     Σ b_j g_j = 0 over b_j > 0; unbalanced ones are not.
 
-    Plans and what follows from them need stored costs: of a result of `sinkhorn_points` they are
-    refused with a TypeError.
+    Of a result of `sinkhorn_points`, `apply`, `hard` and `gradients` take memory of
+    O((N + M) D), beside v and P v, and compute in float64. `plan`, `feasible_plan` and `bounds`
+    hold matrices of N x M.
 
     Attributes
     ----------
@@ -40,7 +41,8 @@ class Transport(TransportFields, Result):
         A `Status` for each problem: NOT_CONVERGED if `max_iterations` were not enough,
         PRECISION_LIMIT if potentials that are rounded to the dtype cannot come closer.
     cost_matrix : array of shape (N, M), (B, N, M), or list of (N, M) arrays
-        The costs that were given: a reference, never a copy.
+        The costs that were given: a reference, never a copy. Of `sinkhorn_points`, an object that
+        refers to the clouds.
     a, b : arrays, lists of arrays, or None
         The weights that were given.
     epsilon : float, or float64 array of shape (B,)
@@ -206,16 +208,19 @@ class Transport(TransportFields, Result):
         return _plans().bounds(self)
 
     def gradients(self) -> Any:
-        """Return the derivatives of `value` at convergence, by the cost and the weights.
+        """Return the derivatives of `value` at convergence, by the costs or points and the weights.
 
         Returns
         -------
-        TransportGradients
+        TransportGradients, or PointGradients for a result of `sinkhorn_points`
             A named tuple of `cost`, `a` and `b`, of the shapes of the plan, f and g. By the cost it
             is the plan. By a weight it is f - ε log a, where a is 0 the soft transform of g;
             balanced, these are known up to a constant for each side, since the masses must stay
             equal. Unbalanced, they are whole: ρ (1 - e) + ε (Σb - e), with
-            e = exp(-(f - ε log a) / ρ).
+            e = exp(-(f - ε log a) / ρ). Of clouds, a named tuple of `x`, `y`, `a` and `b`: by a
+            point it is Σ_j P_ij ∂c(x_i, y_j) / ∂x_i, of the shape of the points, for each problem
+            also where one cloud goes with many. Points that coincide add 0 where the metric is
+            "euclidean", and points of norm 0 where it is "cosine", whose derivatives do not exist.
 
         Examples
         --------
@@ -248,7 +253,8 @@ class Transport(TransportFields, Result):
         ValueError
             The shape of `seed` is not that of the cost.
         TypeError
-            A dtype or kind of array is wrong.
+            A dtype or kind of array is wrong, or the result is one of point clouds: solve
+            `sinkhorn` on the matrix of their costs.
 
         Notes
         -----

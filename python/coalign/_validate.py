@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,18 @@ GivenLengths = tuple[Any, str]
 
 
 def take_series(
-    obj: Any, name: str, lengths: Any, lengths_name: str, *, collection: bool = False
+    obj: Any,
+    name: str,
+    lengths: Any,
+    lengths_name: str,
+    *,
+    collection: bool = False,
+    noun: tuple[str, str] = ("frame", "series"),
 ) -> Batch:
-    """Check a series, a padded batch or a list; a `collection` reads a 2-D array as many series."""
+    """Check a series, a padded batch or a list; a `collection` reads a 2-D array as many series.
+
+    The noun says in errors what a row is, and all of them.
+    """
     found = _take_batch(
         obj,
         name,
@@ -40,7 +50,7 @@ def take_series(
         None if collection else "one series",
         (1, 2),
         (2, 3) if collection else (3,),
-        require_frames,
+        partial(require_frames, noun=noun),
     )
     if not found.is_padded:
         for i, array in enumerate(found.data):
@@ -324,7 +334,7 @@ def take_list(items: Sequence[Any], name: str) -> tuple[list[Any], Kind]:
     return arrays, kind
 
 
-def require_like(xs: Batch, ys: Batch) -> None:
+def require_like(xs: Batch, ys: Batch, noun: str = "frame") -> None:
     """Check that two sides can be aligned: one kind, one number of dimensions.
 
     An empty list has neither.
@@ -335,7 +345,7 @@ def require_like(xs: Batch, ys: Batch) -> None:
     x_dim, y_dim = (side.arrays[0].shape[-1] for side in (xs, ys))
     if x_dim != y_dim:
         raise ValueError(
-            f"{xs.name} and {ys.name}: expected frames of one dimension, got {x_dim} and {y_dim}"
+            f"{xs.name} and {ys.name}: expected {noun}s of one dimension, got {x_dim} and {y_dim}"
         )
 
 
@@ -346,15 +356,18 @@ def require_ndim(array: Array | DeviceArray, name: str, wanted: tuple[int, ...])
         raise ValueError(f"{name}: expected a {listed} array, got shape {array.shape}")
 
 
-def require_frames(shape: tuple[int, ...], name: str) -> None:
+def require_frames(
+    shape: tuple[int, ...], name: str, noun: tuple[str, str] = ("frame", "series")
+) -> None:
     """Check the (frames, dimensions) of a series."""
     frames, dim = shape
+    row, whole = noun
     if frames == 0:
-        raise ValueError(f"{name}: expected at least one frame, got an empty series")
+        raise ValueError(f"{name}: expected at least one {row}, got an empty {whole}")
     if dim == 0:
         raise ValueError(f"{name}: expected at least one dimension, got shape {shape}")
     if frames > LONGEST:
-        raise ValueError(f"{name}: expected at most {LONGEST} frames, got {frames}")
+        raise ValueError(f"{name}: expected at most {LONGEST} {row}s, got {frames}")
 
 
 def require_scores(shape: tuple[int, ...], name: str) -> None:

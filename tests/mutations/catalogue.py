@@ -43,6 +43,8 @@ SPARSE = "tests/test_assignment_sparse.py"
 EXPORT = "tests/test_ctc_export.py"
 MONOTONIC = "tests/test_monotonic_values.py"
 POINTS = "tests/test_points_values.py"
+POINT_RESULT = "tests/test_points_result.py"
+POINT_DIVERGENCE = "tests/test_points_divergence.py"
 MONOTONIC_ERRORS = "tests/test_monotonic_errors.py"
 VALUES = "tests/test_warping_values.py"
 PATHS = "tests/test_warping_paths.py"
@@ -1064,6 +1066,97 @@ POINT_CLOUDS = [
         "out = np.zeros((self.count,",
         "out = np.ones((self.count,",
         (POINTS,),
+    ),
+    Mutation(
+        "a gradient by points takes differences after the sum",
+        "csrc/transport/point_plan.cpp",
+        "is_distance ? origin : nullptr, sums);",
+        "nullptr, sums);",
+        (f"{POINT_RESULT}::test_gradients_by_points_are_those_of_finite_differences",),
+    ),
+    Mutation(
+        "a gradient of distances takes them for their squares",
+        "csrc/transport/point_plan.cpp",
+        "each_block(sides, group, metric == PointMetric::euclidean, scratch,",
+        "each_block(sides, group, false, scratch,",
+        (f"{POINT_RESULT}::test_gradients_by_points_are_those_of_finite_differences",),
+    ),
+    Mutation(
+        "points that coincide divide by their distance",
+        "csrc/transport/points_kernels.cpp",
+        "select(sum > Vec<K>{}, value / sum, Vec<K>{})",
+        "value / sum",
+        (f"{POINT_RESULT}::test_points_that_coincide_add_nothing_and_near_ones_keep_their_digits",),
+    ),
+    Mutation(
+        "a gradient of cosines goes along the point",
+        "csrc/transport/point_plan.cpp",
+        "factor * (own[k] - along * point[k]);",
+        "factor * own[k];",
+        (f"{POINT_RESULT}::test_a_point_of_norm_0_has_no_direction",),
+    ),
+    Mutation(
+        "a gradient by points forgets their scale",
+        "csrc/transport/point_plan.cpp",
+        "pair.unit() * sides.rows->scales()[group.first + r], along",
+        "pair.unit(), along",
+        (f"{POINT_RESULT}::test_gradients_by_points_are_those_of_finite_differences",),
+    ),
+    Mutation(
+        "points without weight have no soft transform",
+        "csrc/transport/point_plan.cpp",
+        "if (!transform(sides, weights, out)) return false;",
+        "std::fill_n(out, sides.rows->cloud<double>().count, 0.0);",
+        (f"{POINT_RESULT}::test_gradients_by_weights_are_those_of_stored_costs",),
+    ),
+    Mutation(
+        "a hard choice between points is the last of equals",
+        "csrc/transport/point_plan.cpp",
+        "if (!(most[r] > before[r])",
+        "if (!(most[r] >= before[r])",
+        (f"{POINT_RESULT}::test_a_hard_choice_is_the_first_of_equals",),
+    ),
+    Mutation(
+        "a point without weight has a hard choice",
+        "csrc/transport/point_plan.cpp",
+        "|| !(sides.row_potential[group.first + r] > -kInfinity)) continue;",
+        ") continue;",
+        (f"{POINT_RESULT}::test_plans_and_products_are_those_of_stored_costs",),
+    ),
+    Mutation(
+        "products of points take infinite values times an empty plan",
+        "csrc/transport/point_plan.cpp",
+        "if (is_finite) {",
+        "if (is_finite || many > 0) {",
+        (f"{POINT_RESULT}::test_an_empty_plan_takes_nothing_of_an_infinite_value",),
+    ),
+    Mutation(
+        "bounds between points have no room for the rounding of costs",
+        "csrc/transport/point_plan.cpp",
+        "    rounding *= mass;",
+        "    rounding = 0;",
+        (f"{POINT_RESULT}::test_bounds_hold_whatever_rounding_does_to_the_costs",),
+    ),
+    Mutation(
+        "a divergence of points takes the bias of one cloud twice",
+        "python/coalign/_transport_plan.py",
+        "values - own[0] / 2 - own[1] / 2",
+        "values - own[0] / 2 - own[0] / 2",
+        (f"{POINT_DIVERGENCE}::test_it_is_that_of_stored_costs",),
+    ),
+    Mutation(
+        "a divergence of points may be negative",
+        "python/coalign/_transport_plan.py",
+        "np.maximum(values - own[0] / 2 - own[1] / 2, 0.0)",
+        "values - own[0] / 2 - own[1] / 2",
+        (f"{POINT_DIVERGENCE}::test_it_is_never_negative",),
+    ),
+    Mutation(
+        "gradients of a divergence keep the bias",
+        "python/coalign/_transport_plan.py",
+        "_less(between.by_points(k), within[k].by_points(k))",
+        "between.by_points(k)",
+        (f"{POINT_DIVERGENCE}::test_gradients_are_those_of_finite_differences",),
     ),
 ]
 

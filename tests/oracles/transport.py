@@ -48,6 +48,44 @@ def problem(
     return Problem(cost, a, b, float(epsilon), float(rho[0]), float(rho[1]))
 
 
+#: What `costs_of_points` knows.
+METRICS = ("sqeuclidean", "euclidean", "cosine", "dot")
+
+
+def costs_of_points(x: Any, y: Any, metric: str) -> Array:
+    """The cost of every pair of points, by its definition."""
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if metric == "dot":
+        return np.asarray(-(x @ y.T))
+    if metric == "cosine":
+        norms = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(y, axis=1)
+        return np.asarray(1 - np.divide(x @ y.T, norms, out=np.zeros_like(norms), where=norms > 0))
+    squares = np.asarray(((x[:, None] - y) ** 2).sum(axis=-1))
+    return squares if metric == "sqeuclidean" else np.sqrt(squares)
+
+
+def slopes_of_points(x: Any, y: Any, metric: str) -> Array:
+    """The derivative of every such cost by its point of x, (N, M, D); 0 where there is none."""
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    gaps = x[:, None] - y
+    if metric == "sqeuclidean":
+        return np.asarray(2 * gaps)
+    if metric == "dot":
+        return -np.broadcast_to(y, gaps.shape)
+    if metric == "euclidean":
+        return directions(gaps)
+    u, v = directions(x), directions(y)
+    across = v - (u @ v.T)[..., None] * u[:, None]
+    lengths = np.linalg.norm(x, axis=1)[:, None, None]
+    return -np.divide(across, lengths, out=np.zeros_like(across), where=lengths > 0)
+
+
+def directions(vectors: Array) -> Array:
+    """Vectors over their lengths; 0 for those without one."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
 def log(x: Any) -> Array:
     """The logarithm, of 0 as well."""
     with np.errstate(divide="ignore"):
