@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import clouds
 import coalign
 import families_transport
 import peers_transport
@@ -70,7 +71,7 @@ class Transport(Problem):
             one.error(plans), data["tol"], peers_transport.FLOOR[str(np.asarray(found.f).dtype)]
         )
 
-    def plans(self, data: Data, found: Any) -> NDArray[np.float64]:
+    def plans(self, data: Data, found: Any) -> Any:
         """Give the plans of the potentials, in float64."""
         one: Problems = data["problems"]
         f, g = (np.asarray(v, np.float64).reshape(one.count, -1) for v in (found.f, found.g))
@@ -90,6 +91,40 @@ class Transport(Problem):
         # What no mass goes to costs next to nothing, and that is as far as its digits matter.
         off = np.abs(np.ravel(found.cost) - wanted)
         assert (off <= 1e-4 * (scale + one.epsilon)).all(), f"a cost off by {off.max()}"
+
+
+@dataclass(frozen=True, eq=False)
+class Points(Transport):
+    """Point clouds, whose costs nobody stores."""
+
+    def arguments(self, instance: clouds.Clouds, dtype: str) -> Data:
+        """Name what is given."""
+        return {
+            "problems": instance,
+            "of_peers": self.of_peers,
+            "points": (instance.x.astype(dtype), instance.y.astype(dtype)),
+            "epsilon": instance.epsilon,
+            **self.options,
+        }
+
+    def solve(self, data: Data, **options: Any) -> Any:
+        """Call without what only the judge needs."""
+        named = ("problems", "of_peers", "points")
+        given = {k: v for k, v in data.items() if k not in named}
+        return self.call(*data["points"], **given, **options)
+
+    def cells(self, data: Data) -> int:
+        """Count the cells times the iterations."""
+        x, y = data["points"]
+        return len(x) * len(y) * int(data["max_iterations"])
+
+    def verify(self, data: Data, found: Any, rtol: float) -> None:
+        """Assert what a result says of its error, and its cost."""
+        one: clouds.Clouds = data["problems"]
+        assert int(found.iterations) == data["max_iterations"]
+        plans = self.plans(data, found)
+        assert abs(float(found.marginal_error) - one.error(plans)) < 1e-5
+        assert abs(float(found.cost) - one.cost(plans)) < 1e-4 * one.epsilon
 
 
 F32, F64, BOTH = ("float32",), ("float64",), ("float64", "float32")
@@ -226,4 +261,23 @@ SOUGHT = tuple(
     for of_most, over_pot, over_ott in ((0.01, 5, 3), (0.001, 10, 5))
 )
 
-SUITE = Suite("transport", (*FIXED, *SOUGHT), TOLERANCE, OF_PEERS)
+# --- point clouds --------------------------------------------------------------------------------
+
+
+def between_points(dim: int, floor: float) -> Case:
+    """Give plain iterations between clouds, beside OTT's, which also holds some rows at a time."""
+    sizes = ({"n": n, "dim": dim, "of_most": 0.1} for n in (10_000, 200))
+    options = {"tol": 0.0, "max_iterations": 10}
+    made = Points(clouds.uniform, *sizes, coalign.sinkhorn_points, options)
+    return case(
+        f"10 iterations, 10,000 x 10,000 points, {dim} d",
+        made,
+        (peers_transport.ott("plain", "float32", points=True),),
+        F32,
+        {"float32": (faster_than(floor, ("ott-plain-f32",)),)},
+    )
+
+
+CLOUDS = (between_points(3, 10), between_points(64, 8))
+
+SUITE = Suite("transport", (*FIXED, *SOUGHT, *CLOUDS), TOLERANCE, OF_PEERS)

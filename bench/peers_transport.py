@@ -293,7 +293,11 @@ def ott(mode: str, dtype: str, *, points: bool = False) -> Contender:
 
     def load() -> Any:
         import jax
+        from jax._src.interpreters import batching
+        from jax.interpreters import batching as public
 
+        # OTT 0.6.0 asks for it where JAX 0.10 no longer shows it.
+        public.is_vmappable = batching.is_vmappable
         jax.devices()
         return solve
 
