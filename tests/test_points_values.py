@@ -154,6 +154,31 @@ def test_batches_have_the_bits_of_their_problems(rng: np.random.Generator) -> No
         assert float(together.value[p]) == float(found.value)
 
 
+def test_weights_keep_their_digits_beside_one_cloud_of_float32(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(20, 3)).astype(np.float32), rng.normal(size=(30, 3))
+    a, b = rng.random(20), rng.random(30)
+    a, b = a / a.sum(), b / b.sum()
+    for given in ((x, y), (x.astype(np.float64), y.astype(np.float32))):
+        found = coalign.sinkhorn_points(*given, a, b, epsilon=0.5, tol=1e-10)
+        assert error_of(found, costs(*given, "sqeuclidean"), a, b, 0.5) < 1.1e-10
+
+
+def test_what_goes_with_each_problem_goes_with_one_cloud_against_many(
+    rng: np.random.Generator,
+) -> None:
+    x, ys = rng.normal(size=(9, 2)), rng.normal(size=(3, 12, 2))
+    a = rng.random((3, 9)) + 0.1
+    a /= a.sum(axis=1, keepdims=True)
+    for given, weights in ((ys, a), ([*ys], [*a])):
+        found = coalign.sinkhorn_points(x, given, weights, epsilon=0.2, tol=1e-8)
+        again = coalign.sinkhorn_points(x, given, weights, epsilon=0.2, initial=found)
+        for p in range(3):
+            alone = coalign.sinkhorn_points(x, ys[p], a[p], epsilon=0.2, tol=1e-8)
+            assert np.array_equal(found.f[p], alone.f)
+            alone = coalign.sinkhorn_points(x, ys[p], a[p], epsilon=0.2, initial=alone)
+            assert np.array_equal(again.f[p], alone.f)
+
+
 def test_a_call_goes_on_from_where_another_ended(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(50, 3)), rng.normal(size=(50, 3))
     first = coalign.sinkhorn_points(x, y, epsilon=0.05, tol=1e-8)
@@ -163,7 +188,7 @@ def test_a_call_goes_on_from_where_another_ended(rng: np.random.Generator) -> No
 
 def test_iterations_that_do_not_suffice_are_told(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(50, 3)), rng.normal(size=(50, 3))
-    with pytest.warns(coalign.ConvergenceWarning, match="1 of 1 problems need more iterations"):
+    with pytest.warns(coalign.ConvergenceWarning, match=r"\Asinkhorn_points: 1 of 1 problems need"):
         found = coalign.sinkhorn_points(x, y, epsilon=0.01, tol=1e-8, max_iterations=3)
     assert found.status == Status.NOT_CONVERGED
 
@@ -198,6 +223,10 @@ def bad(where: tuple[int, ...], value: float, shape: tuple[int, ...]) -> Any:
         (
             lambda: coalign.sinkhorn_points(np.ones((4, 3)), np.ones((4, 2)), epsilon=1),
             "x and y: expected points of one dimension, got 3 and 2",
+        ),
+        (
+            lambda: coalign.sinkhorn_points(np.ones((4, 3)), np.ones((0, 3)), epsilon=1),
+            "y: expected at least one point, got an empty cloud",
         ),
         (
             lambda: coalign.sinkhorn_points(np.ones((2, 1)), np.ones((2, 1)), [1, 1], epsilon=1),

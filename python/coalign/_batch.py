@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,27 @@ from ._arrays import Array, Kind, compute_dtype
 from ._device import DeviceArray
 
 Lengths = npt.NDArray[np.int64]
+
+
+class Shapes(Protocol):
+    """What vectors beside the rows or the columns of a batch have to fit."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def arrays(self) -> list[Any]: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def is_batch(self) -> bool: ...
+    @property
+    def is_padded(self) -> bool: ...
+    @property
+    def lengths(self) -> tuple[Lengths, ...]: ...
+    def __len__(self) -> int: ...
+    def room(self, axis: int) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import _core, _execution, _validate
-from ._arrays import Array, compute_dtype
-from ._batch import Batch
+from ._arrays import Array, Kind, compute_dtype
+from ._batch import Batch, Lengths
 from ._errors import Status
 from ._pipeline import ResultCall, carry_out
 from ._scalars import choice, take_count
@@ -39,6 +39,58 @@ class PointCosts:
 
     def __repr__(self) -> str:
         return f"<{self.metric} of point clouds>"
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Clouds in the place of costs: what is asked of the batch that these would be."""
+
+    xs: Batch
+    ys: Batch
+
+    name = "x"
+
+    def __len__(self) -> int:
+        return _validate.require_pairs(self.xs, self.ys)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the computation."""
+        return compute_dtype(*self.arrays)
+
+    @property
+    def sides(self) -> tuple[Batch, Batch]:
+        """Both clouds."""
+        return self.xs, self.ys
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the results."""
+        return next((side.kind for side in self.sides if side.arrays), self.xs.kind)
+
+    @property
+    def arrays(self) -> list[Any]:
+        """The arrays that hold the points."""
+        return [*self.xs.arrays, *self.ys.arrays]
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether there may be more than one problem."""
+        return self.xs.is_batch or self.ys.is_batch
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether results are arrays of one room for all problems."""
+        return self.is_batch and all(side.is_padded for side in self.sides if side.is_batch)
+
+    @property
+    def lengths(self) -> tuple[Lengths, ...]:
+        """The rows and the columns of each problem."""
+        return tuple(np.broadcast_to(side.lengths[0], len(self)) for side in self.sides)
+
+    def room(self, axis: int) -> int | None:
+        """Return the length that results give every problem along an axis; None in a list."""
+        return self.sides[axis].room(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +245,18 @@ def sinkhorn_points(
     tolerance = _take_number(tol, "tol")
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tol: expected a finite number of at least 0, got {_word(tolerance)}")
-    xs, ys = take_clouds((x, y), (x_lengths, y_lengths))
-    dtype = compute_dtype(*xs.arrays, *ys.arrays) if dtype is None else dtype
+    pairs = take_clouds((x, y), (x_lengths, y_lengths))
+    xs, ys = pairs.sides
+    dtype = pairs.dtype if dtype is None else dtype
     given = [
         None if lengths is None else side.lengths[0]
         for side, lengths in ((xs, x_lengths), (ys, y_lengths))
     ]
     call = _Call(
         (xs, ys),
-        (_take_vectors(a, "a", xs, 0, dtype), _take_vectors(b, "b", ys, 0, dtype)),
-        _take_start(initial, xs, ys, dtype),
-        take_epsilon(epsilon, xs if xs.is_batch else ys),
+        (_take_vectors(a, "a", pairs, 0, dtype), _take_vectors(b, "b", pairs, 1, dtype)),
+        _take_start(initial, pairs, dtype),
+        take_epsilon(epsilon, pairs),
         _take_penalties(unbalanced),
         tolerance,
         iterations,
@@ -217,7 +270,7 @@ def sinkhorn_points(
     return carry_out(call, device)
 
 
-def take_clouds(given: tuple[Any, Any], lengths: tuple[Any, Any]) -> tuple[Batch, Batch]:
+def take_clouds(given: tuple[Any, Any], lengths: tuple[Any, Any]) -> Pairs:
     """Check two clouds, or batches of them, that go together."""
     xs, ys = (
         _validate.take_series(cloud, name, length, f"{name}_lengths", noun=NOUN)
@@ -225,10 +278,10 @@ def take_clouds(given: tuple[Any, Any], lengths: tuple[Any, Any]) -> tuple[Batch
     )
     _validate.require_like(xs, ys, NOUN[0])
     _validate.require_pairs(xs, ys)
-    return xs, ys
+    return Pairs(xs, ys)
 
 
-def _take_start(initial: Any, xs: Batch, ys: Batch, dtype: Any) -> Any:
+def _take_start(initial: Any, pairs: Pairs, dtype: Any) -> Any:
     """Check potentials to start from; those of the columns say all."""
     if initial is None:
         return None
@@ -237,8 +290,8 @@ def _take_start(initial: Any, xs: Batch, ys: Batch, dtype: Any) -> Any:
     if not isinstance(initial, (list, tuple)) or len(initial) != 2:
         raise TypeError(f"initial: expected a Transport or (f, g), got {type(initial).__name__}")
     f, g = (
-        _take_vectors(given, name, side, 0, dtype)
-        for given, name, side in zip(initial, ("initial f", "initial g"), (xs, ys), strict=True)
+        _take_vectors(given, f"initial {'fg'[axis]}", pairs, axis, dtype)
+        for axis, given in enumerate(initial)
     )
     if f is None or g is None:
         raise TypeError("initial: expected both f and g, got None")

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _core, _execution, _validate
 from ._arrays import is_array, on_host, same_kind, to_host, to_numpy
-from ._batch import Batch, is_plain_matrix
+from ._batch import Batch, Shapes, is_plain_matrix
 from ._errors import ConvergenceWarning, InfeasibleError, Status
 from ._pipeline import ResultCall, carry_out
 from ._scalars import take_count
@@ -225,7 +225,7 @@ def _word(value: float) -> str:
     return "NaN" if math.isnan(value) else f"{value:g}"
 
 
-def take_epsilon(epsilon: Any, costs: Batch) -> Any:
+def take_epsilon(epsilon: Any, costs: Shapes) -> Any:
     """Check the regularisation: a number, or one for each problem of a batch."""
     if (is_array(epsilon) or isinstance(epsilon, (list, tuple))) and np.ndim(on_host(epsilon)) > 0:
         values = to_numpy(epsilon, "epsilon")[0].astype(np.float64)
@@ -259,7 +259,7 @@ def _take_penalties(unbalanced: Any) -> float | tuple[float, float] | None:
     return values[0] if len(values) == 1 else (values[0], values[1])
 
 
-def _take_vectors(given: Any, name: str, costs: Batch, axis: int, dtype: Any = None) -> Any:
+def _take_vectors(given: Any, name: str, costs: Shapes, axis: int, dtype: Any = None) -> Any:
     """Check vectors beside the rows or the columns: None, an array, or a list for a list."""
     dtype = costs.dtype if dtype is None else dtype
     if given is None:
@@ -286,7 +286,7 @@ def _take_vectors(given: Any, name: str, costs: Batch, axis: int, dtype: Any = N
     return [array] * len(costs)
 
 
-def _take_listed(given: Any, name: str, costs: Batch, axis: int, dtype: Any) -> Any:
+def _take_listed(given: Any, name: str, costs: Shapes, axis: int, dtype: Any) -> Any:
     if not costs.is_batch or costs.is_padded:
         raise TypeError(f"{name}: expected an array like {costs.name}, got a list of arrays")
     if len(given) != len(costs):

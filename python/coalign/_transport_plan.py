@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _core, _execution, _points, _transport
-from ._arrays import Array, Kind, compute_dtype, is_array, same_kind, to_host, to_numpy
-from ._batch import Batch, Lengths, is_plain_matrix
-from ._points import PointCosts, take_clouds
+from ._arrays import Array, compute_dtype, is_array, same_kind, to_host, to_numpy
+from ._batch import Batch, is_plain_matrix
+from ._points import Pairs, PointCosts, take_clouds
 from ._scalars import take_flag
-from ._validate import require_pairs, take_matrices
+from ._validate import take_matrices
 
 
 class TransportGradients(NamedTuple):
@@ -50,50 +49,10 @@ class PointDivergence(NamedTuple):
     y: Any
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """Clouds in the place of costs: what is asked of the batch that these would be."""
-
-    xs: Batch
-    ys: Batch
-
-    name = "x"
-
-    def __len__(self) -> int:
-        return require_pairs(self.xs, self.ys)
-
-    @property
-    def sides(self) -> tuple[Batch, Batch]:
-        return self.xs, self.ys
-
-    @property
-    def kind(self) -> Kind:
-        return next((side.kind for side in self.sides if side.arrays), self.xs.kind)
-
-    @property
-    def arrays(self) -> list[Any]:
-        return [*self.xs.arrays, *self.ys.arrays]
-
-    @property
-    def is_batch(self) -> bool:
-        return self.xs.is_batch or self.ys.is_batch
-
-    @property
-    def is_padded(self) -> bool:
-        return self.is_batch and all(side.is_padded for side in self.sides if side.is_batch)
-
-    @property
-    def lengths(self) -> tuple[Lengths, ...]:
-        return tuple(np.broadcast_to(side.lengths[0], len(self)) for side in self.sides)
-
-    def room(self, axis: int) -> int | None:
-        return self.sides[axis].room(0)
-
-
 class Follower(ABC):
     """A result, and its costs, as native code takes them."""
 
-    def __init__(self, found: Any, costs: Batch | _Pairs, threads: int | None) -> None:
+    def __init__(self, found: Any, costs: Batch | Pairs, threads: int | None) -> None:
         self.found = found
         self.costs = costs
         self.threads = _execution.thread_count(threads)
@@ -182,7 +141,7 @@ class StoredFollower(Follower):
 class PointFollower(Follower):
     """A result of `sinkhorn_points`; what follows from it is computed in float64."""
 
-    costs: _Pairs
+    costs: Pairs
 
     def call(self, what: str, v: Any = None) -> Any:
         """Return the flat arrays of what is asked for, or None for a batch of no problems."""
@@ -250,7 +209,7 @@ def follow_points(found: Any, threads: int | None = None) -> PointFollower:
     """Make a result of point clouds ready."""
     clouds = found.cost_matrix
     pairs = take_clouds((clouds.x, clouds.y), (found.row_lengths, found.col_lengths))
-    return PointFollower(found, _Pairs(*pairs), threads)
+    return PointFollower(found, pairs, threads)
 
 
 def plan(found: Any, what: str) -> Any:
@@ -426,14 +385,15 @@ def point_divergence(
 ) -> Any:
     """Return the value between two clouds less the means of those within each."""
     wants_gradients = take_flag(gradients, "gradients")
-    clouds = take_clouds(given, lengths)
-    dtype = compute_dtype(*(array for cloud in clouds for array in cloud.arrays))
+    pairs = take_clouds(given, lengths)
     # One cloud is solved within itself as often as there is an epsilon.
     many = np.size(to_host(epsilon)) if is_array(epsilon) or isinstance(epsilon, list) else 0
     found = []
     for x, y in ((0, 1), (0, 0), (1, 1)):
         first, second = (
-            [given[side]] * many if x == y and many and not clouds[side].is_batch else given[side]
+            [given[side]] * many
+            if x == y and many and not pairs.sides[side].is_batch
+            else given[side]
             for side in (x, y)
         )
         solved = _points.sinkhorn_points(
@@ -450,7 +410,7 @@ def point_divergence(
             lengths[y],
             *where,
             name="sinkhorn_divergence_points",
-            dtype=dtype,
+            dtype=pairs.dtype,
             depth=1,
         )
         found.append(follow_points(solved, where[0]))
