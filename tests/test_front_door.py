@@ -17,6 +17,7 @@ from coalign import (
     _execution,
     _forced_alignment,
     _monotonic,
+    _points,
     _transport,
     _warping,
 )
@@ -31,6 +32,11 @@ SERIES = rng.random((3, 8, 2))
 SCORES = rng.normal(size=(3, 12, 5))
 WORDS = np.array([[1, 2, 2], [3, 1, 4], [4, 4, 1]])
 ROW_WEIGHTS, COLUMN_WEIGHTS = np.full(6, 1 / 6), np.full(9, 1 / 9)
+
+# A result keeps its clouds, which are compared as objects.
+CLOUD, CLOUDS = rng.normal(size=(9, 3)), rng.normal(size=(3, 6, 3))
+POINTS = CLOUDS[0]
+NARROW, LISTED = POINTS.astype(np.float32), [POINTS, CLOUDS[1, :2]]
 
 Call = Callable[[], Any]
 
@@ -120,6 +126,28 @@ PLAIN: dict[str, Call] = {
         [COST, COST[:2, 3:]], [ROW_WEIGHTS, ROW_WEIGHTS[:2]], epsilon=2.0, unbalanced=1.0
     ),
     "sinkhorn that stops": lambda: coalign.sinkhorn(COST, epsilon=1.0, tol=0.0, max_iterations=3),
+    "sinkhorn_points": lambda: coalign.sinkhorn_points(POINTS, CLOUD, epsilon=2.0),
+    "sinkhorn_points float32": lambda: coalign.sinkhorn_points(
+        NARROW, NARROW, epsilon=3, metric="euclidean", threads=2
+    ),
+    "sinkhorn_points on a line": lambda: coalign.sinkhorn_points(
+        X, Y, epsilon=1.0, metric="dot", tol=0, max_iterations=4, device="cpu"
+    ),
+    "sinkhorn_points with weights": lambda: coalign.sinkhorn_points(
+        POINTS, CLOUD, ROW_WEIGHTS, COLUMN_WEIGHTS, epsilon=2.0, metric="cosine", tol=1e-6
+    ),
+    "sinkhorn_points, unbalanced": lambda: coalign.sinkhorn_points(
+        CLOUDS, CLOUDS, epsilon=2.0, unbalanced=(3.0, 1), x_lengths=np.array([6, 1, 3])
+    ),
+    "sinkhorn_points of one and many": lambda: coalign.sinkhorn_points(
+        CLOUD, CLOUDS, np.full((3, 9), 1 / 9), epsilon=np.array([1.0, 2.0, 3.0])
+    ),
+    "sinkhorn_points of lists": lambda: coalign.sinkhorn_points(
+        LISTED, (CLOUD, CLOUD), [ROW_WEIGHTS, np.full(2, 0.5)], epsilon=2.0
+    ),
+    "sinkhorn_points of a list and one": lambda: coalign.sinkhorn_points(
+        LISTED, CLOUD, None, [COLUMN_WEIGHTS, COLUMN_WEIGHTS], epsilon=2.0
+    ),
     "dtw": lambda: coalign.dtw(X, Y),
     "dtw float32": lambda: coalign.dtw(X.astype(np.float32), Y.astype(np.float32)),
     "dtw with a path": lambda: coalign.dtw(X, Y, metric="cityblock", path=True),
@@ -164,6 +192,7 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_decoding, "ctc_greedy", refuse)
     monkeypatch.setattr(_forced_alignment, "ctc_align", refuse)
     monkeypatch.setattr(_monotonic, "monotonic_alignment", refuse)
+    monkeypatch.setattr(_points, "sinkhorn_points", refuse)
     monkeypatch.setattr(_transport, "sinkhorn", refuse)
     monkeypatch.setattr(_warping, "dtw", refuse)
 

@@ -239,6 +239,7 @@ FRONT_DOORS = (
     "linear_sum_assignment",
     "monotonic_alignment",
     "sinkhorn",
+    "sinkhorn_points",
 )
 
 

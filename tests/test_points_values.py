@@ -234,7 +234,7 @@ def bad(where: tuple[int, ...], value: float, shape: tuple[int, ...]) -> Any:
         ),
         (
             lambda: coalign.sinkhorn_points(np.ones((2, 1)), np.ones((2, 1)), [2, -1], epsilon=1),
-            r"a: -1 at index \(1,\); expected finite weights of at least 0",
+            r"a: -1.0 at index \(1,\); expected finite weights of at least 0",
         ),
         (
             lambda: coalign.sinkhorn_points(np.ones((2, 1)), np.ones((2, 1)), epsilon=0),

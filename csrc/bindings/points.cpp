@@ -1,12 +1,19 @@
 #include "transport/points.hpp"
 
+#include <pybind11/gil_safe_call_once.h>
+
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings/bindings.hpp"
 #include "bindings/call.hpp"
+#include "bindings/plain.hpp"
+#include "bindings/result.hpp"
+#include "bindings/transport.hpp"
 #include "transport/point_plan.hpp"
 
 namespace coalign::bindings {
@@ -27,35 +34,32 @@ PointMetric metric_of(const std::string& name) {
 }
 
 // The items of a list, which stays alive, as they lie; each of `axes` axes.
-template <class T>
-std::vector<Array<T>> arrays_of(const py::object& items, int axes) {
-    std::vector<Array<T>> out;
+std::vector<Array<double>> arrays_of(const py::object& items, int axes) {
+    std::vector<Array<double>> out;
     if (items.is_none()) return out;
     for (const py::handle item : items) {
-        require(py::isinstance<Array<T>>(item), "items: contiguous arrays of one dtype");
-        out.push_back(py::reinterpret_borrow<Array<T>>(item));
+        require(py::isinstance<Array<double>>(item), "items: contiguous arrays of float64");
+        out.push_back(py::reinterpret_borrow<Array<double>>(item));
         require(out.back().ndim() == axes, "items: number of axes");
     }
     return out;
 }
 
-template <class T>
-Ragged clouds_of(const std::vector<Array<T>>& arrays, RaggedTable& table) {
-    for (const Array<T>& array : arrays) {
+Ragged clouds_of(const std::vector<Array<double>>& arrays, RaggedTable& table) {
+    for (const Array<double>& array : arrays) {
         require(array.shape(0) >= 1 && array.shape(0) <= kMostPoints, "points: none, or too many");
         require(array.shape(1) == arrays[0].shape(1), "points: dimensions");
-        table.add(MatrixView<T>{array.data(), array.shape(0), array.shape(1), array.shape(1), 1});
+        table.add(MatrixView<double>{array.data(), array.shape(0), array.shape(1), array.shape(1), 1});
     }
     return table.batch();
 }
 
 // Vectors beside clouds: none, or one for each problem.
-template <class T>
-std::vector<const void*> vectors_of(const std::vector<Array<T>>& arrays, const PointBatch& batch, bool of_x) {
+std::vector<const void*> vectors_of(const std::vector<Array<double>>& arrays, const PointBatch& batch, bool of_x) {
     require(arrays.empty() || static_cast<std::int64_t>(arrays.size()) == batch.count(), "vectors: one a problem");
     std::vector<const void*> out;
     for (std::int64_t p = 0; p < static_cast<std::int64_t>(arrays.size()); ++p) {
-        const Array<T>& array = arrays[static_cast<std::size_t>(p)];
+        const Array<double>& array = arrays[static_cast<std::size_t>(p)];
         require(array.shape(0) == (of_x ? batch.x.rows_of(batch.x_item(p)) : batch.y.rows_of(batch.y_item(p))),
                 "vectors: length");
         out.push_back(array.data());
@@ -64,11 +68,10 @@ std::vector<const void*> vectors_of(const std::vector<Array<T>>& arrays, const P
 }
 
 // The clouds of a call, and an epsilon for each problem.
-template <class T>
 struct Clouds {
     Clouds(const py::list& x, const py::list& y, const std::string& metric, const Array<double>& epsilon)
-        : xs(arrays_of<T>(x, 2)),
-          ys(arrays_of<T>(y, 2)),
+        : xs(arrays_of(x, 2)),
+          ys(arrays_of(y, 2)),
           x_table(static_cast<std::int64_t>(xs.size())),
           y_table(static_cast<std::int64_t>(ys.size())) {
         require(!xs.empty() && !ys.empty() && (xs.size() == ys.size() || xs.size() == 1 || ys.size() == 1), "batches");
@@ -78,75 +81,149 @@ struct Clouds {
         batch.rest.epsilon = epsilon.data();
         batch.rest.epsilon_stride = 1;
     }
-    std::vector<Array<T>> xs, ys;
+    std::vector<Array<double>> xs, ys;
     RaggedTable x_table, y_table;
     PointBatch batch{};
 };
 
-template <class T>
-py::tuple solve_clouds(const py::list& x, const py::list& y, const py::object& a, const py::object& b,
-                       const py::object& g, const std::string& metric, const Array<double>& epsilon,
-                       const Options& options, int threads) {
-    Clouds<T> clouds(x, y, metric, epsilon);
-    PointBatch& batch = clouds.batch;
-    const auto count = static_cast<std::size_t>(batch.count());
-    const auto as = arrays_of<T>(a, 1), bs = arrays_of<T>(b, 1), gs = arrays_of<T>(g, 1);
-    const auto row_weights = vectors_of(as, batch, true), column_weights = vectors_of(bs, batch, false),
-               start = vectors_of(gs, batch, false);
-    const auto table = [](const std::vector<const void*>& items) {
-        Vectors out;
-        if (!items.empty()) out.items = items.data();
-        return out;
-    };
-    batch.rest.row_weights = table(row_weights);
-    batch.rest.column_weights = table(column_weights);
-    batch.rest.column_potentials = table(start);
-    batch.rest.options = options;
+constexpr Readable kClouds{Readable::Items::series, 1, kMostPoints};
 
-    std::vector<Solution<T>> solutions(count);
-    py::list fs, potentials;
-    for (std::size_t p = 0; p < count; ++p) {
-        const auto at = static_cast<std::int64_t>(p);
-        Array<T> rows(batch.x.rows_of(batch.x_item(at))), columns(batch.y.rows_of(batch.y_item(at)));
-        solutions[p].f = rows.mutable_data();
-        solutions[p].g = columns.mutable_data();
-        fs.append(std::move(rows));
-        potentials.append(std::move(columns));
-    }
-    const Forced forced;
-    const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
-    const Run run = watch(py::none(), [&](Pulse& pulse) {
-        return solve_points<T>(forced.isa, batch, threads, per_thread, pulse, solutions);
-    });
-    forced.note(name(forced.isa), run.workers);
-    Array<double> sums({std::size_t{3}, count});
-    Array<std::int64_t> places({std::size_t{3}, count});
-    Array<std::int32_t> status(static_cast<py::ssize_t>(count));
-    for (std::size_t p = 0; p < count; ++p) {
-        const Solution<T>& solution = solutions[p];
-        double* const sum = sums.mutable_data();
-        std::int64_t* const place = places.mutable_data();
-        sum[p] = solution.cost;
-        sum[count + p] = solution.value;
-        sum[2 * count + p] = solution.error;
-        place[p] = solution.iterations;
-        place[count + p] = solution.row;
-        place[2 * count + p] = solution.column;
-        status.mutable_data()[p] = static_cast<std::int32_t>(solution.status);
-    }
-    return py::make_tuple(fs, potentials, sums, places, status);
+// The object that a result keeps in the place of costs.
+py::object point_costs(PyObject* x, PyObject* y, PyObject* metric) {
+    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> type;
+    type.call_once_and_store_result([] { return py::module_::import("coalign._transport_result").attr("PointCosts"); });
+    return type.get_stored()(py::handle(x), py::handle(y), py::handle(metric));
 }
+
+// sinkhorn_points(x, y, a, b, epsilon, metric, unbalanced, tol, max_iterations, initial, x_lengths, y_lengths, threads,
+// device) returns the result. One more argument says that these are prepared, with g alone as `initial`, and holds what
+// the result keeps of them as they were given: (costs, a, b, epsilon, unbalanced, tol, x_lengths, y_lengths). For them
+// it also returns what is wrong.
+struct PointArguments {
+    static constexpr const char *kName = "sinkhorn_points", *kGeneral = "coalign._points";
+    static constexpr Py_ssize_t kCount = 14;
+
+    bool read(PyObject* const* given, bool prepared) {
+        std::optional<double> tolerance;
+        if (!x.read(given[0], given[10]) || !y.read(given[1], given[11])) return false;
+        const bool fits = x.batch().count == y.batch().count || !x.is_batch() || !y.is_batch();
+        if (!fits || x.batch().columns != y.batch().columns || x.is_float32() != y.is_float32()) return false;
+        join();
+        if (!a.read(given[2], rows()) || !b.read(given[3], columns()) || !epsilon.read(given[4], rows()) ||
+            !read_metric(given[5]) || !read_penalties(given[6], options.row_penalty, options.column_penalty) ||
+            !read_number(given[7], tolerance) || !tolerance || !read_integer(given[8], options.most_iterations) ||
+            (given[9] != Py_None && !prepared) || !g.read(given[9], columns()) || !threads.read(given[12]) ||
+            !read_cpu(given[13]))
+            return false;
+        options.tolerance = *tolerance;
+        if (!prepared) costs = point_costs(given[0], given[1], given[5]);
+        kept = {costs.ptr(), given[2], given[3], given[4], given[6], given[7], given[10], given[11]};
+        for (std::size_t k = 0; prepared && k < kept.size(); ++k)
+            kept[k] = PyTuple_GetItem(given[kCount], static_cast<Py_ssize_t>(k));
+        return options.tolerance >= 0 && options.tolerance < kInfinity && options.most_iterations >= 1;
+    }
+    bool is_float32() const { return x.is_float32(); }
+
+    template <class T>
+    PyObject* run(const Forced& forced, bool prepared) const {
+        const auto count = static_cast<std::int64_t>(row_counts.size());
+        if (const std::optional<Wrong> wrong = wrong_weights<T>(rows(), columns(), a.vectors(), b.vectors(), options))
+            return prepared ? py::make_tuple(py::none(), words(*wrong)).release().ptr() : nullptr;
+        const bool is_list = form == Form::list;
+        const Counts counts{form,
+                            count,
+                            x.batch().rows,
+                            y.batch().rows,
+                            is_list ? row_counts.data() : nullptr,
+                            is_list ? column_counts.data() : nullptr,
+                            nullptr};
+        Result made(kTransport, counts, sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
+        Parts<T> f(made.data<T>(kF), form, x.batch().rows, T(0)), own_g(made.data<T>(kG), form, y.batch().rows, T(0));
+        std::vector<Solution<T>> solutions(row_counts.size());
+        double work = 0;
+        for (std::size_t p = 0; p < solutions.size(); ++p) {
+            solutions[p].f = f.take(row_counts[p]);
+            solutions[p].g = own_g.take(column_counts[p]);
+            work += static_cast<double>(row_counts[p]) * static_cast<double>(column_counts[p]);
+        }
+        PointBatch batch{x.batch(), y.batch(), metric, {}};
+        batch.rest.row_weights = a.vectors();
+        batch.rest.column_weights = b.vectors();
+        batch.rest.column_potentials = g.vectors();
+        batch.rest.epsilon = epsilon.data();
+        batch.rest.epsilon_stride = epsilon.stride();
+        batch.rest.options = options;
+        const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
+        const auto iterations = static_cast<double>(options.most_iterations);
+        const int most = threads.for_work(work * std::min(iterations, 100.0), per_thread);
+        const Run run = run_call(work * iterations <= kSmallWork, [&](Pulse& pulse) {
+            return solve_points<T>(forced.isa, batch, most, per_thread, pulse, solutions);
+        });
+        forced.note(name(forced.isa), run.workers);
+        fill(made, solutions, kept, epsilon, options);
+        bool is_solved = true;
+        for (std::size_t p = 0; p < solutions.size(); ++p) {
+            is_solved &= solutions[p].status == Status::ok;
+            if (solutions[p].status != Status::nan) continue;
+            if (!prepared) return nullptr;
+            const Wrong wrong{"points", static_cast<std::int64_t>(p), solutions[p].row, solutions[p].column};
+            return py::make_tuple(made.release(), words(wrong)).release().ptr();
+        }
+        py::object result = made.release();
+        if (prepared) return py::make_tuple(result, py::none()).release().ptr();
+        // The caller is past this function's Python half.
+        if (!is_solved) py::module_::import("coalign._transport").attr("warn_of_unsolved")(result, 3, kName);
+        return result.release().ptr();
+    }
+
+   private:
+    // One cloud goes with each of a batch.
+    void join() {
+        const bool is_list = x.form() == Form::list || y.form() == Form::list;
+        form = is_list ? Form::list : x.is_batch() || y.is_batch() ? Form::padded : Form::one;
+        const PointBatch batch{x.batch(), y.batch(), metric, {}};
+        for (std::int64_t p = 0; p < batch.count(); ++p) {
+            row_counts.push_back(batch.x.rows_of(batch.x_item(p)));
+            column_counts.push_back(batch.y.rows_of(batch.y_item(p)));
+        }
+    }
+    Axis rows() const { return side(x, row_counts); }
+    Axis columns() const { return side(y, column_counts); }
+    Axis side(const PlainBatch& cloud, const std::vector<std::int64_t>& counts) const {
+        return {form, static_cast<std::int64_t>(counts.size()), cloud.batch().rows, counts.data(), x.is_float32()};
+    }
+    bool read_metric(PyObject* given) {
+        constexpr const char* names[] = {"sqeuclidean", "euclidean", "cosine", "dot"};
+        for (int k = 0; k < 4; ++k)
+            if (is_text(given, names[k])) {
+                metric = static_cast<PointMetric>(k);
+                return true;
+            }
+        return false;
+    }
+
+    PlainBatch x{kClouds}, y{kClouds};
+    Form form = Form::one;
+    std::vector<std::int64_t> row_counts, column_counts;
+    PlainVectors a, b, g;
+    PlainEpsilon epsilon;
+    Options options;
+    PointMetric metric = PointMetric::sqeuclidean;
+    ThreadLimit threads;
+    py::object costs;
+    Kept kept{};
+};
 
 // What follows from potentials, in float64, problem after problem in one array or two.
 py::object follow_clouds(const py::list& x, const py::list& y, const py::object& a, const py::object& b,
                          const py::list& f, const py::list& g, const std::string& metric, const Array<double>& epsilon,
                          double row_penalty, double column_penalty, int threads, const std::string& what,
                          const py::object& v) {
-    const Clouds<double> clouds(x, y, metric, epsilon);
+    const Clouds clouds(x, y, metric, epsilon);
     const PointBatch& batch = clouds.batch;
     const std::int64_t count = batch.count(), dimension = clouds.xs[0].shape(1);
-    const auto as = arrays_of<double>(a, 1), bs = arrays_of<double>(b, 1), fs = arrays_of<double>(f, 1),
-               gs = arrays_of<double>(g, 1), vs = arrays_of<double>(v, 2);
+    const auto as = arrays_of(a, 1), bs = arrays_of(b, 1), fs = arrays_of(f, 1), gs = arrays_of(g, 1),
+               vs = arrays_of(v, 2);
     const auto row_weights = vectors_of(as, batch, true), column_weights = vectors_of(bs, batch, false),
                rows_f = vectors_of(fs, batch, true), columns_g = vectors_of(gs, batch, false);
     require(!fs.empty() && !gs.empty(), "potentials: one of each a problem");
@@ -215,22 +292,9 @@ py::object follow_clouds(const py::list& x, const py::list& y, const py::object&
 }  // namespace
 
 void bind_points(py::module_& module) {
-    module.def(
-        "sinkhorn_points",
-        [](const py::list& x, const py::list& y, const py::object& a, const py::object& b, const py::object& g,
-           const std::string& metric, const Array<double>& epsilon, double row_penalty, double column_penalty,
-           double tolerance, std::int64_t most_iterations, int threads) {
-            require(tolerance >= 0 && most_iterations >= 1 && row_penalty > 0 && column_penalty > 0, "options");
-            const Options options{tolerance, most_iterations, row_penalty, column_penalty};
-            require(py::len(x) > 0, "points: none");
-            return py::isinstance<Array<float>>(x[0])
-                       ? solve_clouds<float>(x, y, a, b, g, metric, epsilon, options, threads)
-                       : solve_clouds<double>(x, y, a, b, g, metric, epsilon, options, threads);
-        },
-        py::kw_only(), py::arg("x"), py::arg("y"), py::arg("a"), py::arg("b"), py::arg("g"), py::arg("metric"),
-        py::arg("epsilon"), py::arg("row_penalty"), py::arg("column_penalty"), py::arg("tolerance"),
-        py::arg("most_iterations"), py::arg("threads"),
-        "Lists of f and g; cost, value and error; iterations and the first wrong values of x and y; status.");
+    add_function<front_door<PointArguments>>(
+        module, PointArguments::kName,
+        "The public function's arguments, in order; one more says that they are prepared.");
     module.def("points_plan", &follow_clouds, py::kw_only(), py::arg("x"), py::arg("y"), py::arg("a"), py::arg("b"),
                py::arg("f"), py::arg("g"), py::arg("metric"), py::arg("epsilon"), py::arg("row_penalty"),
                py::arg("column_penalty"), py::arg("threads"), py::arg("what"), py::arg("v"),

@@ -1,3 +1,5 @@
+#include "bindings/transport.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -18,158 +20,7 @@ namespace {
 
 using namespace coalign::transport;
 
-enum TransportField {
-    kF,
-    kG,
-    kCost,
-    kValue,
-    kMarginalError,
-    kIterations,
-    kStatus,
-    kCostMatrix,
-    kA,
-    kB,
-    kEpsilon,
-    kUnbalanced,
-    kTol,
-    kRowLengths,
-    kColLengths
-};
-
-constexpr Schema kTransport{
-    "TransportFields",
-    "The fields of `coalign.Transport`.",
-    15,
-    {{{"f", Per::row, Element::computed, "The potentials of the rows."},
-      {"g", Per::column, Element::computed, "The potentials of the columns."},
-      {"cost", Per::problem, Element::float64, "The sum of plan times cost."},
-      {"value", Per::problem, Element::float64, "The regularised objective."},
-      {"marginal_error", Per::problem, Element::float64, "How far the plan is from its marginals."},
-      {"iterations", Per::problem, Element::int64, "How many updates of both potentials were made."},
-      {"status", Per::problem, Element::int32, "A `Status` for each problem."},
-      {"cost_matrix", Per::option, Element::computed, "The costs that were given."},
-      {"a", Per::option, Element::computed, "The weights of the rows, or None."},
-      {"b", Per::option, Element::computed, "The weights of the columns, or None."},
-      {"epsilon", Per::option, Element::float64, "The regularisation."},
-      {"unbalanced", Per::option, Element::float64, "What a divergence from the marginals costs, or None."},
-      {"tol", Per::option, Element::float64, "The marginal error that was asked for."},
-      {"row_lengths", Per::option, Element::int64, "The rows of each problem of a padded batch, or None.", true},
-      {"col_lengths", Per::option, Element::int64, "The columns of each problem of a padded batch, or None.", true}}}};
-
-// Calls with fewer cells times iterations keep the GIL: so many take some 50 us.
-constexpr double kSmallWork = 1e5;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 constexpr Readable kCosts{Readable::Items::matrices_by_rows, 1, kMostPoints};
-
-// Vectors beside the rows or the columns of costs: one for all, one for each problem of a padded batch, or a list.
-class PlainVectors {
-   public:
-    // False where anything needs words or a conversion.
-    bool read(PyObject* given, const PlainBatch& costs, bool of_rows) {
-        if (given == Py_None) return true;
-        const Ragged& batch = costs.batch();
-        if (costs.form() == Form::list) {
-            if (!PyList_CheckExact(given) && !PyTuple_CheckExact(given)) return false;
-            held_ = py::reinterpret_steal<py::tuple>(PySequence_Tuple(given));
-            if (!held_) throw py::error_already_set();
-            if (static_cast<std::int64_t>(held_.size()) != batch.count) return false;
-            for (std::int64_t p = 0; p < batch.count; ++p) {
-                const std::int64_t length = of_rows ? batch.rows_of(p) : batch.columns_of(p);
-                PlainArray array;
-                if (!array.read(PyTuple_GET_ITEM(held_.ptr(), p)) || !is_vector(array, costs, length) ||
-                    array.axes() != 1)
-                    return false;
-                items_.push_back(array.data<void>());
-            }
-            vectors_.items = items_.data();
-            return true;
-        }
-        PlainArray array;
-        if (!array.read(given) || !is_vector(array, costs, of_rows ? batch.rows : batch.columns)) return false;
-        vectors_.data = array.data<void>();
-        if (array.axes() == 1) return true;
-        vectors_.stride = array.stride(0);
-        return array.axes() == 2 && costs.form() == Form::padded && array.length(0) == batch.count;
-    }
-    bool is_given() const { return vectors_.data != nullptr || vectors_.items != nullptr; }
-    // Valid as long as this object and the arguments live.
-    const Vectors& vectors() const { return vectors_; }
-
-   private:
-    static bool is_vector(const PlainArray& array, const PlainBatch& costs, std::int64_t length) {
-        const int last = array.axes() - 1;
-        return last >= 0 && !array.is_int64() && array.is_float32() == costs.is_float32() &&
-               array.length(last) == length && (length <= 1 || array.stride(last) == 1);
-    }
-
-    py::tuple held_;
-    std::vector<const void*> items_;
-    Vectors vectors_;
-};
-
-// The regularisation: one number, or one for each problem of a batch.
-class PlainEpsilon {
-   public:
-    bool read(PyObject* given, const PlainBatch& costs) {
-        std::optional<double> number;
-        if (read_number(given, number)) {
-            number_ = number.value_or(0);
-            return number_ > 0 && number_ < kInfinity;
-        }
-        if (!array_.read(given) || !array_.is_float64() || array_.axes() != 1 || !costs.is_batch() ||
-            array_.length(0) != costs.batch().count || !array_.is_contiguous())
-            return false;
-        stride_ = 1;
-        const auto* const each = array_.data<double>();
-        return std::all_of(each, each + costs.batch().count,
-                           [](double value) { return value > 0 && value < kInfinity; });
-    }
-    const double* data() const { return stride_ != 0 ? array_.data<double>() : &number_; }
-    std::int64_t stride() const { return stride_; }
-
-   private:
-    PlainArray array_;
-    double number_ = 0;
-    std::int64_t stride_ = 0;
-};
-
-// What a unit of divergence from the marginals costs: None, one number, or a pair.
-bool read_penalties(PyObject* given, double& row_penalty, double& column_penalty) {
-    std::optional<double> row, column;
-    if (PyTuple_CheckExact(given) && PyTuple_GET_SIZE(given) == 2) {
-        if (!read_number(PyTuple_GET_ITEM(given, 0), row) || !read_number(PyTuple_GET_ITEM(given, 1), column) || !row ||
-            !column)
-            return false;
-    } else {
-        if (!read_number(given, row)) return false;
-        column = row;
-    }
-    row_penalty = row.value_or(kInfinity);
-    column_penalty = column.value_or(kInfinity);
-    return row_penalty > 0 && column_penalty > 0;
-}
-
-// What is wrong with a problem: words for the general way, the problem, and where.
-struct Wrong {
-    const char* what;
-    std::int64_t problem, row = -1, column = -1;
-};
-
-// The mass of weights; `at` is the first that is negative or not finite, or -1.
-template <class T>
-double mass_of(const T* weights, std::int64_t count, std::int64_t& at) {
-    at = -1;
-    if (weights == nullptr) return 1;
-    double sum = 0;
-    for (std::int64_t i = 0; i < count; ++i) {
-        const double weight{weights[i]};
-        if (!(weight >= 0 && weight < kInfinity) && at < 0) at = i;
-        sum += weight;
-    }
-    return sum;
-}
 
 // sinkhorn(cost, a, b, epsilon, unbalanced, tol, max_iterations, initial, row_lengths, col_lengths, threads, device)
 // returns the result. One more argument says that these are prepared, and holds what the result keeps of them as they
@@ -180,8 +31,8 @@ struct SinkhornArguments {
 
     bool read(PyObject* const* given, bool prepared) {
         std::optional<double> tolerance;
-        if (!costs.read(given[0], given[8], given[9]) || !a.read(given[1], costs, true) ||
-            !b.read(given[2], costs, false) || !epsilon.read(given[3], costs) ||
+        if (!costs.read(given[0], given[8], given[9]) || !a.read(given[1], rows_of(costs)) ||
+            !b.read(given[2], columns_of(costs)) || !epsilon.read(given[3], rows_of(costs)) ||
             !read_penalties(given[4], options.row_penalty, options.column_penalty) ||
             !read_number(given[5], tolerance) || !tolerance || !read_integer(given[6], options.most_iterations) ||
             !threads.read(given[10]) || !read_cpu(given[11]))
@@ -190,10 +41,10 @@ struct SinkhornArguments {
         if (given[7] != Py_None) {
             if (!prepared) return false;
             const auto pair = py::reinterpret_borrow<py::tuple>(given[7]);
-            if (!f.read(pair[0].ptr(), costs, true) || !g.read(pair[1].ptr(), costs, false)) return false;
+            if (!f.read(pair[0].ptr(), rows_of(costs)) || !g.read(pair[1].ptr(), columns_of(costs))) return false;
         }
         const int own[] = {0, 1, 2, 3, 4, 5, 8, 9};
-        for (std::size_t k = 0; k < kKept; ++k)
+        for (std::size_t k = 0; k < kept.size(); ++k)
             kept[k] = prepared ? PyTuple_GetItem(given[kCount], static_cast<Py_ssize_t>(k)) : given[own[k]];
         return options.tolerance >= 0 && options.tolerance < kInfinity && options.most_iterations >= 1;
     }
@@ -203,7 +54,8 @@ struct SinkhornArguments {
     PyObject* run(const Forced& forced, bool prepared) const {
         const Ragged& shapes = costs.batch();
         const Form form = costs.form();
-        if (const std::optional<Wrong> wrong = wrong_weights<T>())
+        if (const std::optional<Wrong> wrong =
+                wrong_weights<T>(rows_of(costs), columns_of(costs), a.vectors(), b.vectors(), options))
             return prepared ? py::make_tuple(py::none(), words(*wrong)).release().ptr() : nullptr;
         Result made(kTransport, Counts::of(form, shapes),
                     sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
@@ -239,7 +91,7 @@ struct SinkhornArguments {
             return solve<T>(forced.isa, batch, most, per_thread, pulse, results);
         });
         forced.note(name(forced.isa), run.workers);
-        set_options(made);
+        keep_options(made, kept, epsilon, options);
         if (const std::optional<Wrong> wrong = wrong_costs(results)) {
             if (!prepared) return nullptr;
             return py::make_tuple(std::move(made).release(), words(*wrong)).release().ptr();
@@ -254,26 +106,6 @@ struct SinkhornArguments {
 
    private:
     template <class T>
-    std::optional<Wrong> wrong_weights() const {
-        const Ragged& shapes = costs.batch();
-        if (!a.is_given() && !b.is_given()) return std::nullopt;
-        const double most_apart = sizeof(T) == sizeof(float) ? 1e-4 : 1e-6;
-        for (std::int64_t p = 0; p < shapes.count; ++p) {
-            std::int64_t row = -1, column = -1;
-            const double row_mass = mass_of(a.vectors().of<T>(p), shapes.rows_of(p), row);
-            const double column_mass = mass_of(b.vectors().of<T>(p), shapes.columns_of(p), column);
-            if (row >= 0) return Wrong{"a", p, row};
-            if (column >= 0) return Wrong{"b", p, -1, column};
-            if (!(row_mass > 0 && row_mass < kInfinity)) return Wrong{"mass of a", p};
-            if (!(column_mass > 0 && column_mass < kInfinity)) return Wrong{"mass of b", p};
-            if (options.is_balanced() &&
-                std::abs(row_mass - column_mass) > most_apart * std::max(row_mass, column_mass))
-                return Wrong{"masses", p};
-        }
-        return std::nullopt;
-    }
-
-    template <class T>
     static std::optional<Wrong> wrong_costs(const Results<T>& results) {
         const auto words_of = [](const char* what, const typename Results<T>::Place& place) {
             return Wrong{what, place.problem, place.row, place.column};
@@ -283,30 +115,12 @@ struct SinkhornArguments {
         return std::nullopt;
     }
 
-    static py::tuple words(const Wrong& wrong) {
-        return py::make_tuple(wrong.what, wrong.problem, wrong.row, wrong.column);
-    }
-
-    void set_options(Result& made) const {
-        // Numbers are kept as floats, whatever they were.
-        const bool is_pair = PyTuple_CheckExact(kept[kUnbalanced - kCostMatrix]);
-        for (int field = kCostMatrix; field <= kColLengths; ++field) {
-            py::object value = py::reinterpret_borrow<py::object>(kept[field - kCostMatrix]);
-            if (field == kEpsilon && epsilon.stride() == 0) value = py::float_(*epsilon.data());
-            if (field == kTol) value = py::float_(options.tolerance);
-            if (field == kUnbalanced && is_pair) value = py::make_tuple(options.row_penalty, options.column_penalty);
-            if (field == kUnbalanced && !is_pair && !value.is_none()) value = py::float_(options.row_penalty);
-            made.set(field, value);
-        }
-    }
-
-    static constexpr std::size_t kKept = 8;
     PlainBatch costs{kCosts};
     PlainVectors a, b, f, g;
     PlainEpsilon epsilon;
     Options options;
     ThreadLimit threads;
-    PyObject* kept[kKept]{};
+    Kept kept{};
 };
 
 // transport_plan(cost, f, g, a, b, epsilon, unbalanced, row_lengths, col_lengths, threads, what, v) returns what
@@ -316,9 +130,9 @@ struct PlanArguments {
     static constexpr Py_ssize_t kCount = 12;
 
     bool read(PyObject* const* given, bool) {
-        const bool is_read = costs.read(given[0], given[7], given[8]) && f.read(given[1], costs, true) &&
-                             g.read(given[2], costs, false) && a.read(given[3], costs, true) &&
-                             b.read(given[4], costs, false) && epsilon.read(given[5], costs) &&
+        const bool is_read = costs.read(given[0], given[7], given[8]) && f.read(given[1], rows_of(costs)) &&
+                             g.read(given[2], columns_of(costs)) && a.read(given[3], rows_of(costs)) &&
+                             b.read(given[4], columns_of(costs)) && epsilon.read(given[5], rows_of(costs)) &&
                              read_penalties(given[6], row_penalty, column_penalty) && threads.read(given[9]);
         if (!is_read || given[1] == Py_None || given[2] == Py_None) return false;
         const char* const names[] = {"plan",     "apply",  "apply_transposed", "hard",

@@ -25,6 +25,7 @@ struct Vectors {
     const void* const* items = nullptr;
     std::int64_t stride = 0;  // elements from one problem's vector to the next
 
+    bool are_given() const { return data != nullptr || items != nullptr; }
     template <class T>
     const T* of(std::int64_t p) const {
         return items != nullptr  ? static_cast<const T*>(items[p])

@@ -311,21 +311,26 @@ def sinkhorn(
 ) -> Transport: ...
 @overload
 def sinkhorn(*prepared: Any) -> tuple[Transport, tuple[str, int, int, int] | None]: ...
+@overload
 def sinkhorn_points(
-    *,
-    x: list[Any],
-    y: list[Any],
-    a: list[Any] | None,
-    b: list[Any] | None,
-    g: list[Any] | None,
-    metric: str,
+    x: Any,
+    y: Any,
+    a: Any,
+    b: Any,
     epsilon: Any,
-    row_penalty: float,
-    column_penalty: float,
-    tolerance: float,
-    most_iterations: int,
-    threads: int,
-) -> tuple[list[Any], list[Any], Any, Any, Any]: ...
+    metric: Any,
+    unbalanced: Any,
+    tol: Any,
+    max_iterations: Any,
+    initial: Any,
+    x_lengths: Any,
+    y_lengths: Any,
+    threads: Any,
+    device: Any,
+    /,
+) -> Transport: ...
+@overload
+def sinkhorn_points(*prepared: Any) -> tuple[Transport, tuple[str, int, int, int] | None]: ...
 def points_plan(
     *,
     x: list[Any],

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import _core, _execution, _validate
-from ._arrays import Array, Kind, compute_dtype
-from ._batch import Batch, Lengths
-from ._errors import Status
+from ._arrays import Kind, compute_dtype
+from ._batch import Batch, Lengths, has_contiguous_frames
 from ._pipeline import ResultCall, carry_out
 from ._scalars import choice, take_count
 from ._transport import (
@@ -20,25 +19,15 @@ from ._transport import (
     _take_penalties,
     _take_vectors,
     _word,
+    nothing,
     take_epsilon,
     warn_of_unsolved,
+    weight_error,
 )
-from ._transport_result import Transport
+from ._transport_result import PointCosts, Transport
 
 NOUN = ("point", "cloud")
 METRICS = ("sqeuclidean", "euclidean", "cosine", "dot")
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class PointCosts:
-    """What a `Transport` of point clouds keeps in the place of a matrix of costs."""
-
-    x: Any
-    y: Any
-    metric: str
-
-    def __repr__(self) -> str:
-        return f"<{self.metric} of point clouds>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +84,9 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _Call(ResultCall[Transport]):
-    """A call of `sinkhorn_points`; weights and the start are None, arrays or lists of them."""
+    """A call of `sinkhorn_points`; weights and the start are as native code takes them."""
 
+    pairs: Pairs
     weights: tuple[Any, Any]
     start: Any
     epsilon: Any
@@ -104,8 +94,7 @@ class _Call(ResultCall[Transport]):
     tol: float
     max_iterations: int
     threads: int
-    costs: PointCosts
-    kept_lengths: tuple[Any, Any]
+    kept: tuple[Any, ...]
     dtype: np.dtype[Any]
     name: str
     depth: int
@@ -115,99 +104,36 @@ class _Call(ResultCall[Transport]):
         """Why no GPU takes the call."""
         return _ONLY_CPU
 
-    @property
-    def count(self) -> int:
-        """How many problems there are."""
-        return _validate.require_pairs(*self.inputs)
-
     def on_host(self) -> Transport:
         """Solve on the CPU; raise for the first problem that is none."""
-        xs, ys = self.inputs
-        if self.count == 0:
-            return self._result([], [], np.empty((3, 0)), np.empty((1, 0), np.int64), np.empty(0))
-        a, b = (self._each(self.weights[side], side) for side in (0, 1))
-        for problem in range(self.count):
-            self._require_weights(problem, a, b)
-        penalties = self.unbalanced if self.unbalanced is not None else math.inf
-        row, column = penalties if isinstance(penalties, tuple) else (penalties, penalties)
-        f, g, sums, places, status = _core.sinkhorn_points(
-            x=[np.ascontiguousarray(xs.item(p), self.dtype) for p in range(len(xs))],
-            y=[np.ascontiguousarray(ys.item(p), self.dtype) for p in range(len(ys))],
-            a=a,
-            b=b,
-            g=self._each(self.start, 1),
-            metric=self.costs.metric,
-            epsilon=np.ascontiguousarray(np.broadcast_to(self.epsilon, self.count), np.float64),
-            row_penalty=row,
-            column_penalty=column,
-            tolerance=self.tol,
-            most_iterations=self.max_iterations,
-            threads=self.threads,
+        pairs = self.pairs
+        if len(pairs) == 0:
+            return nothing(pairs, self.dtype, self.kept)
+        found, wrong = _core.sinkhorn_points(
+            *(side.native(self.dtype, has_contiguous_frames) for side in pairs.sides),
+            *self.weights,
+            self.epsilon,
+            self.kept[0].metric,
+            self.unbalanced,
+            self.tol,
+            self.max_iterations,
+            self.start,
+            *(side.native_lengths(0) for side in pairs.sides),
+            self.threads,
+            None,
+            self.kept,
         )
-        for problem in np.flatnonzero(status == Status.NAN).tolist():
-            for side, element in zip(self.inputs, places[1:, problem].tolist(), strict=True):
-                if element >= 0:
-                    item = problem if len(side) > 1 else 0
-                    place = divmod(element, side.arrays[0].shape[-1])
-                    raise side.bad_value(item, place, "finite coordinates")
-        return self._result(f, g, sums, places, status)
+        if wrong is not None:
+            raise self._error(*wrong)
+        return found
 
-    def _each(self, given: Any, side: int) -> list[Array] | None:
-        """Return a vector for each problem, cut to its length."""
-        if given is None:
-            return None
-        lengths = self.inputs[side].lengths[0]
-        vectors = []
-        for problem in range(self.count):
-            own = given[problem] if isinstance(given, list) or given.ndim == 2 else given
-            length = lengths[problem if len(lengths) > 1 else 0]
-            vectors.append(np.ascontiguousarray(own[:length], self.dtype))
-        return vectors
-
-    def _require_weights(self, problem: int, a: Any, b: Any) -> None:
-        which = f"problem {problem}: " if any(side.is_batch for side in self.inputs) else ""
-        masses = []
-        for name, each in (("a", a), ("b", b)):
-            if each is None:
-                masses.append(1.0)
-                continue
-            weights = each[problem]
-            wrong = np.flatnonzero(~((weights >= 0) & (weights < np.inf)))
-            if wrong.size:
-                value = _word(float(weights[wrong[0]]))
-                raise ValueError(
-                    f"{which}{name}: {value} at index ({wrong[0]},); "
-                    "expected finite weights of at least 0"
-                )
-            masses.append(float(weights.sum(dtype=np.float64)))
-            if not 0 < masses[-1] < math.inf:
-                raise ValueError(
-                    f"{which}{name}: expected a finite mass above 0, got {masses[-1]:.9g}"
-                )
-        apart = 1e-4 if self.dtype == np.float32 else 1e-6
-        if self.unbalanced is None and abs(masses[0] - masses[1]) > apart * max(masses):
-            raise ValueError(
-                f"{which}a and b: expected equal masses, got {masses[0]:.9g} and {masses[1]:.9g}; "
-                "scale one of them, or pass unbalanced"
-            )
-
-    def _result(self, f: Any, g: Any, sums: Array, places: Array, status: Array) -> Transport:
-        is_batch = any(side.is_batch for side in self.inputs)
-        is_list = any(side.is_batch and not side.is_padded for side in self.inputs)
-        numbers = (*sums, places[0], status.astype(np.int32))
-        if not is_batch:
-            f, g = f[0], g[0]
-            numbers = tuple(each[0] for each in numbers)
-        elif not is_list:
-            f, g = (self._padded(each, side) for side, each in enumerate((f, g)))
-        kept = (self.costs, *self.weights, self.epsilon, self.unbalanced, self.tol)
-        return Transport(f, g, *numbers, *kept, *self.kept_lengths)
-
-    def _padded(self, vectors: list[Array], side: int) -> Array:
-        out = np.zeros((self.count, self.inputs[side].room(0) or 0), self.dtype)
-        for row, vector in zip(out, vectors, strict=True):
-            row[: len(vector)] = vector
-        return out
+    def _error(self, what: str, problem: int, row: int, column: int) -> ValueError:
+        if what != "points":
+            index = row if row >= 0 else column
+            return weight_error(self.pairs, self.weights, what, problem, index)
+        side, element = (self.pairs.xs, row) if row >= 0 else (self.pairs.ys, column)
+        place = divmod(element, side.arrays[0].shape[-1])
+        return side.bad_value(problem if len(side) > 1 else 0, place, "finite coordinates")
 
     def settle(self, found: Transport, *, from_gpu: bool) -> Transport:
         """Warn of what has not converged."""
@@ -246,27 +172,22 @@ def sinkhorn_points(
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tol: expected a finite number of at least 0, got {_word(tolerance)}")
     pairs = take_clouds((x, y), (x_lengths, y_lengths))
-    xs, ys = pairs.sides
     dtype = pairs.dtype if dtype is None else dtype
-    given = [
-        None if lengths is None else side.lengths[0]
-        for side, lengths in ((xs, x_lengths), (ys, y_lengths))
-    ]
-    call = _Call(
-        (xs, ys),
-        (_take_vectors(a, "a", pairs, 0, dtype), _take_vectors(b, "b", pairs, 1, dtype)),
-        _take_start(initial, pairs, dtype),
-        take_epsilon(epsilon, pairs),
-        _take_penalties(unbalanced),
-        tolerance,
-        iterations,
-        threads,
+    weights = (_take_vectors(a, "a", pairs, 0, dtype), _take_vectors(b, "b", pairs, 1, dtype))
+    each = take_epsilon(epsilon, pairs)
+    penalties = _take_penalties(unbalanced)
+    kept = (
         PointCosts(x, y, choice(metric, "metric", METRICS)),
-        (given[0], given[1]),
-        dtype,
-        name,
-        depth,
+        *weights,
+        each,
+        penalties,
+        tolerance,
+        None if x_lengths is None else pairs.xs.lengths[0],
+        None if y_lengths is None else pairs.ys.lengths[0],
     )
+    start = _take_start(initial, pairs, dtype)
+    options = (each, penalties, tolerance, iterations, threads)
+    call = _Call(pairs.sides, pairs, weights, start, *options, kept, dtype, name, depth)
     return carry_out(call, device)
 
 

@@ -49,7 +49,7 @@ class _Call(ResultCall[Transport]):
         """Solve on the CPU; raise for the first problem that has no solution."""
         costs = self.costs
         if len(costs) == 0:
-            return self._nothing()
+            return nothing(costs, self.dtype, self.kept)
         found, wrong = _core.sinkhorn(
             costs.native(self.dtype, is_plain_matrix),
             *self.weights,
@@ -68,15 +68,6 @@ class _Call(ResultCall[Transport]):
             raise self._error(*wrong)
         return found
 
-    def _nothing(self) -> Transport:
-        costs = self.costs
-        sides: list[Any] = [
-            [] if not costs.is_padded else np.empty((0, costs.room(axis) or 0), self.dtype)
-            for axis in (0, 1)
-        ]
-        sums = (np.empty(0), np.empty(0), np.empty(0))
-        return Transport(*sides, *sums, np.empty(0, np.int64), np.empty(0, np.int32), *self.kept)
-
     def _error(self, what: str, problem: int, row: int, column: int) -> ValueError:
         costs = self.costs
         which = f"problem {problem}: " if costs.is_batch else ""
@@ -89,45 +80,57 @@ class _Call(ResultCall[Transport]):
                 f"{which}{side} {index} has weight, and no finite cost "
                 f"against a {other} that has weight"
             )
-        if what == "masses":
-            masses = [self._mass(axis, problem) for axis in (0, 1)]
-            return ValueError(
-                f"{which}a and b: expected equal masses, got {masses[0]:.9g} and {masses[1]:.9g}; "
-                "scale one of them, or pass unbalanced"
-            )
-        axis = 0 if what.endswith("a") else 1
-        name = "ab"[axis]
-        if what.startswith("mass"):
-            mass = self._mass(axis, problem)
-            return ValueError(f"{which}{name}: expected a finite mass above 0, got {mass:.9g}")
-        index = row if axis == 0 else column
-        weights = self._weights(axis, problem)
-        value = weights[index].item()
-        found = "NaN" if math.isnan(value) else str(value)
-        given = self.weights[axis]
-        if isinstance(given, list):
-            name, place = f"{name}[{problem}]", f"({index},)"
-        else:
-            place = f"({problem}, {index})" if given.ndim == 2 else f"({index},)"
-        return ValueError(
-            f"{name}: {found} at index {place}; expected finite weights of at least 0"
-        )
-
-    def _weights(self, axis: int, problem: int) -> Any:
-        given = self.weights[axis]
-        each = given[problem] if isinstance(given, list) or given.ndim == 2 else given
-        return each[: self.costs.lengths[axis][problem]]
-
-    def _mass(self, axis: int, problem: int) -> float:
-        if self.weights[axis] is None:
-            return 1.0
-        with np.errstate(over="ignore"):
-            return float(self._weights(axis, problem).sum(dtype=np.float64))
+        return weight_error(costs, self.weights, what, problem, row if row >= 0 else column)
 
     def settle(self, found: Transport, *, from_gpu: bool) -> Transport:
         """Warn of what has not converged."""
         warn_of_unsolved(found, 6 + self.depth)
         return found
+
+
+def nothing(costs: Shapes, dtype: np.dtype[Any], kept: tuple[Any, ...]) -> Transport:
+    """Return the result of a batch of no problems."""
+    sides: list[Any] = [
+        [] if not costs.is_padded else np.empty((0, costs.room(axis) or 0), dtype)
+        for axis in (0, 1)
+    ]
+    sums = (np.empty(0), np.empty(0), np.empty(0))
+    return Transport(*sides, *sums, np.empty(0, np.int64), np.empty(0, np.int32), *kept)
+
+
+def weight_error(
+    costs: Shapes, given: tuple[Any, Any], what: str, problem: int, index: int
+) -> ValueError:
+    """Word what is wrong with the weights of a problem: one of them, a mass, or both masses."""
+    which = f"problem {problem}: " if costs.is_batch else ""
+
+    def weights(axis: int) -> Any:
+        one = given[axis]
+        each = one[problem] if isinstance(one, list) or one.ndim == 2 else one
+        return each[: costs.lengths[axis][problem]]
+
+    def mass(axis: int) -> float:
+        if given[axis] is None:
+            return 1.0
+        with np.errstate(over="ignore"):
+            return float(weights(axis).sum(dtype=np.float64))
+
+    if what == "masses":
+        return ValueError(
+            f"{which}a and b: expected equal masses, got {mass(0):.9g} and {mass(1):.9g}; "
+            "scale one of them, or pass unbalanced"
+        )
+    axis = 0 if what.endswith("a") else 1
+    name = "ab"[axis]
+    if what.startswith("mass"):
+        return ValueError(f"{which}{name}: expected a finite mass above 0, got {mass(axis):.9g}")
+    value = weights(axis)[index].item()
+    found = "NaN" if math.isnan(value) else str(value)
+    if isinstance(given[axis], list):
+        name, place = f"{name}[{problem}]", f"({index},)"
+    else:
+        place = f"({problem}, {index})" if given[axis].ndim == 2 else f"({index},)"
+    return ValueError(f"{name}: {found} at index {place}; expected finite weights of at least 0")
 
 
 def warn_of_unsolved(found: Transport, stacklevel: int, name: str = "sinkhorn") -> None:

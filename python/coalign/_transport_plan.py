@@ -12,8 +12,9 @@ import numpy as np
 from . import _core, _execution, _points, _transport
 from ._arrays import Array, compute_dtype, is_array, same_kind, to_host, to_numpy
 from ._batch import Batch, is_plain_matrix
-from ._points import Pairs, PointCosts, take_clouds
+from ._points import Pairs, take_clouds
 from ._scalars import take_flag
+from ._transport_result import PointCosts
 from ._validate import take_matrices
 
 

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ._core import TransportFields, connect_result
 from ._errors import InfeasibleError, Status
 from ._result import Result
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PointCosts:
+    """What a `Transport` of point clouds keeps in the place of a matrix of costs."""
+
+    x: Any
+    y: Any
+    metric: str
+
+    def __repr__(self) -> str:
+        return f"<{self.metric} of point clouds>"
 
 
 class Transport(TransportFields, Result):

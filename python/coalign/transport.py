@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _core, _points
+from . import _core
 from ._transport_result import Transport
 
 __all__ = [
@@ -204,7 +204,7 @@ def sinkhorn_points(
     >>> round(float(found.cost), 4), bool(found.converged)
     (0.025, True)
     """
-    return _points.sinkhorn_points(
+    return _core.sinkhorn_points(
         x,
         y,
         a,

@@ -1033,6 +1033,20 @@ POINT_CLOUDS = [
         ("native:test_points",),
     ),
     Mutation(
+        "rows whose sums underflow keep them",
+        "csrc/transport/point_scaling.hpp",
+        "[](double s) { return s > kLeastSum && s < kMostSum; }",
+        "[](double s) { return s < kMostSum; }",
+        ("native:test_points",),
+    ),
+    Mutation(
+        "rows whose sums overflow keep them",
+        "csrc/transport/point_scaling.hpp",
+        "[](double s) { return s > kLeastSum && s < kMostSum; }",
+        "[](double s) { return s > kLeastSum; }",
+        ("native:test_points",),
+    ),
+    Mutation(
         "the half-step keeps its sums when the maximum rises",
         "csrc/transport/half_step.hpp",
         "                sum[r] *= scale;",
@@ -1055,16 +1069,16 @@ POINT_CLOUDS = [
     ),
     Mutation(
         "weights of points may be negative",
-        "python/coalign/_points.py",
-        "~((weights >= 0) & (weights < np.inf))",
-        "~(weights < np.inf)",
+        "csrc/bindings/transport.hpp",
+        "if (!(weight >= 0 && weight < kInfinity) && at < 0) at = i;",
+        "if (!(weight < kInfinity) && at < 0) at = i;",
         (POINTS,),
     ),
     Mutation(
         "a padded batch of clouds returns what lies past a length",
-        "python/coalign/_points.py",
-        "out = np.zeros((self.count,",
-        "out = np.ones((self.count,",
+        "csrc/bindings/points.cpp",
+        "f(made.data<T>(kF), form, x.batch().rows, T(0))",
+        "f(made.data<T>(kF), form, x.batch().rows, T(1))",
         (POINTS,),
     ),
     Mutation(
