@@ -206,9 +206,9 @@ inline py::tuple words(const Wrong& wrong) {
 // What a result keeps as it was given: the fields from kCostMatrix on.
 using Kept = std::array<PyObject*, kColLengths - kCostMatrix + 1>;
 
+// Numbers are kept as floats, whatever they were.
 inline void keep_options(Result& made, const Kept& kept, const PlainEpsilon& epsilon,
                          const transport::Options& options) {
-    // Numbers are kept as floats, whatever they were.
     const bool is_pair = PyTuple_CheckExact(kept[std::size_t{kUnbalanced - kCostMatrix}]);
     for (int field = kCostMatrix; field <= kColLengths; ++field) {
         py::object value = py::reinterpret_borrow<py::object>(kept[static_cast<std::size_t>(field - kCostMatrix)]);

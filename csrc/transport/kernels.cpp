@@ -98,7 +98,7 @@ constexpr std::int64_t kBlockBytes = 24 << 10;
 constexpr std::int64_t kAheadBytes = 96 << 10;
 
 template <int kCount, class K>
-[[gnu::always_inline]] inline void sum_rows(const K* kernel, std::int64_t columns, const K* scaling, double* out) {
+[[gnu::always_inline]] inline void sum_rows(const K* kernel, std::int64_t columns, const K* scaling, K* out) {
     constexpr int width = kWidth<K>;
     Vec<K> sums[kCount][2] = {};
     std::int64_t at = 0;
@@ -116,7 +116,7 @@ template <int kCount, class K>
         for (int i = 0; i < kCount; ++i) sums[i][0] = fused(load(kernel + i * columns + at), v, sums[i][0]);
     }
 #pragma GCC unroll 4
-    for (int i = 0; i < kCount; ++i) out[i] = double{sum_of<K>(sums[i][0] + sums[i][1])};
+    for (int i = 0; i < kCount; ++i) out[i] = sum_of<K>(sums[i][0] + sums[i][1]);
 }
 
 template <int kCount, class K>
@@ -136,7 +136,7 @@ template <int kCount, class K>
 // memory, and those are still in the cache.
 template <int kCount, class K>
 [[gnu::always_inline]] inline void add_and_sum_rows(const K* kernel, const K* next, std::int64_t columns,
-                                                    const K* scalings, const K* column_scaling, K* sums, double* out) {
+                                                    const K* scalings, const K* column_scaling, K* sums, K* out) {
     Vec<K> factors[kCount], row_sums[kCount] = {};
 #pragma GCC unroll 4
     for (int i = 0; i < kCount; ++i) factors[i] = splat(scalings[i]);
@@ -151,35 +151,85 @@ template <int kCount, class K>
         store(sums + at, sum);
     }
 #pragma GCC unroll 4
-    for (int i = 0; i < kCount; ++i) out[i] = double{sum_of<K>(row_sums[i])};
+    for (int i = 0; i < kCount; ++i) out[i] = sum_of<K>(row_sums[i]);
 }
 
 // The scalings of up to kMostRows rows from their sums, which are left in `scalings`, and the least sum that counts.
 template <class K>
-[[gnu::always_inline]] inline void scale_rows(const SweepPass<K>& pass, std::int64_t first, int count,
-                                              const double* sums, K* scalings, Float64Lanes& least) {
+[[gnu::always_inline]] inline void scale_rows(const SweepPass<K>& pass, std::int64_t first, int count, const K* sums,
+                                              K* scalings, Vec<K>& least) {
     double scales[kMostRows] = {};
     std::copy_n(pass.row_scale + first, count, scales);
-    for (int i = 0; i < count; i += kWidth<double>) {
-        const Float64Lanes scale = load(scales + i), sum = load(sums + i);
-        const auto counts = scale > 0;
-        least = minimum(select(counts, sum, infinity<double>()), least);
-        const Float64Lanes factor =
-            pass.power == 1 ? scale / sum : scale * exp<double>(splat(-pass.power) * log<double>(sum));
-        store(scales + i, select(counts, factor, Float64Lanes{}));
+    for (int i = 0; i < count; i += kWidth<K>) {
+        Float64Lanes parts[kParts<K>];
+#pragma GCC unroll 2
+        for (int part = 0; part < kParts<K>; ++part) parts[part] = load(scales + i + part * kWidth<double>);
+        const Vec<K> scale = narrowed(parts), sum = load(sums + i);
+        const auto counts = scale > Vec<K>{};
+        least = minimum(select(counts, sum, infinity<K>()), least);
+        Vec<K> factor = scale / sum;
+        if (pass.power != 1) {
+#pragma GCC unroll 2
+            for (int part = 0; part < kParts<K>; ++part)
+                parts[part] *= exp<double>(splat(-pass.power) * log<double>(widened(sums + i + part * kWidth<double>)));
+            factor = narrowed(parts);
+        }
+        store(scalings + i, select(counts, factor, Vec<K>{}));
     }
-    for (int i = 0; i < count; ++i) pass.row_scaling[first + i] = scalings[i] = K(scales[i]);
+    std::copy_n(scalings, count, pass.row_scaling + first);
+}
+
+// Rows of so few vectors that the scalings of their columns, and the columns' sums, stay in registers: as many rows at a
+// time as there are lanes, whose sums become the lanes of one vector.
+template <int kVectors, class K>
+[[gnu::always_inline]] inline void sweep_short(const SweepPass<K>& pass, Vec<K>& least) {
+    constexpr int width = kWidth<K>;
+    constexpr auto lanes = std::make_integer_sequence<int, width>{};
+    Vec<K> column_sums[kVectors];
+#pragma GCC unroll 4
+    for (int c = 0; c < kVectors; ++c) column_sums[c] = load(pass.sums + c * width);
+    K sums[kMostRows] = {}, scalings[kMostRows];
+    for (std::int64_t first = 0; first < pass.count; first += width) {
+        const K* const kernel = pass.kernel + first * (kVectors * width);
+        const auto count = static_cast<int>(std::min<std::int64_t>(width, pass.count - first));
+        if (count == width) {
+            Vec<K> rows[width] = {};
+#pragma GCC unroll 4
+            for (int c = 0; c < kVectors; ++c) {
+                const Vec<K> v = load_once(pass.column_scaling + c * width);
+#pragma GCC unroll 16
+                for (int i = 0; i < width; ++i) rows[i] = fused(load(kernel + (i * kVectors + c) * width), v, rows[i]);
+            }
+#pragma GCC unroll 4
+            for (int half = width / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+                for (int i = 0; i < half; ++i)
+                    rows[i] = interleave_low<K>(rows[i], rows[i + half], lanes) +
+                              interleave_high<K>(rows[i], rows[i + half], lanes);
+            store(sums, rows[0]);
+        } else {
+            for (int i = 0; i < count; ++i) sum_rows<1>(kernel + i * (kVectors * width), kVectors * width, pass.column_scaling, sums + i);
+        }
+        scale_rows(pass, first, count, sums, scalings, least);
+        for (int i = 0; i < count; ++i) {
+            const Vec<K> factor = splat(scalings[i]);
+#pragma GCC unroll 4
+            for (int c = 0; c < kVectors; ++c)
+                column_sums[c] = fused(load(kernel + (i * kVectors + c) * width), factor, column_sums[c]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < kVectors; ++c) store(pass.sums + c * width, column_sums[c]);
 }
 
 // Blocks of rows, which stay in the cache between their sums and those of the columns.
 template <int kBlock, class K>
-[[gnu::always_inline]] inline void sweep_blocks(const SweepPass<K>& pass, Float64Lanes& least) {
+[[gnu::always_inline]] inline void sweep_blocks(const SweepPass<K>& pass, Vec<K>& least) {
     const std::int64_t columns = pass.columns;
     for (std::int64_t first = 0; first < pass.count; first += kBlock) {
         const K* const kernel = pass.kernel + first * columns;
         const auto count = static_cast<int>(std::min<std::int64_t>(kBlock, pass.count - first));
-        double sums[kMostRows] = {};
-        K scalings[kMostRows];
+        K sums[kMostRows] = {}, scalings[kMostRows];
         int i = 0;
         for (; i + kRows <= count; i += kRows)
             sum_rows<kRows>(kernel + i * columns, columns, pass.column_scaling, sums + i);
@@ -193,10 +243,9 @@ template <int kBlock, class K>
 
 // Wide rows, a few at a time, of which the next ones are on their way.
 template <class K>
-[[gnu::always_inline]] inline void sweep_ahead(const SweepPass<K>& pass, Float64Lanes& least) {
+[[gnu::always_inline]] inline void sweep_ahead(const SweepPass<K>& pass, Vec<K>& least) {
     const std::int64_t columns = pass.columns;
-    double sums[kMostRows] = {};
-    K scalings[kMostRows];
+    K sums[kMostRows] = {}, scalings[kMostRows];
     std::int64_t i = 0;
     if (pass.count >= kRows) {
         sum_rows<kRows>(pass.kernel, columns, pass.column_scaling, sums);
@@ -219,13 +268,20 @@ template <class K>
 
 template <class K>
 void sweep(SweepPass<K>& pass) {
-    Float64Lanes least = infinity<double>();
+    Vec<K> least = infinity<K>();
     const std::int64_t block = kMostRows * pass.columns * static_cast<std::int64_t>(sizeof(K));
-    if (block <= kBlockBytes) sweep_blocks<kMostRows>(pass, least);
+    // With fewer lanes, a square of rows would wait for its own fused steps.
+    const std::int64_t vectors = kWidth<K> >= 8 ? pass.columns / kWidth<K> : 0;
+    if (vectors == 1) sweep_short<1>(pass, least);
+    else if (vectors == 2) sweep_short<2>(pass, least);
+    else if (vectors == 3) sweep_short<3>(pass, least);
+    else if (vectors == 4) sweep_short<4>(pass, least);
+    else if (block <= kBlockBytes) sweep_blocks<kMostRows>(pass, least);
     else if (block <= kAheadBytes) sweep_ahead(pass, least);
     else sweep_blocks<kRows>(pass, least);
-    pass.least = least[0];
-    for (int l = 1; l < kWidth<double>; ++l) pass.least = std::min(pass.least, least[l]);
+    K each[kWidth<K>];
+    store(each, least);
+    pass.least = double{*std::min_element(each, each + kWidth<K>)};
 }
 
 template <class K>
