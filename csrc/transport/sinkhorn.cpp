@@ -33,10 +33,12 @@ class Weights {
     template <class T>
     bool take(const T* given, std::int64_t count) {
         double* const out = values_.reserve(padded(count));
+        double* const log = logs_.reserve(count);
         std::fill(out + count, out + padded(count), 0.0);
         mass_ = 1;
         if (given == nullptr) {
             std::fill_n(out, count, 1 / static_cast<double>(count));
+            std::fill_n(log, count, -std::log(static_cast<double>(count)));
             return true;
         }
         double sum = 0;
@@ -48,14 +50,19 @@ class Weights {
         }
         if (!is_right || !(sum > 0) || sum == kInfinity) return false;
         mass_ = sum;
-        for (std::int64_t i = 0; i < count; ++i) out[i] /= sum;
+        for (std::int64_t i = 0; i < count; ++i) {
+            out[i] /= sum;
+            log[i] = std::log(out[i]);
+        }
         return true;
     }
     const double* values() const { return values_.data(); }
+    // Their logarithms, -inf for 0.
+    const double* logs() const { return logs_.data(); }
     double mass() const { return mass_; }
 
    private:
-    Buffer<double> values_;
+    Buffer<double> values_, logs_;
     double mass_ = 1;
 };
 
@@ -334,6 +341,7 @@ class Solver {
         const std::int64_t rows = task.cost.rows, columns = task.cost.columns, width = task.width();
         const double epsilon = task.epsilon;
         const double *const a = task.row_weight, *const b = task.column_weight;
+        const double *const log_a = rows_.logs(), *const log_b = columns_.logs();
         const double row_unit = std::log(rows_.mass()), column_unit = std::log(columns_.mass());
         double *const F = row_potential_.data(), *const G = potential_.data();
         double* const row_rounded = row_rounded_.reserve(rows);
@@ -342,18 +350,18 @@ class Solver {
         if (task.is_balanced) {
             // The plan a b exp(F + G - C / epsilon) of weights that sum to 1 has the mass 1.
             for (std::int64_t j = 0; j < columns; ++j)
-                if (b[j] > 0) shift += b[j] * (G[j] + std::log(b[j]));
+                if (b[j] > 0) shift += b[j] * (G[j] + log_b[j]);
         }
         for (std::int64_t i = 0; i < rows; ++i) {
             const double unit = task.is_balanced ? row_unit + shift : row_unit;
             const bool counts = a[i] > 0 && F[i] > -kInfinity;
-            solution.f[i] = counts ? T(epsilon * (F[i] + std::log(a[i]) + unit)) : -std::numeric_limits<T>::infinity();
+            solution.f[i] = counts ? T(epsilon * (F[i] + log_a[i] + unit)) : -std::numeric_limits<T>::infinity();
             row_rounded[i] = double{solution.f[i]};
         }
         for (std::int64_t j = 0; j < width; ++j) {
             const bool counts = j < columns && b[j] > 0 && G[j] > -kInfinity;
             const double unit = task.is_balanced ? -shift : column_unit;
-            const T g = counts ? T(epsilon * (G[j] + std::log(b[j]) + unit)) : -std::numeric_limits<T>::infinity();
+            const T g = counts ? T(epsilon * (G[j] + log_b[j] + unit)) : -std::numeric_limits<T>::infinity();
             if (j < columns) solution.g[j] = g;
             column_rounded[j] = double{g};
         }
@@ -399,13 +407,15 @@ class Solver {
     void weigh(const Problem& task, const double* row_sum, const double* column_sum, Solution<T>& solution) const {
         const double A = rows_.mass(), B = columns_.mass(), epsilon = task.epsilon;
         double error = 0, value = 0, mass = 0, penalty = 0;
-        const auto side = [&](std::int64_t count, const double* weight, const double* sum, const T* potential,
-                              double total, double rho) {
+        const auto side = [&](std::int64_t count, const Weights& weights, const double* sum, const T* potential,
+                              double rho) {
+            const double *const weight = weights.values(), *const log_weight = weights.logs();
+            const double total = weights.mass(), log_total = std::log(total);
             double divergence = 0;
             for (std::int64_t i = 0; i < count; ++i) {
                 const double own = weight[i] * total;
                 if (!(own > 0)) continue;
-                const double dual = double{potential[i]} - epsilon * std::log(own);
+                const double dual = double{potential[i]} - epsilon * (log_weight[i] + log_total);
                 const double target = rho < kInfinity ? own * std::exp(-dual / rho) : own;
                 if (!(potential[i] > -std::numeric_limits<T>::infinity())) {
                     // No plan reaches it: its whole weight is missed.
@@ -414,12 +424,12 @@ class Solver {
                 }
                 error += std::abs(sum[i] - target);
                 value += sum[i] * dual;
-                divergence += (sum[i] > 0 ? sum[i] * std::log(sum[i] / own) : 0) - sum[i] + own;
+                if (rho < kInfinity) divergence += (sum[i] > 0 ? sum[i] * std::log(sum[i] / own) : 0) - sum[i] + own;
             }
             if (rho < kInfinity) penalty += rho * divergence;
         };
-        side(task.cost.rows, task.row_weight, row_sum, solution.f, A, options_.row_penalty);
-        side(task.cost.columns, task.column_weight, column_sum, solution.g, B, options_.column_penalty);
+        side(task.cost.rows, rows_, row_sum, solution.f, options_.row_penalty);
+        side(task.cost.columns, columns_, column_sum, solution.g, options_.column_penalty);
         for (std::int64_t i = 0; i < task.cost.rows; ++i) mass += row_sum[i];
         solution.error = error / ((A + B) / 2);
         solution.value = value - epsilon * mass + epsilon * A * B + penalty;
