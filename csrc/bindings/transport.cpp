@@ -99,8 +99,7 @@ struct SinkhornArguments {
         py::object result = made.release();
         if (prepared) return py::make_tuple(result, py::none()).release().ptr();
         // The caller is past this function's Python half.
-        if (!results.is_solved())
-            py::module_::import(kGeneral).attr("warn_of_unsolved")(result, 3);
+        if (!results.is_solved()) py::module_::import(kGeneral).attr("warn_of_unsolved")(result, 3);
         return result.release().ptr();
     }
 

@@ -134,8 +134,8 @@ class Accelerated : public Engine {
     using Engine::task_;
     using Engine::width_;
 
-    // Below this an error may be rounding: that of the sums, or, beside sentinels that the plan needs, of potentials. It
-    // adds up over columns and steps; 100 times that of one potential was met.
+    // Below this an error may be rounding: that of the sums, or, beside sentinels that the plan needs, of potentials.
+    // It adds up over columns and steps; 100 times that of one potential was met.
     double noise(const double* potential) const {
         double most = 0;
         for (std::int64_t j = 0; j < task_.cost.columns; ++j)

@@ -179,8 +179,8 @@ template <class K>
     std::copy_n(scalings, count, pass.row_scaling + first);
 }
 
-// Rows of so few vectors that the scalings of their columns, and the columns' sums, stay in registers: as many rows at a
-// time as there are lanes, whose sums become the lanes of one vector.
+// Rows of so few vectors that the scalings of their columns, and the columns' sums, stay in registers: as many rows at
+// a time as there are lanes, whose sums become the lanes of one vector.
 template <int kVectors, class K>
 [[gnu::always_inline]] inline void sweep_short(const SweepPass<K>& pass, Vec<K>& least) {
     constexpr int width = kWidth<K>;
@@ -208,7 +208,8 @@ template <int kVectors, class K>
                               interleave_high<K>(rows[i], rows[i + half], lanes);
             store(sums, rows[0]);
         } else {
-            for (int i = 0; i < count; ++i) sum_rows<1>(kernel + i * (kVectors * width), kVectors * width, pass.column_scaling, sums + i);
+            for (int i = 0; i < count; ++i)
+                sum_rows<1>(kernel + i * (kVectors * width), kVectors * width, pass.column_scaling, sums + i);
         }
         scale_rows(pass, first, count, sums, scalings, least);
         for (int i = 0; i < count; ++i) {

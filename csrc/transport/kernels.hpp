@@ -47,8 +47,8 @@ struct AbsorbPass {
     const K* column_weight;
     const double* row_weight;
     double *row_absorbed, *row_potential;  // what the matrix holds, and F; infinite for an empty row
-    K* kernel;              // rows of padded(columns)
-    Found found;            // on return
+    K* kernel;                             // rows of padded(columns)
+    Found found;                           // on return
 };
 
 // Takes the sums of some rows of the kernel matrix, scales the rows by them, and adds these to the columns' sums.

@@ -152,7 +152,8 @@ class KernelMatrix {
         return most;
     }
 
-    // Makes the kernel matrix hold the column potentials, and row potentials for which the largest number of a row is 1.
+    // Makes the kernel matrix hold the column potentials, and row potentials for which the largest number of a row
+    // is 1.
     bool absorb(const double* potential) {
         std::copy_n(potential, width_, absorbed_.data());
         Found* const found = found_in_.reserve(chunks_.number);

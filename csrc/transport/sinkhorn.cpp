@@ -168,11 +168,11 @@ class Solver {
     }
 
    private:
-    // Each epsilon is a tenth of the one before, from a fifth of the spread on, and the last step is some way above what
-    // is asked for. A step costs as much as 13 iterations or more, since the kernel matrix is made anew. Counted on
-    // squared distances, cosines, uniform costs and clusters of 600 points at 1 to 0.001 of the mean cost: 0.77 of the
-    // time that quarters take from a half of the spread on. Without steps, clusters that differ in mass take more than
-    // 3000 iterations where they take 100 with them.
+    // Each epsilon is a tenth of the one before, from a fifth of the spread on, and the last step is some way above
+    // what is asked for. A step costs as much as 13 iterations or more, since the kernel matrix is made anew. Counted
+    // on squared distances, cosines, uniform costs and clusters of 600 points at 1 to 0.001 of the mean cost: 0.77 of
+    // the time that quarters take from a half of the spread on. Without steps, clusters that differ in mass take more
+    // than 3000 iterations where they take 100 with them.
     struct Ladder {
         double first, next, last;
     };

@@ -60,8 +60,10 @@ std::int64_t TinySolver<T>::solve(const Batch& batch, std::int64_t p, std::int64
     for (int l = 0; l < lanes_; ++l) {
         const std::int64_t at = l < count ? p + l : p;
         const bool is_right = load_epsilon(batch, at, l);
-        const bool have_rows = load_side(rows_, batch.row_weights.of<T>(at), static_cast<int>(batch.costs.rows_of(at)), l);
-        const bool have_columns = load_side(columns_, batch.column_weights.of<T>(at), static_cast<int>(batch.costs.columns_of(at)), l);
+        const bool have_rows =
+            load_side(rows_, batch.row_weights.of<T>(at), static_cast<int>(batch.costs.rows_of(at)), l);
+        const bool have_columns =
+            load_side(columns_, batch.column_weights.of<T>(at), static_cast<int>(batch.costs.columns_of(at)), l);
         if (is_right && have_rows && have_columns) held |= 1u << l;
     }
     std::copy_n(group_.column_goal, columns * lanes_, group_.column);

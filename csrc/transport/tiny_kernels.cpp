@@ -284,7 +284,7 @@ void prove(const TinyGroup<T>& group) {
 
 template <>
 const TinyKernels<float>& kernel_table() {
-    static constexpr TinyKernels<float> table{Isa::COALIGN_SET,  kWidth<float>, gather<float>, prepare<float>,
+    static constexpr TinyKernels<float> table{Isa::COALIGN_SET, kWidth<float>, gather<float>, prepare<float>,
                                               run_plain<float>, run<float>,    finish<float>, prove<float>};
     return table;
 }

@@ -33,8 +33,13 @@ class Room {
         return results_;
     }
     Solution<T> solution(std::size_t p) const {
-        Solution<T> out{f_items_[p], g_items_[p], results_.cost[p], results_.value[p], results_.error[p],
-                        iterations_[p], static_cast<Status>(status_[p])};
+        Solution<T> out{f_items_[p],
+                        g_items_[p],
+                        results_.cost[p],
+                        results_.value[p],
+                        results_.error[p],
+                        iterations_[p],
+                        static_cast<Status>(status_[p])};
         for (const auto& place : {results_.first_nan(), results_.first_infeasible()}) {
             if (place.problem != static_cast<std::int64_t>(p)) continue;
             out.row = place.row;
