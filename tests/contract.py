@@ -45,6 +45,12 @@ def costs_of_two_sets(rng: Any, n: int, m: int) -> dict[str, Any]:
     return {name: np.abs(p[:, np.newaxis] - q) for name, (p, q) in pairs.items()}
 
 
+def histograms(rng: Any, k: int, n: int, m: int) -> dict[str, Any]:
+    # Of equal mass in any dtype.
+    a = rng.permuted(np.tile((np.arange(n) % 5 + 1) / 8, (k, 1)), axis=1)
+    return {"a": a, "cost": rng.random((n, m))}
+
+
 def hard_costs(side: int) -> Any:
     """Costs whose assignment takes longest for their size: products (Machol and Wien)."""
     numbers = np.arange(1, side + 1, dtype=np.float32)
@@ -423,6 +429,77 @@ FUNCTIONS = (
             "progress": NO_PROGRESS,
             "sparse": DENSE,
             "result": "It returns an array.",
+            "gpu": ON_CPU,
+        },
+    ),
+    Function(
+        "partial_transport",
+        partial(coalign.partial_transport, mass=0.5, epsilon=0.5),
+        make=costs,
+        inputs={"cost": "nm"},
+        sizes={"n": 1, "m": 1},
+        lengths={"row_lengths": "n", "col_lengths": "m"},
+        fields={
+            "f": "float n",
+            "g": "float m",
+            "cost": "float64",
+            "value": "float64",
+            "marginal_error": "float64",
+            "iterations": "int64",
+            "status": "int32",
+        },
+        constants=("mass", "epsilon", "tol"),
+        variants=({}, {"epsilon": 0.0625, "mass": 0.875}, {"tol": 0.0, "max_iterations": 5}),
+        refused=(math.nan, -math.inf),
+        wanted="expected finite costs, or +inf to forbid a pair",
+        tolerance={
+            "f": (1e-2, 1e-2),
+            "g": (1e-2, 1e-2),
+            "cost": (1e-3, 1e-3),
+            "value": (1e-3, 1e-3),
+            "marginal_error": (1e9, 1e9),
+            "iterations": (1, 1),
+        },
+        long=lambda: {"cost": np.random.default_rng(0).random((2000, 2000)), "tol": 0.0},
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "broadcast": ALONE,
+            "gpu": ON_CPU,
+        },
+    ),
+    Function(
+        "sinkhorn_barycenter",
+        partial(coalign.sinkhorn_barycenter, epsilon=0.5),
+        make=histograms,
+        inputs={"a": "kn", "cost": "nm"},
+        sizes={"k": 1, "n": 1, "m": 1},
+        fields={
+            "weights": "float m",
+            "marginal_error": "float64",
+            "iterations": "int64",
+            "status": "int32",
+        },
+        constants=("tol",),
+        variants=({}, {"epsilon": 0.0625}, {"tol": 0.0, "max_iterations": 5}),
+        refused=(math.nan, -math.inf),
+        wanted={
+            "a": "expected finite weights of at least 0",
+            "cost": "expected finite costs, or +inf to forbid a pair",
+        },
+        tolerance={
+            "weights": (1e-2, 1e-2),
+            "marginal_error": (1e9, 1e9),
+            "iterations": (1, 1),
+        },
+        long=lambda: histograms(np.random.default_rng(0), 3, 1500, 1500) | {"tol": 0.0},
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "lengths": NO_PADDING,
+            "any values": "Such views of histograms have other masses.",
             "gpu": ON_CPU,
         },
     ),

@@ -76,9 +76,9 @@ class Function:
     counts: tuple[str, ...] = ()
     #: The arguments that hold the sizes of a padded batch's items, each with its axis.
     lengths: Mapping[str, str] = field(default_factory=dict)
-    #: Values that no input may hold, and what is said of them.
+    #: Values that no input may hold, and what is said of them, of each input where it differs.
     refused: tuple[float, ...] = (math.nan, math.inf, -math.inf)
-    wanted: str = "expected finite values"
+    wanted: str | Mapping[str, str] = "expected finite values"
     #: Relative tolerance of a field in float32 and float64 between instruction sets; else equal.
     tolerance: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     #: Whether the inputs are collections, of whose items all pairs are computed.
@@ -1028,13 +1028,15 @@ def values(s: Subject) -> None:
             for name, given in arguments.items():
                 if name not in s.function.inputs:
                     continue
+                wanted = s.function.wanted
                 for value in s.function.refused:
                     found = "NaN" if math.isnan(value) else str(value)
                     # The batch's last problem, or its one; the first and last elements of it.
                     for last in (False, True):
                         index, place, array = locate(s, form, name, arguments, last=last)
                         spoilt = put(array, index, value)
-                        words = f"{place}: {found} at index {index}; {s.function.wanted}"
+                        words = f"{place}: {found} at index {index}; "
+                        words += wanted if isinstance(wanted, str) else wanted[name]
                         in_place = [*given[:-1], spoilt] if form == "list" else spoilt
                         for count in counts_of_threads(s):
                             with assert_refused(ValueError, words):

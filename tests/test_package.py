@@ -102,6 +102,7 @@ def test_public_names_are_all_there_is() -> None:
     submodules = {name for name, value in vars(coalign).items() if inspect.ismodule(value)}
     assert {name for name in submodules if not name.startswith("_")} <= {
         "assignment",
+        "barycenter",
         "ctc",
         "decoding",
         "ngram",
@@ -112,6 +113,7 @@ def test_public_names_are_all_there_is() -> None:
         "monotonic",
         "transport",
         "one_dimension",
+        "partial",
         "warping",
         "demo",
     }
@@ -161,7 +163,9 @@ INSTANCES = {
     "CTCAlignment": lambda: coalign.ctc_align([[0.0, 1.0]], [1]),
     "GaussianBarycenter": lambda: coalign.gaussian_barycenter([[0.0]], [[[1.0]]]),
     "MonotonicAlignment": lambda: coalign.monotonic_alignment([[0.0]]),
+    "PartialTransport": lambda: coalign.partial_transport([[0.0]], mass=0.5, epsilon=1.0),
     "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
+    "SinkhornBarycenter": lambda: coalign.sinkhorn_barycenter([[1.0]], [[0.0]], epsilon=1.0),
     "Transport": lambda: coalign.sinkhorn([[0.0]], epsilon=1.0),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),
     "slanted": lambda: coalign.slanted(3),

@@ -17,11 +17,13 @@ namespace coalign::bindings {
 namespace py = pybind11;
 
 void bind_assignment(py::module_& module);
+void bind_barycenter(py::module_& module);
 void bind_ctc(py::module_& module);
 void bind_decoding(py::module_& module);
 void bind_forced_alignment(py::module_& module);
 void bind_half(py::module_& module);
 void bind_monotonic(py::module_& module);
+void bind_partial(py::module_& module);
 void bind_points(py::module_& module);
 void bind_transport(py::module_& module);
 void bind_warping(py::module_& module);

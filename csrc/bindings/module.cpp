@@ -120,11 +120,13 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
         py::arg("wanted"), "The instruction set that a call would use.");
     bind_results(module);
     bind_assignment(module);
+    bind_barycenter(module);
     bind_ctc(module);
     bind_decoding(module);
     bind_forced_alignment(module);
     bind_half(module);
     bind_monotonic(module);
+    bind_partial(module);
     bind_points(module);
     bind_transport(module);
     bind_warping(module);

@@ -10,6 +10,7 @@ from .assignment import (
     assign_top_k,
     linear_sum_assignment,
 )
+from .barycenter import SinkhornBarycenter, sinkhorn_barycenter
 from .ctc import CTCPosteriors, ctc_forward_backward, ctc_loss
 from .decoding import CTCBeams, CTCDecoding, ctc_beam_search, ctc_greedy
 from .export import plot_alignment, spans_to_seconds, to_ctm, to_textgrid
@@ -18,6 +19,7 @@ from .gaussian import GaussianBarycenter, gaussian_barycenter, wasserstein_gauss
 from .monotonic import MonotonicAlignment, monotonic_alignment
 from .ngram import NGram, read_arpa
 from .one_dimension import wasserstein_1d
+from .partial import PartialTransport, partial_transport
 from .streaming import CTCBeamStream, CTCGreedyStream
 from .transport import (
     Transport,
@@ -42,7 +44,9 @@ __all__ = [
     "InfeasibleError",
     "MonotonicAlignment",
     "NGram",
+    "PartialTransport",
     "RankedAssignments",
+    "SinkhornBarycenter",
     "Status",
     "Transport",
     "Warping",
@@ -58,10 +62,12 @@ __all__ = [
     "gaussian_barycenter",
     "linear_sum_assignment",
     "monotonic_alignment",
+    "partial_transport",
     "plot_alignment",
     "read_arpa",
     "show_config",
     "sinkhorn",
+    "sinkhorn_barycenter",
     "sinkhorn_divergence",
     "sinkhorn_divergence_points",
     "sinkhorn_points",

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ._errors import Status
-from ._result import Result
+from ._result import PlainResult
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class GaussianBarycenter(Result):
+class GaussianBarycenter(PlainResult):
     """The 2-Wasserstein barycenters of one or more sets of Gaussians.
 
     Attributes
@@ -46,13 +44,6 @@ class GaussianBarycenter(Result):
 
     _fields: ClassVar[tuple[str, ...]] = ("mean", "cov", "residual", "iterations", "status")
     _wrong: ClassVar = {Status.NOT_CONVERGED: (ArithmeticError, "the residual exceeds tol")}
-
-    def __post_init__(self) -> None:
-        for name in self._fields:
-            value = getattr(self, name)
-            for array in value if isinstance(value, list) else [value]:
-                if isinstance(array, np.ndarray):
-                    array.flags.writeable = False
 
 
 # Not in the class's body: there, dataclass would look up ClassVar in the module that it names.

@@ -62,6 +62,29 @@ class Result:
         return type(self)(**{**{name: getattr(self, name) for name in self._fields}, **changes})
 
 
+class PlainResult(Result):
+    """A result whose fields Python code has made, as a frozen dataclass; its arrays are locked."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for name in self._fields:
+            object.__setattr__(self, name, _locked(getattr(self, name)))
+
+    def _writeable_fields(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self._fields)
+
+
+def _locked(value: Any) -> Any:
+    """View arrays, alone or in a list, without the right to write: the caller's keep it."""
+    if isinstance(value, list):
+        return [_locked(item) for item in value]
+    if isinstance(value, np.ndarray):
+        value = value.view()
+        value.flags.writeable = False
+    return value
+
+
 def _words(name: str, value: Any) -> str:
     """Say a field: a number as it is, a status by its name, arrays by shape and dtype."""
     if isinstance(value, list):

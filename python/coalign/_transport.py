@@ -34,6 +34,7 @@ class _Call(ResultCall[Transport]):
     kept: tuple[Any, ...]
     dtype: np.dtype[Any]
     depth: int
+    given: Batch
 
     @property
     def costs(self) -> Batch:
@@ -73,7 +74,8 @@ class _Call(ResultCall[Transport]):
         which = f"problem {problem}: " if costs.is_batch else ""
         if what == "cost":
             wanted = "finite costs, or +inf to forbid a pair"
-            return costs.bad_value(problem, (row, column), wanted)
+            given = self.given
+            return given.bad_value(problem if given.is_batch else 0, (row, column), wanted)
         if what == "infeasible":
             side, index, other = ("row", row, "column") if row >= 0 else ("column", column, "row")
             return InfeasibleError(
@@ -133,7 +135,7 @@ def weight_error(
     return ValueError(f"{name}: {found} at index {place}; expected finite weights of at least 0")
 
 
-def warn_of_unsolved(found: Transport, stacklevel: int, name: str = "sinkhorn") -> None:
+def warn_of_unsolved(found: Any, stacklevel: int, name: str = "sinkhorn") -> None:
     """Warn once of the problems that are not as close to their marginals as was asked."""
     status = np.atleast_1d(to_host(found.status))
     parts = []
@@ -187,12 +189,13 @@ def sinkhorn(
         raise ValueError(f"tol: expected a finite number of at least 0, got {_word(tolerance)}")
     penalties = _take_penalties(unbalanced)
     lengths = (row_lengths, "row_lengths"), (col_lengths, "col_lengths")
-    costs = _validate.take_matrices(cost, name, *lengths)
+    given = _validate.take_matrices(cost, name, *lengths)
+    costs = repeated(given, a, b)
     each = take_epsilon(epsilon, costs)
     dtype = costs.dtype if dtype is None else dtype
     weights = (_take_vectors(a, "a", costs, 0, dtype), _take_vectors(b, "b", costs, 1, dtype))
     kept = (
-        cost if _is_kept(cost) else costs.data if costs.is_batch else costs.data[0],
+        cost if _is_kept(cost) else given.data if given.is_batch else given.data[0],
         *weights,
         each,
         penalties,
@@ -202,8 +205,37 @@ def sinkhorn(
     )
     start = _take_initial(initial, costs, dtype)
     options = (each, penalties, tolerance, iterations, threads)
-    call = _Call((costs,), weights, start, *options, kept, dtype, depth)
+    call = _Call((costs,), weights, start, *options, kept, dtype, depth, given)
     return carry_out(call, device)
+
+
+def repeated(costs: Batch, *sides: Any) -> Batch:
+    """Let one matrix serve a batch, uncopied, where a side has a vector for each problem."""
+    if costs.is_batch:
+        return costs
+    (matrix,) = costs.arrays
+    for side in sides:
+        data: Any
+        if isinstance(side, (list, tuple)) and any(map(is_array, side)):
+            data = [matrix] * (count := len(side))
+        elif _axes(side) == 2:
+            count = len(side)
+            data = np.broadcast_to(matrix, (count, *matrix.shape))
+        else:
+            continue
+        lengths = tuple(np.full(count, length, np.int64) for length in matrix.shape)
+        return Batch(costs.name, data, lengths, costs.kind, True, np.broadcast_to(2, count))
+    return costs
+
+
+def _axes(side: Any) -> int:
+    """Return how many axes an argument has; 0 where it is no array, nor becomes one."""
+    if side is None or hasattr(side, "ndim"):
+        return getattr(side, "ndim", 0)
+    try:
+        return np.ndim(side)
+    except (TypeError, ValueError):
+        return 0
 
 
 def _is_kept(cost: Any) -> bool:
@@ -228,23 +260,23 @@ def _word(value: float) -> str:
     return "NaN" if math.isnan(value) else f"{value:g}"
 
 
-def take_epsilon(epsilon: Any, costs: Shapes) -> Any:
-    """Check the regularisation: a number, or one for each problem of a batch."""
+def take_epsilon(epsilon: Any, costs: Shapes, name: str = "epsilon") -> Any:
+    """Check the regularisation, or another number above 0, or one for each problem of a batch."""
     if (is_array(epsilon) or isinstance(epsilon, (list, tuple))) and np.ndim(on_host(epsilon)) > 0:
-        values = to_numpy(epsilon, "epsilon")[0].astype(np.float64)
+        values = to_numpy(epsilon, name)[0].astype(np.float64)
         if not costs.is_batch or values.shape != (len(costs),):
             wanted = f"a number, or shape ({len(costs)},)" if costs.is_batch else "a number"
-            raise ValueError(f"epsilon: expected {wanted}, got shape {values.shape}")
+            raise ValueError(f"{name}: expected {wanted}, got shape {values.shape}")
         wrong = np.flatnonzero(~((values > 0) & (values < np.inf)))
         if wrong.size:
             value = _word(float(values[wrong[0]]))
             raise ValueError(
-                f"epsilon: {value} at index ({wrong[0]},); expected finite numbers above 0"
+                f"{name}: {value} at index ({wrong[0]},); expected finite numbers above 0"
             )
         return np.ascontiguousarray(values)
-    number = _take_number(epsilon, "epsilon")
+    number = _take_number(epsilon, name)
     if not 0 < number < math.inf:
-        raise ValueError(f"epsilon: expected a finite number above 0, got {_word(number)}")
+        raise ValueError(f"{name}: expected a finite number above 0, got {_word(number)}")
     return number
 
 

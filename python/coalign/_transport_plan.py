@@ -203,7 +203,9 @@ def follow(found: Any, threads: int | None = None) -> Follower:
     if isinstance(found.cost_matrix, PointCosts):
         return follow_points(found, threads)
     lengths = (found.row_lengths, "row_lengths"), (found.col_lengths, "col_lengths")
-    return StoredFollower(found, take_matrices(found.cost_matrix, "cost", *lengths), threads)
+    costs = take_matrices(found.cost_matrix, "cost", *lengths)
+    # One matrix may have served a batch.
+    return StoredFollower(found, _transport.repeated(costs, found.f), threads)
 
 
 def follow_points(found: Any, threads: int | None = None) -> PointFollower:

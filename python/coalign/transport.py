@@ -44,7 +44,8 @@ def sinkhorn(
         stride are the fastest.
     a, b : array of shape (N,) and (M,), (B, N) and (B, M), or list of such arrays, optional
         Weights of the rows and the columns, at least 0 and of equal mass, to 1e-6 of it (float32:
-        1e-4). One vector goes with every problem of a batch. None means equal weights of mass 1.
+        1e-4). One vector goes with every problem of a batch, and one matrix of costs with every
+        vector. None means equal weights of mass 1.
     epsilon : float, or array of shape (B,)
         The regularisation ε > 0, in the costs' unit: neither relative to the costs nor to their
         spread.

@@ -3586,6 +3586,110 @@ CUDA_FORCED_ALIGNMENT = [
     ),
 ]
 
+PARTIAL = "tests/test_transport_partial.py"
+SHARED_COST = "tests/test_transport_shared_cost.py"
+BARYCENTER = "tests/test_transport_barycenter.py"
+TRANSPORT_FUNCTIONS = [
+    Mutation(
+        "rows of partial transport give more than they have",
+        "csrc/transport/partial.cpp",
+        "scale[i] = a[i] * std::min(1.0, std::exp(level_ + ratio[i]));",
+        "scale[i] = a[i] * std::exp(level_ + ratio[i]);",
+        (f"{PARTIAL}::test_it_meets_the_oracle",),
+    ),
+    Mutation(
+        "columns of partial transport are not held back",
+        "csrc/transport/partial.cpp",
+        "b[j] > 0 ? std::min(0.0, -(raise + ratio[j])) : -kInfinity;",
+        "b[j] > 0 ? 0.0 * raise : -kInfinity;",
+        (f"{PARTIAL}::test_it_meets_the_oracle",),
+    ),
+    Mutation(
+        "one step of Newton's method finds the level",
+        "csrc/transport/partial.cpp",
+        "for (std::int64_t step = 0; step <= count; ++step) {",
+        "for (std::int64_t step = 0; step <= 0 * count; ++step) {",
+        (f"{PARTIAL}::test_tol_0_makes_so_many_plain_updates",),
+    ),
+    Mutation(
+        "the error of partial transport is not that of what is returned",
+        "csrc/transport/partial.cpp",
+        "solution.error = (missed + std::abs(total - mass_)) / mass_;",
+        "solution.error = error_;",
+        (f"{PARTIAL}::test_what_does_not_get_there_says_so",),
+    ),
+    Mutation(
+        "the value of partial transport forgets the product of the weights",
+        "csrc/transport/partial.cpp",
+        "solution.value = epsilon_ * (value - total + masses[0] * masses[1]);",
+        "solution.value = epsilon_ * (value - total);",
+        (f"{PARTIAL}::test_it_meets_the_oracle",),
+    ),
+    Mutation(
+        "a mass that rows cannot give is sought",
+        "csrc/transport/partial.cpp",
+        "if (!(reachable >= mass_ * (1 - kMostLost))) return Outcome::empty_row;",
+        "if (!(reachable >= 0)) return Outcome::empty_row;",
+        (f"{PARTIAL}::test_forbidden_pairs_and_weights_of_0",),
+    ),
+    Mutation(
+        "a mass above what there is passes",
+        "python/coalign/_partial.py",
+        "there * (1 + _MOST_ABOVE[costs.dtype.name]):",
+        "there * 1e9:",
+        (f"{PARTIAL}::test_what_is_wrong_is_named",),
+    ),
+    Mutation(
+        "one cost for a batch has an index of the batch in errors",
+        "python/coalign/_transport.py",
+        "given.bad_value(problem if given.is_batch else 0, (row, column), wanted)",
+        "self.costs.bad_value(problem, (row, column), wanted)",
+        (f"{SHARED_COST}::test_what_is_wrong_is_named_as_it_was_given",),
+    ),
+    Mutation(
+        "one cost for a batch is copied for each problem",
+        "python/coalign/_transport.py",
+        "data = np.broadcast_to(matrix, (count, *matrix.shape))",
+        "data = np.repeat(matrix[np.newaxis], count, axis=0)",
+        (f"{SHARED_COST}::test_it_is_not_copied",),
+    ),
+    Mutation(
+        "a barycenter is the arithmetic mean of what the plans bring",
+        "csrc/transport/barycenter.cpp",
+        "weights[j] += counts ? shares_.data()[k] * log_sum[k * width_ + j] : -kInfinity;",
+        "weights[j] += counts ? shares_.data()[0] * log_sum[k * width_ + j] : -kInfinity;",
+        (f"{BARYCENTER}::test_it_meets_the_oracle",),
+    ),
+    Mutation(
+        "sums that numbers do not hold count as they are in a barycenter",
+        "csrc/transport/barycenter.cpp",
+        "if (least > kLeastSum) {",
+        "if (least > -kLeastSum) {",
+        (f"{BARYCENTER}::test_plain_updates_lose_no_column_at_a_small_epsilon",),
+    ),
+    Mutation(
+        "a histogram without a share takes part",
+        "csrc/transport/barycenter.cpp",
+        "if (!(share[k] > 0)) continue;",
+        "",
+        (f"{BARYCENTER}::test_forbidden_pairs",),
+    ),
+    Mutation(
+        "a barycenter has a mass of 1 whatever its histograms have",
+        "csrc/transport/barycenter.cpp",
+        "solution.weights[j] = T(mass_ * std::exp(log_weights_.data()[j] - unit));",
+        "solution.weights[j] = T(std::exp(log_weights_.data()[j] - unit));",
+        (f"{BARYCENTER}::test_it_is_never_nan",),
+    ),
+    Mutation(
+        "histograms of unequal mass have a barycenter",
+        "python/coalign/_barycenter.py",
+        "is_apart = np.abs(masses - masses[0]) > ",
+        "is_apart = -np.abs(masses - masses[0]) > ",
+        (f"{BARYCENTER}::test_what_is_wrong_is_named",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -3614,4 +3718,5 @@ CATALOGUE = [
     *POINT_CLOUDS,
     *AROUND,
     *TRANSPORT_FACE,
+    *TRANSPORT_FUNCTIONS,
 ]

@@ -374,3 +374,100 @@ def by_weight(log_sums: Array, epsilon: float, rho: float, other_mass: float) ->
         return epsilon * (other_mass - 1 - log_sums)
     kept = np.exp(epsilon / (rho + epsilon) * log_sums)
     return epsilon * other_mass + rho - (epsilon + rho) * kept
+
+
+# --- a part of the mass ---------------------------------------------------------------------------
+
+
+def partial_plan(p: Problem, mass: float, iterations: int = 20_000) -> Array:
+    """The plan of a given mass whose sums are at most a and b, by projections in logarithms.
+
+    Each multiplier, of the rows, of the columns and of the mass, is set to what is best beside the
+    others, by turns: these are Bregman projections with Dykstra's corrections, in the dual. They
+    end where nothing changes.
+    """
+    log_kernel = log(p.a)[:, None] + log(p.b)[None, :] - p.cost / p.epsilon
+    level, rows, columns = 0.0, np.zeros(len(p.a)), np.zeros(len(p.b))
+    for _ in range(iterations):
+        before = np.concatenate(([level], rows, columns))
+        with np.errstate(invalid="ignore"):
+            sums = log_sum(log_kernel + level + columns[None, :], 1)
+            rows = np.where(p.a > 0, np.minimum(0, log(p.a) - sums), 0)
+            sums = log_sum(log_kernel + level + rows[:, None], 0)
+            columns = np.where(p.b > 0, np.minimum(0, log(p.b) - sums), 0)
+        whole = log_kernel + rows[:, None] + columns[None, :]
+        level = float(np.log(mass) - log_sum(whole.ravel(), 0))
+        if np.abs(np.concatenate(([level], rows, columns)) - before).max() < 1e-14:
+            break
+    return np.exp(log_kernel + level + rows[:, None] + columns[None, :])
+
+
+def partial_linear_program(p: Problem, mass: float) -> float:
+    """The least cost of moving a given mass, by SciPy's linear programming."""
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_array, eye_array, kron, vstack
+
+    n, m = p.cost.shape
+    sums = vstack(
+        (
+            kron(eye_array(n), csr_array(np.ones((1, m)))),
+            kron(csr_array(np.ones((1, n))), eye_array(m)),
+        )
+    )
+    allowed = np.isfinite(p.cost).ravel()
+    found = linprog(
+        np.where(allowed, p.cost.ravel(), 0),
+        A_ub=sums.tocsr(),
+        b_ub=np.concatenate((p.a, p.b)),
+        A_eq=np.ones((1, n * m)),
+        b_eq=[mass],
+        bounds=np.stack((np.zeros(n * m), np.where(allowed, np.inf, 0)), axis=1),
+    )
+    assert found.status == 0, found.message
+    return float(found.fun)
+
+
+# --- barycenters of histograms --------------------------------------------------------------------
+
+
+def barycenter(
+    a: Array, cost: Array, shares: Array, epsilon: float, iterations: int = 20_000
+) -> Array:
+    """The entropic barycenter of histograms that sum to 1, by projections in logarithms."""
+    columns = np.zeros((len(a), cost.shape[1]))
+    last = np.zeros(cost.shape[1])
+    for _ in range(iterations):
+        sums = np.empty_like(columns)
+        for k, weight in enumerate(a):
+            rows = log(weight) - log_sum(columns[k] - cost / epsilon, 1)
+            sums[k] = log_sum(rows[:, None] - cost / epsilon, 0)
+        found = np.where(shares[:, None] > 0, shares[:, None] * sums, 0).sum(0)
+        columns = found - sums
+        if np.abs(np.exp(found) - last).max() < 1e-14:
+            break
+        last = np.exp(found)
+    return np.asarray(np.exp(found))
+
+
+def barycenter_linear_program(a: Array, cost: Array, shares: Array) -> float:
+    """The least Σ_k w_k <P_k, C> of plans from each histogram to one that they share."""
+    from scipy.optimize import linprog
+    from scipy.sparse import bmat, csr_array, eye_array, kron
+
+    n, m = cost.shape
+    rows = kron(eye_array(n), csr_array(np.ones((1, m))))
+    sums = kron(csr_array(np.ones((1, n))), eye_array(m))
+    count = len(a)
+    blocks: list[list[Any]] = [[None] * (count + 1) for _ in range(2 * count)]
+    for k in range(count):
+        blocks[k][k] = rows
+        blocks[count + k][k] = sums
+        blocks[count + k][count] = -eye_array(m)
+        blocks[k][count] = csr_array((n, m))
+    found = linprog(
+        np.concatenate([share * cost.ravel() for share in shares] + [np.zeros(m)]),
+        A_eq=bmat(blocks).tocsr(),
+        b_eq=np.concatenate([*a, np.zeros(count * m)]),
+    )
+    assert found.status == 0, found.message
+    return float(found.fun)
