@@ -166,7 +166,8 @@ FEW = {"count": 2}
 SUITE = Suite(
     "closed_forms",
     (
-        case("one pair of Gaussians, d=10", pairs, {**ONE, "dim": 10}, {}, (DISTANCE,), 0.5),
+        case("one pair of Gaussians, d=2", pairs, {**ONE, "dim": 2}, {}, (DISTANCE,), 1),
+        case("one pair of Gaussians, d=10", pairs, {**ONE, "dim": 10}, {}, (DISTANCE,), 1),
         case("one pair of Gaussians, d=64", pairs, {**ONE, "dim": 64}, {}, (DISTANCE,), 1),
         case(
             "1000 pairs of Gaussians, d=10", pairs, {"count": 1000, "dim": 10}, FEW, (DISTANCE,), 1
@@ -195,6 +196,15 @@ SUITE = Suite(
             FEW,
             (BARYCENTER,),
             5,
+        ),
+        case(
+            "one pair of samples, 10 and 10",
+            samples,
+            {**ONE, "n": 10, "m": 10},
+            {},
+            (LINE, SCIPY_LINE),
+            1,
+            p=1,
         ),
         case(
             "one pair of samples, 1000 and 1000",

@@ -66,6 +66,16 @@ class Items:
         return Items(self.name, data, self.kind, self.is_batch)
 
 
+def is_plain(obj: Any, ndim: int | None = None) -> bool:
+    """Whether an argument is an array that is read as it is, of so many axes."""
+    return (
+        type(obj) is np.ndarray
+        and obj.dtype in _PLAIN
+        and (ndim is None or obj.ndim == ndim)
+        and obj.flags.aligned
+    )
+
+
 def take_items(obj: Any, name: str, ndim: int) -> Items:
     """Check one array of `ndim` axes, a batch with one axis more, or a list of such arrays.
 
@@ -79,8 +89,7 @@ def take_items(obj: Any, name: str, ndim: int) -> Items:
             require_ndim(array, f"{name}[{i}]", (ndim,))
         items = Items(name, data, kind, True)
     else:
-        is_plain = type(obj) is np.ndarray and obj.dtype in _PLAIN and obj.flags.aligned
-        array, kind = (obj, NUMPY) if is_plain else to_numpy(obj, name)
+        array, kind = (obj, NUMPY) if is_plain(obj) else to_numpy(obj, name)
         require_ndim(array, name, (ndim, ndim + 1))
         is_batch = array.ndim > ndim
         items = Items(name, array if is_batch else array[np.newaxis], kind, is_batch)

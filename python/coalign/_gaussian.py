@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ._arrays import Array, compute_dtype
-from ._closed_form import Problems, blocks, cut, delivered, in_kind, take_items
+from ._closed_form import Problems, blocks, cut, delivered, in_kind, is_plain, take_items
 from ._errors import ConvergenceWarning, Status
 from ._gaussian_result import GaussianBarycenter
 from ._scalars import take_count, take_real
@@ -21,10 +21,15 @@ _WORK = 8
 _CLOSE = 0.01
 # Between these traces neither a product of two factors nor one of its squares leaves the range.
 _LEAST, _MOST = 1e-130, 1e150
+_EPSILON = float(np.finfo(np.float64).eps)
+_sum = np.add.reduce
 
 
 def squared_distance(mean1: Any, cov1: Any, mean2: Any, cov2: Any) -> Any:
     """Return what `coalign.wasserstein_gaussian` does."""
+    found = _alone(mean1, cov1, mean2, cov2)
+    if found is not None:
+        return found
     sides = [
         take_items(mean1, "mean1", 1),
         take_items(cov1, "cov1", 2),
@@ -50,6 +55,40 @@ def squared_distance(mean1: Any, cov1: Any, mean2: Any, cov2: Any) -> Any:
                 distances[part] = _between(*cut(arrays, part))
             found[places] = distances
     return delivered("wasserstein_gaussian", found, problems, dtype)
+
+
+def _alone(mean1: Any, cov1: Any, mean2: Any, cov2: Any) -> Any:
+    """Return the squared distance of two plain Gaussians, to the bits of any other way.
+
+    None for what is not plain, or has to be looked at. A call on five dimensions takes a quarter of
+    what it takes by way of batches.
+    """
+    given = mean1, cov1, mean2, cov2
+    for array, ndim in zip(given, (1, 2, 1, 2), strict=True):
+        if not is_plain(array, ndim) or array.dtype != np.float64:
+            return None
+    shape = cov1.shape
+    if not shape[0] == shape[1] == len(mean1) == len(mean2) > 0 or cov2.shape != shape:
+        return None
+    # NaN is not less, and what is less does not overflow.
+    if not sum(np.vdot(array, array) for array in given) < _MOST:
+        return None
+    if not ((cov1 == cov1.T).all() and (cov2 == cov2.T).all()):
+        return None
+    try:
+        root1, root2 = np.linalg.cholesky(cov1), np.linalg.cholesky(cov2)
+    except np.linalg.LinAlgError:
+        return None
+    for root, cov in ((root1, cov1), (root2, cov2)):
+        pivots = root.diagonal()
+        if (pivots * pivots < _rounding(cov) * cov.diagonal()).any():
+            return None
+    traces = _sum((root1 * root1).ravel()) + _sum((root2 * root2).ravel())
+    found = traces - 2 * _sum(np.linalg.svd(root2.T @ root1, compute_uv=False))
+    if not _LEAST < traces < _MOST or found <= _CLOSE * traces:
+        return None
+    shift = mean1 - mean2
+    return found + _sum(shift * shift)
 
 
 def _require_shape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...], beside: str) -> None:
@@ -175,7 +214,7 @@ def _spectral_root(cov: Array, name: str, given: Array, place: int) -> Array:
 
 def _rounding(covs: Array) -> float:
     """Return how far rounding may move an eigenvalue, relative to the largest."""
-    return float(4 * covs.shape[-1] * np.finfo(np.float64).eps)
+    return float(4 * covs.shape[-1] * _EPSILON)
 
 
 def _tolerance(given: Array) -> float:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ._arrays import Array, compute_dtype
-from ._closed_form import Items, Problems, blocks, cut, delivered, take_items
+from ._closed_form import Items, Problems, blocks, cut, delivered, is_plain, take_items
 from ._scalars import take_real
 
 # A comparison of a sort, and what follows it, for each of about twenty levels.
 _WORK = 20
+# Squares of distances between positions within this do not overflow.
+_FAR = 1e15
+# Couplings of so many positions are kept: they take longer to make than all else.
+_MOST_KEPT = 1000
 _MASS_TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
 
 
 def cost(x: Any, y: Any, a: Any, b: Any, p: Any) -> Any:
     """Return what `coalign.wasserstein_1d` does."""
+    if a is None and b is None and type(p) in (int, float) and 1 <= p <= 2:
+        found = _alone(x, y, p)
+        if found is not None:
+            return found
     power = take_real(p, "p", least=1)
     points = [take_items(x, "x", 1), take_items(y, "y", 1)]
     weights = [take_items(w, name, 1) for w, name in ((a, "a"), (b, "b")) if w is not None]
@@ -52,6 +61,26 @@ def cost(x: Any, y: Any, a: Any, b: Any, p: Any) -> Any:
             found[places] = solved
         found *= masses
     return delivered("wasserstein_1d", found, problems, dtype)
+
+
+def _alone(x: Any, y: Any, power: float) -> Any:
+    """Return the cost of two plain samples, to the bits of any other way; None for what is none.
+
+    A call on ten positions takes a sixth of what it takes by way of batches.
+    """
+    if not (is_plain(x, 1) and is_plain(y, 1) and x.dtype == y.dtype and x.size and y.size):
+        return None
+    x_sorted, y_sorted = x.copy(), y.copy()
+    x_sorted.sort()
+    y_sorted.sort()
+    # Sorted, NaN comes last, and what may overflow lies at the ends.
+    if not all(each[0] > -_FAR and each[-1] < _FAR for each in (x_sorted, y_sorted)):
+        return None
+    coupling = _even_coupling if x.size + y.size > _MOST_KEPT else _kept_coupling
+    x_place, y_place, widths = coupling(x.size, y.size)
+    sides = x_sorted[np.newaxis], y_sorted[np.newaxis]
+    (found,) = np.add.reduce(_distances(*sides, x_place, y_place, power) * widths, -1)
+    return found if x.dtype == np.float64 else x.dtype.type(found)
 
 
 def _require_shapes(shapes: list[tuple[str, tuple[int, ...]]]) -> None:
@@ -119,6 +148,9 @@ def _even_coupling(n: int, m: int) -> tuple[Array | None, Array | None, Array]:
     return x_place, y_place, widths / (n * m)
 
 
+_kept_coupling = lru_cache(maxsize=32)(_even_coupling)
+
+
 def _coupling(x_levels: Array, y_levels: Array) -> tuple[Array, Array, Array]:
     """Return which position of x goes to which of y, and how much of the mass.
 
@@ -144,6 +176,19 @@ def _moved(
     power: float,
 ) -> Array:
     """Return the sum of the masses that move, times the distances to a power."""
+    distances = _distances(x, y, x_place, y_place, power)
+    with np.errstate(invalid="ignore"):
+        found = (distances * widths).sum(-1)
+    if not np.isfinite(found).all():
+        # Where no mass moves, no distance counts, infinite or not.
+        found = np.where(widths > 0, distances * np.where(widths > 0, widths, 1), 0).sum(-1)
+    return np.asarray(found)
+
+
+def _distances(
+    x: Array, y: Array, x_place: Array | None, y_place: Array | None, power: float
+) -> Array:
+    """Return the distances between the positions that are joined, to a power."""
     if x_place is not None and y_place is not None:
         x, y = _taken(x, x_place), _taken(y, y_place)
     distances = np.abs(x.astype(np.float64, order="C") - y.astype(np.float64, order="C"))
@@ -151,12 +196,7 @@ def _moved(
         distances *= distances
     elif power != 1:
         distances **= power
-    with np.errstate(invalid="ignore"):
-        found = (distances * widths).sum(-1)
-    if not np.isfinite(found).all():
-        # Where no mass moves, no distance counts, infinite or not.
-        found = np.where(widths > 0, distances * np.where(widths > 0, widths, 1), 0).sum(-1)
-    return np.asarray(found)
+    return np.asarray(distances)
 
 
 def _taken(rows: Array, places: Array) -> Array:

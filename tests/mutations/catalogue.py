@@ -3589,7 +3589,36 @@ CUDA_FORCED_ALIGNMENT = [
 PARTIAL = "tests/test_transport_partial.py"
 SHARED_COST = "tests/test_transport_shared_cost.py"
 BARYCENTER = "tests/test_transport_barycenter.py"
+ALONE = "tests/test_closed_forms_alone.py"
 TRANSPORT_FUNCTIONS = [
+    Mutation(
+        "two plain samples are taken whatever they hold",
+        "python/coalign/_one_dimension.py",
+        "if not all(each[0] > -_FAR and each[-1] < _FAR for each in (x_sorted, y_sorted)):",
+        "if False:",
+        (ALONE,),
+    ),
+    Mutation(
+        "two plain Gaussians may be close",
+        "python/coalign/_gaussian.py",
+        "if not _LEAST < traces < _MOST or found <= _CLOSE * traces:",
+        "if not _LEAST < traces < _MOST:",
+        (f"{GAUSSIAN}::test_a_small_distance_keeps_its_digits",),
+    ),
+    Mutation(
+        "two plain Gaussians may be nearly singular",
+        "python/coalign/_gaussian.py",
+        "if (pivots * pivots < _rounding(cov) * cov.diagonal()).any():",
+        "if False:",
+        (ALONE,),
+    ),
+    Mutation(
+        "two plain Gaussians may have any covariances",
+        "python/coalign/_gaussian.py",
+        "if not ((cov1 == cov1.T).all() and (cov2 == cov2.T).all()):",
+        "if False:",
+        (ALONE,),
+    ),
     Mutation(
         "rows of partial transport give more than they have",
         "csrc/transport/partial.cpp",
