@@ -131,7 +131,7 @@ def test_page_is_whole_and_needs_nothing_else(page: Page) -> None:
 
 
 def test_page_embeds_pictures(page: Page) -> None:
-    assert len(page.images) == 4
+    assert len(page.images) == 6
     for image in page.images:
         assert image["alt"]
         kind, data = str(image["src"]).split(",", 1)

@@ -3590,7 +3590,22 @@ PARTIAL = "tests/test_transport_partial.py"
 SHARED_COST = "tests/test_transport_shared_cost.py"
 BARYCENTER = "tests/test_transport_barycenter.py"
 ALONE = "tests/test_closed_forms_alone.py"
+COLOURS = "tests/test_demo_colours.py"
 TRANSPORT_FUNCTIONS = [
+    Mutation(
+        "a pixel goes where the nearest sampled one goes",
+        "python/coalign/demo/colours.py",
+        "np.clip(pixels + (moved - sample)[nearest], 0, 1)",
+        "np.clip(moved[nearest], 0, 1)",
+        (f"{COLOURS}::test_pixels_move_as_the_nearest_sample_does",),
+    ),
+    Mutation(
+        "a photograph takes its own colours",
+        "python/coalign/demo/colours.py",
+        "targets = len(x) * found.apply(y), len(y) * found.apply(x, transpose=True)",
+        "targets = len(x) * found.apply(y), len(y) * found.apply(y, transpose=True)",
+        (f"{COLOURS}::test_colours_come_near_to_those_of_the_other_photograph",),
+    ),
     Mutation(
         "two plain samples are taken whatever they hold",
         "python/coalign/_one_dimension.py",

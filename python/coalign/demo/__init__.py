@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .. import _execution
-from . import digits, lines, report, shuffle
+from . import colours, digits, lines, report, shuffle
 from .part import Part
 
 __all__ = ["run"]
@@ -21,6 +21,7 @@ _EXTRAS = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 _PARTS: tuple[Callable[[bool, int, bool], Part], ...] = (
     digits.part,
     shuffle.part,
+    colours.part,
     lines.part,
 )
 

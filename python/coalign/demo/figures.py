@@ -203,3 +203,65 @@ def line(
     bottom.set(yticks=range(len(names)), yticklabels=names, xlabel="column", ylabel="symbol")
     bottom.set_title("probability of each symbol", fontsize=10, color=_INK)
     return _png(figure)
+
+
+def photographs(rows: Sequence[Sequence[tuple[str, npt.NDArray[np.float64]]]]) -> bytes:
+    """Draw rows of titled photographs.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of (str, array)
+        Titles and images (H, W, 3) with values 0 to 1.
+
+    Returns
+    -------
+    bytes
+        The picture as a PNG file.
+    """
+    figure = _figure(4.6 * len(rows[0]), 3.4 * len(rows))
+    grid = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+    for axes_row, row in zip(grid, rows, strict=True):
+        for axes, (title, image) in zip(axes_row, row, strict=True):
+            axes.imshow(image)
+            axes.set(xticks=[], yticks=[])
+            axes.set_title(title, fontsize=11, color=_INK)
+    return _png(figure)
+
+
+def plan(
+    mass: npt.NDArray[np.float64],
+    row_colours: npt.NDArray[np.float64],
+    column_colours: npt.NDArray[np.float64],
+    names: Sequence[str],
+) -> bytes:
+    """Draw a plan between colours, with the colours along its sides.
+
+    Parameters
+    ----------
+    mass : array, shape (N, M)
+        The plan.
+    row_colours, column_colours : arrays, shape (N, 3) and (M, 3)
+        Colours of the rows and the columns, with values 0 to 1.
+    names : sequence of two str
+        Whose colours the rows and the columns have.
+
+    Returns
+    -------
+    bytes
+        The picture as a PNG file.
+    """
+    from matplotlib.colors import PowerNorm
+
+    figure = _figure(6.4, 5.6)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 18), height_ratios=(18, 1))
+    left, below = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 1])
+    left.imshow(row_colours[:, np.newaxis], aspect="auto")
+    below.imshow(column_colours[np.newaxis], aspect="auto")
+    left.set(xticks=[], yticks=[], ylabel=f"colours of the {names[0]}, dark to bright")
+    below.set(xticks=[], yticks=[], xlabel=f"colours of the {names[1]}, dark to bright")
+    axes = figure.add_subplot(grid[0, 1])
+    # A root, so that small amounts show.
+    drawn = axes.imshow(mass, cmap="magma_r", aspect="auto", norm=PowerNorm(0.5, vmin=0))
+    axes.set(xticks=[], yticks=[])
+    figure.colorbar(drawn, ax=axes, label="mass")
+    return _png(figure)
