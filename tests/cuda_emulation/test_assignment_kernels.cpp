@@ -464,8 +464,9 @@ void test_scans(const char* name, Family family, std::int64_t n, std::int64_t m,
 
 int main() {
     Chance chance(3);
-    test_shapes<float>(chance, 5 * kFamilies);
-    test_shapes<double>(chance, 5 * kFamilies);
+    const int rounds = few() ? kFamilies : 5 * kFamilies;
+    test_shapes<float>(chance, rounds);
+    test_shapes<double>(chance, rounds);
     test_edges<float>(chance);
     test_edges<double>(chance);
     test_refusals<float>(chance);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <source_location>
 #include <string>
 
@@ -24,6 +25,13 @@ inline void check(bool holds, const std::string& what = {},
         std::fprintf(stderr, "%s:%u: failed%s%s\n", where.file_name(), static_cast<unsigned>(where.line()),
                      what.empty() ? "" : ": ", what.c_str());
     }
+}
+
+// Whether to solve a few problems of each kind: under a sanitizer or an emulated processor, each takes many times as
+// long. The presets say so by COALIGN_TEST_FEW.
+inline bool few() {
+    static const bool is_set = std::getenv("COALIGN_TEST_FEW") != nullptr;
+    return is_set;
 }
 
 // What main returns: a test that checked nothing has failed too.

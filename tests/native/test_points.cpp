@@ -18,6 +18,7 @@
 #include "transport/half_step.hpp"
 #include "transport/point_pair.hpp"
 #include "transport/points.hpp"
+#include "transport_oracle.hpp"
 
 using namespace coalign;
 using namespace coalign::testing;
@@ -25,17 +26,8 @@ using namespace coalign::transport;
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr PointMetric kMetrics[] = {PointMetric::sqeuclidean, PointMetric::euclidean, PointMetric::cosine,
                                     PointMetric::dot};
-
-double log_sum_exp(const std::vector<double>& values) {
-    const double most = *std::max_element(values.begin(), values.end());
-    if (most == -kInfinity) return most;
-    double sum = 0;
-    for (const double value : values) sum += std::exp(value - most);
-    return most + std::log(sum);
-}
 
 template <class T>
 struct Problem {
@@ -73,21 +65,11 @@ template <class T>
 Problem<T> make(std::size_t n, std::size_t m, std::size_t dim, PointMetric metric, double zeros, double offset,
                 std::mt19937& random) {
     std::normal_distribution<double> normal;
-    std::uniform_real_distribution<double> unit(0, 1);
     Problem<T> out{n, m, dim, metric, std::vector<T>(n * dim), std::vector<T>(m * dim), {}, {}};
     for (auto* values : {&out.x, &out.y})
         for (T& value : *values) value = T(normal(random) + offset);
-    const auto weights = [&](std::size_t count) {
-        std::vector<T> values(count);
-        for (T& value : values) value = unit(random) < zeros ? T(0) : T(0.1 + unit(random));
-        values[0] = T(1);
-        T sum = 0;
-        for (const T value : values) sum += value;
-        for (T& value : values) value /= sum;
-        return values;
-    };
-    out.a = weights(n);
-    out.b = weights(m);
+    out.a = random_weights<T>(n, zeros, random);
+    out.b = random_weights<T>(m, zeros, random);
     return out;
 }
 
@@ -127,26 +109,6 @@ Answer<T> transport(Isa isa, const Problem<T>& problem, double epsilon, Options 
     return answer;
 }
 
-// The error and the cost of the plan at the potentials that were returned.
-template <class T>
-double error_of(const Problem<T>& problem, const std::vector<double>& costs, const Answer<T>& answer, double epsilon,
-                double& cost) {
-    std::vector<double> rows(problem.n), columns(problem.m);
-    cost = 0;
-    for (std::size_t i = 0; i < problem.n; ++i)
-        for (std::size_t j = 0; j < problem.m; ++j) {
-            const double own = costs[i * problem.m + j];
-            const double plan = std::exp((double{answer.f[i]} - own + double{answer.g[j]}) / epsilon);
-            rows[i] += plan;
-            columns[j] += plan;
-            cost += plan > 0 ? plan * own : 0;
-        }
-    double error = 0;
-    for (std::size_t i = 0; i < problem.n; ++i) error += std::abs(rows[i] - double{problem.a[i]});
-    for (std::size_t j = 0; j < problem.m; ++j) error += std::abs(columns[j] - double{problem.b[j]});
-    return error;
-}
-
 // f from g, as a plain iteration makes it, in log space.
 template <class T>
 double worst_of_rows(const Problem<T>& problem, const std::vector<double>& costs, const Answer<T>& answer,
@@ -184,8 +146,7 @@ void try_problem(const Problem<T>& problem, double share, double exact, double t
         }
         const Options options{tolerance, 5000, kInfinity, kInfinity};
         const Answer<T> solved = transport(isa, problem, epsilon, options, 1);
-        double cost = 0;
-        const double error = error_of(problem, costs, solved, epsilon, cost);
+        const auto [error, cost] = facts_of_plan(costs, problem.a, problem.b, solved.f, solved.g, epsilon);
         check(solved.found.status == Status::ok && error < 1.01 * tolerance + exact,
               what + ": status " + std::to_string(static_cast<int>(solved.found.status)) + ", error " +
                   std::to_string(error / tolerance) + " of the tolerance");
@@ -338,6 +299,7 @@ int main() {
         for (const auto dim : std::initializer_list<std::size_t>{1, 2, 3, 5, 16, 64, 300})
             for (const auto& [n, m] : {std::pair<std::size_t, std::size_t>{1, 1}, {1, 9}, {17, 33}, {70, 40}})
                 for (const double share : {0.5, 0.01}) {
+                    if (few() && n > 17 && dim > 5) continue;
                     try_problem(make<float>(n, m, dim, metric, 0.2, 0, random), share, 2e-4, 1e-4);
                     try_problem(make<double>(n, m, dim, metric, 0.2, 0, random), share, 1e-8, 1e-8);
                 }

@@ -19,6 +19,7 @@
 #include "core/team.hpp"
 #include "stopper.hpp"
 #include "transport/sinkhorn.hpp"
+#include "transport_oracle.hpp"
 #include "transport_results.hpp"
 
 using namespace coalign;
@@ -27,19 +28,9 @@ using namespace coalign::transport;
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 struct Potentials {
     std::vector<double> f, g;
 };
-
-double log_sum_exp(const std::vector<double>& values) {
-    const double most = *std::max_element(values.begin(), values.end());
-    if (most == -kInfinity) return most;
-    double sum = 0;
-    for (const double value : values) sum += std::exp(value - most);
-    return most + std::log(sum);
-}
 
 // So many iterations from g = epsilon log b, and the shift that makes the mean of g zero.
 Potentials slow(const std::vector<double>& cost, const std::vector<double>& a, const std::vector<double>& b,
@@ -99,42 +90,11 @@ Answer<T> transport(Isa isa, const std::vector<T>& cost, const std::vector<T>& a
 }
 
 template <class T>
-std::vector<T> uniform(std::size_t count, std::mt19937& random, double zeros) {
-    std::uniform_real_distribution<double> unit(0, 1);
-    std::vector<T> weights(count);
-    for (T& weight : weights) weight = unit(random) < zeros ? T(0) : T(0.1 + unit(random));
-    weights[0] = T(1);
-    T sum = 0;
-    for (const T weight : weights) sum += weight;
-    for (T& weight : weights) weight /= sum;
-    return weights;
-}
-
-// The error of the plan at the potentials that were returned.
-template <class T>
-double error_of(const std::vector<T>& cost, const std::vector<T>& a, const std::vector<T>& b, const Answer<T>& answer,
-                double epsilon) {
-    const std::size_t n = a.size(), m = b.size();
-    std::vector<double> rows(n), columns(m);
-    for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t j = 0; j < m; ++j) {
-            const double gap = double{answer.f[i]} - double{cost[i * m + j]} + double{answer.g[j]};
-            const double plan = std::exp(gap / epsilon);
-            rows[i] += plan;
-            columns[j] += plan;
-        }
-    double error = 0;
-    for (std::size_t i = 0; i < n; ++i) error += std::abs(rows[i] - double{a[i]});
-    for (std::size_t j = 0; j < m; ++j) error += std::abs(columns[j] - double{b[j]});
-    return error;
-}
-
-template <class T>
 void try_shape(std::size_t n, std::size_t m, double epsilon, double zeros, std::mt19937& random) {
     std::uniform_real_distribution<double> unit(0, 1);
     std::vector<T> cost(n * m);
     for (T& value : cost) value = T(unit(random));
-    const std::vector<T> a = uniform<T>(n, random, zeros), b = uniform<T>(m, random, zeros);
+    const std::vector<T> a = random_weights<T>(n, zeros, random), b = random_weights<T>(m, zeros, random);
     const std::vector<double> exact(cost.begin(), cost.end());
     const std::vector<double> wide_a(a.begin(), a.end()), wide_b(b.begin(), b.end());
     constexpr int iterations = 7;
@@ -155,7 +115,7 @@ void try_shape(std::size_t n, std::size_t m, double epsilon, double zeros, std::
             else check(plain.g[j] == -kInfinity, what + ": a column without weight");
         check(worst < precise, what + ": potentials of plain iterations off by " + std::to_string(worst));
         const Answer<T> solved = transport(isa, cost, a, b, epsilon, {reachable, 5000, kInfinity, kInfinity}, 1);
-        const double error = error_of(cost, a, b, solved, epsilon);
+        const double error = facts_of_plan(cost, a, b, solved.f, solved.g, epsilon).error;
         check(solved.found.status == Status::ok && error < 1.01 * reachable, what + ": error " + std::to_string(error));
         const Answer<T> shared = transport(isa, cost, a, b, epsilon, {reachable, 5000, kInfinity, kInfinity}, 3);
         check(shared.f == solved.f && shared.g == solved.g, what + ": other bits on three threads");
@@ -176,7 +136,8 @@ void try_clusters() {
     for (const Isa isa : available_isas())
         for (const double epsilon : {2.0, 0.2}) {
             const auto answer = transport(isa, cost, a, b, epsilon, {1e-5, 2000, kInfinity, kInfinity}, 1);
-            check(answer.found.status == Status::ok && error_of(cost, a, b, answer, epsilon) < 1.01e-5,
+            const double error = facts_of_plan(cost, a, b, answer.f, answer.g, epsilon).error;
+            check(answer.found.status == Status::ok && error < 1.01e-5,
                   "clusters on " + std::string(name(isa)) + ", epsilon " + std::to_string(epsilon) + ": error " +
                       std::to_string(answer.found.error));
         }
@@ -194,7 +155,8 @@ void try_staircases() {
         for (double& value : cost) value = unit(random);
         for (const Isa isa : available_isas()) {
             const auto answer = transport(isa, cost, a, b, 5e-4, {1e-6, 500, kInfinity, kInfinity}, 1);
-            check(answer.found.status == Status::ok && error_of(cost, a, b, answer, 5e-4) < 1.01e-6,
+            const double error = facts_of_plan(cost, a, b, answer.f, answer.g, 5e-4).error;
+            check(answer.found.status == Status::ok && error < 1.01e-6,
                   "a staircase: error " + std::to_string(answer.found.error));
         }
     }
