@@ -121,8 +121,8 @@ def test_a_large_batch_is_shared_among_the_cpus(door: str, monkeypatch: pytest.M
 
 
 @pytest.mark.usefixtures("door")
-def test_totals_beyond_the_dtype_are_said_to_be() -> None:
-    x = np.full((3, 2), -3e38, np.float32)
+def test_totals_beyond_the_dtype_are_said_to_be(dtype: np.dtype) -> None:
+    x = np.full((3, 2), -0.9 * np.finfo(dtype).max, dtype)
     for piece, status in ((x, coalign.Status.PRECISION_LIMIT), (x[:1], coalign.Status.OK)):
         stream = coalign.CTCGreedyStream(input="log_probs")
         stream.feed(piece)
@@ -131,3 +131,13 @@ def test_totals_beyond_the_dtype_are_said_to_be() -> None:
             assert np.isneginf(found.total) == (status != coalign.Status.OK)
     with pytest.raises(OverflowError, match=r"\Aproblem 0: a total is beyond its dtype"):
         coalign.ctc_greedy(x, input="log_probs").check()
+    # Beside a frame without a symbol there is no labelling, whatever the sum of the others.
+    for sign in (1, -1):
+        impossible = np.concatenate([sign * x, np.full((1, 2), -np.inf, dtype), x[:1]])
+        stream = coalign.CTCGreedyStream(input="log_probs")
+        for piece in np.split(impossible, [2, 4]):
+            stream.feed(piece)
+        for found in (coalign.ctc_greedy(impossible, input="log_probs"), stream.result()):
+            assert found.status == coalign.Status.INFEASIBLE
+            assert np.isneginf(found.total)
+            assert found.labels.size == 0

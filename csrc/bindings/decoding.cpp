@@ -389,7 +389,7 @@ LanguageModel::State state_of(const NGramModel& model, std::int64_t state) {
 }
 
 // ctc_greedy_piece(x, blank, input, carry) reads a piece of a recording. The carry is (frames, label, start, sum,
-// total). Returns labels, starts, stops and scores of the labels that ended in it, and the next carry.
+// total, is_possible). Returns labels, starts, stops and scores of the labels that ended in it, and the next carry.
 struct GreedyPieceArguments {
     static constexpr const char* kName = "ctc_greedy_piece";
     static constexpr Py_ssize_t kCount = 4;
@@ -397,7 +397,7 @@ struct GreedyPieceArguments {
     bool read(PyObject* const* given, bool) {
         if (!frames.read(given[0], Py_None) || frames.form() != Form::one ||
             !frames.read_blank(given[1], batch.blank) || !read_input(given[2], batch.input) ||
-            !PyTuple_CheckExact(given[3]) || PyTuple_GET_SIZE(given[3]) != 5)
+            !PyTuple_CheckExact(given[3]) || PyTuple_GET_SIZE(given[3]) != 6)
             return false;
         batch.frames = frames.batch();
         std::optional<double> sum, total;
@@ -408,6 +408,7 @@ struct GreedyPieceArguments {
             return false;
         carry.sum = sum.value_or(0);
         carry.total = total.value_or(0);
+        carry.is_possible = PyTuple_GET_ITEM(given[3], 5) == Py_True;
         return true;
     }
     bool is_float32() const { return frames.is_float32(); }
@@ -429,9 +430,9 @@ struct GreedyPieceArguments {
             return py::array_t<std::remove_cvref_t<decltype(*values)>>(static_cast<py::ssize_t>(out.spans.count),
                                                                        values);
         };
-        return py::make_tuple(
-                   told(out.spans.label), told(out.spans.start), told(out.spans.stop), told(out.spans.score),
-                   py::make_tuple(out.carry.frames, out.carry.label, out.carry.start, out.carry.sum, out.carry.total))
+        return py::make_tuple(told(out.spans.label), told(out.spans.start), told(out.spans.stop), told(out.spans.score),
+                              py::make_tuple(out.carry.frames, out.carry.label, out.carry.start, out.carry.sum,
+                                             out.carry.total, out.carry.is_possible))
             .release()
             .ptr();
     }

@@ -33,7 +33,6 @@ struct Worker {
     // False when the call is to stop.
     bool decode(const MatrixView<T>& frames, std::int64_t blank, bool is_logits, bool is_last, GreedyOutcome<T>& out) {
         GreedyCarry& carry = out.carry;
-        out.status = carry.total == -std::numeric_limits<double>::infinity() ? Status::infeasible : Status::ok;
         for (std::int64_t t = 0; t < frames.rows; t += kGreedyFrames) {
             const std::int64_t count = std::min(kGreedyFrames, frames.rows - t);
             if (!pacer.proceed(count * (4 + frames.columns / 4))) return false;
@@ -56,10 +55,16 @@ struct Worker {
                 }
                 carry.sum += here;
                 carry.total += here;
+                carry.is_possible &= here > -std::numeric_limits<double>::infinity();
                 ++carry.frames;
             }
         }
-        if (carry.total == -std::numeric_limits<double>::infinity()) out.status = Status::infeasible;
+        // A sum of finite scores may be infinite, too.
+        if (!carry.is_possible) {
+            carry.total = -std::numeric_limits<double>::infinity();
+            carry.sum = 0;
+        }
+        out.status = carry.is_possible ? Status::ok : Status::infeasible;
         if (is_last) close(carry, out.spans, carry.frames);
         return true;
     }

@@ -33,6 +33,7 @@ struct GreedyCarry {
     std::int64_t frames = 0;
     std::int64_t label = -1, start = 0;  // the label that may go on in the next frame, or -1
     double sum = 0, total = 0;           // log-scores of the label's frames, and of all
+    bool is_possible = true;             // each frame has a possible symbol
 };
 
 // What became of one recording.

@@ -85,7 +85,7 @@ class CTCGreedyStream(_Stream):
 
     def __init__(self, *, blank: int = 0, input: str = "logits") -> None:
         super().__init__(blank, input)
-        self._carry: tuple[int, int, int, float, float] = (0, -1, 0, 0.0, 0.0)
+        self._carry: tuple[int, int, int, float, float, bool] = (0, -1, 0, 0.0, 0.0, True)
         self._parts: list[tuple[Any, ...]] = []
 
     def __copy__(self) -> CTCGreedyStream:
@@ -136,10 +136,10 @@ class CTCGreedyStream(_Stream):
         []
         """
         dtype = np.dtype(np.float64) if self._like is None else self._like.dtype
-        frames, label, start, sum_, total = self._carry
+        frames, label, start, sum_, total, is_possible = self._carry
         parts = list(self._parts)
         status = Status.OK
-        if total == -np.inf:
+        if not is_possible:
             parts, label, status = [], -1, Status.INFEASIBLE
         if label >= 0:
             parts.append(([label], [start], [frames], [sum_ / (frames - start)]))
