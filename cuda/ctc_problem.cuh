@@ -106,9 +106,9 @@ __device__ inline double share_of(std::int64_t labels) {
     return 1 / static_cast<double>(labels > 1 ? labels : 1);
 }
 
-// Where an emission's room ends; a careful solution takes at least four frames.
+// Where an emission's room ends. A careful solution of a short recording takes that of 32 frames.
 __device__ __host__ inline std::int64_t cells_of(std::int64_t frames, std::int64_t labels) {
-    return (frames > 4 ? frames : 4) * (labels + 1);
+    return (frames > 32 ? frames : 32) * (labels + 1);
 }
 
 // How many times the room for emissions a problem has: for alpha and beta as
@@ -154,6 +154,8 @@ __device__ void put_loss(const Call<T>& call, std::int64_t p, double loss, Statu
     if (call.is_logits && loss < 0) loss = 0;
     if (call.zero_infinity && status == Status::infeasible) loss = 0;
     call.loss[p] = static_cast<T>(loss);
+    // A sum of finite scores may be beyond T.
+    if (status == Status::ok && absolute(call.loss[p]) > kLargest<T>) status = Status::precision_limit;
     call.status[p] = static_cast<std::int32_t>(status);
 }
 

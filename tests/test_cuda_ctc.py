@@ -21,17 +21,11 @@ from coalign import (
 from coalign._execution import forced
 from cuda_emulation.device import GpuUnderTest, emulated_module
 from oracles import ctc as oracle
+from oracles.ctc import make
 
 INPUTS = ("logits", "log_probs")
 # Frames, symbols, labels: of a warp and of a block, of each number of positions a thread.
 SHAPES = [(1, 2, 0), (1, 2, 1), (9, 5, 3), (0, 3, 0), (40, 7, 31), (40, 7, 15), (75, 40, 65)]
-
-
-def make(shape: tuple[int, int, int], dtype: Any, seed: int = 0, blank: int = 0) -> Any:
-    frames, symbols, count = shape
-    rng = np.random.default_rng(seed)
-    labels = np.delete(np.arange(symbols), blank)
-    return rng.normal(size=(frames, symbols)).astype(dtype) * 3, rng.choice(labels, count)
 
 
 def assert_right(
@@ -110,6 +104,26 @@ def test_any_problem_ends_as_on_the_cpu(
     np.testing.assert_allclose(gpu.get(found.grad), wanted.grad, atol=2e-9)
     assert gpu.get(found.status) == wanted.status
     np.testing.assert_allclose(gpu.get(found.occupancy()), wanted.occupancy(), atol=2e-9)
+
+
+@pytest.mark.parametrize("never", [-1e9, -1e12, -1e20, -1e30])
+@pytest.mark.parametrize("input", INPUTS)
+def test_a_mask_that_every_alignment_needs(
+    gpu: GpuUnderTest, dtype: np.dtype, never: float, input: str
+) -> None:
+    rng = np.random.default_rng(3)
+    x, text = rng.normal(size=(8, 5)).astype(dtype), np.array([1, 2, 1])
+    x[4, :4] = never
+    wanted = ctc_forward_backward(x, text, input=input)
+    found = ctc_forward_backward(gpu.put(x), gpu.put(text), input=input)
+    np.testing.assert_allclose(gpu.get(found.loss), wanted.loss, rtol=1e-6)
+    assert wanted.status == Status.OK
+    if never < -1e20:
+        assert gpu.get(found.status) == Status.PRECISION_LIMIT
+        return
+    assert gpu.get(found.status) == Status.OK
+    absolute = oracle.PROMISED_GRADIENT[dtype.name]
+    np.testing.assert_allclose(gpu.get(found.grad), wanted.grad, rtol=0, atol=absolute)
 
 
 @pytest.mark.parametrize("form", ["list", "padded"])

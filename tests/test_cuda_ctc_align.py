@@ -13,6 +13,7 @@ from coalign import CTCAlignment, DeviceError, InfeasibleError, Status, ctc_alig
 from coalign._execution import forced
 from cuda_emulation.device import GpuUnderTest, emulated_module
 from oracles import ctc_align as oracle
+from oracles.ctc import make
 
 INPUTS = ("logits", "log_probs")
 INDICES = ("labels", "start", "stop")
@@ -23,13 +24,6 @@ WILDCARD = 99
 # Frames, symbols, labels: in a group of 32 lanes, at its edges, in more; and read by a block.
 SHAPES = [(1, 2, 0), (1, 2, 1), (0, 3, 0), (9, 5, 3), (50, 7, 31), (60, 7, 32), (80, 40, 33)]
 SHAPES += [(130, 30, 100), (5, 1030, 3)]
-
-
-def make(shape: tuple[int, int, int], dtype: Any, seed: int = 0, blank: int = 0) -> Any:
-    frames, symbols, count = shape
-    rng = np.random.default_rng(seed)
-    text = rng.choice(np.delete(np.arange(symbols), blank), count)
-    return rng.normal(size=(frames, symbols)).astype(dtype) * 3, text
 
 
 def assert_same(

@@ -2639,7 +2639,7 @@ CTC_KERNELS = [
     Mutation(
         "a careful solution has the room of its frames alone",
         "cuda/ctc_problem.cuh",
-        "(frames > 4 ? frames : 4) * (labels + 1)",
+        "(frames > 32 ? frames : 32) * (labels + 1)",
         "frames * (labels + 1)",
         ("native:test_ctc_kernels",),
     ),
@@ -2669,6 +2669,27 @@ CTC_KERNELS = [
         "cuda/ctc_careful.cuh",
         "&& call_.has_softmax ?",
         "&& call_.is_logits ?",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "two doubles tell alignments apart beside any score",
+        "cuda/ctc_careful.cuh",
+        "if (error > kTolerance && log_share + error > -30) is_sure = false;",
+        "",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "a careful solution goes back along its last segment alone",
+        "cuda/ctc_careful.cuh",
+        "if (t % segment_ == segment_ - 1 && t < frames - 1) replay(",
+        "if (t < 0) replay(",
+        ("native:test_ctc_kernels",),
+    ),
+    Mutation(
+        "losses beyond the dtype are right on a GPU",
+        "cuda/ctc_problem.cuh",
+        "status == Status::ok && absolute(call.loss[p]) > kLargest<T>",
+        "false",
         ("native:test_ctc_kernels",),
     ),
     Mutation(
@@ -2965,6 +2986,13 @@ CTC_DECODING = [
         (f"{GREEDY}::test_repeats_merge_unless_a_blank_parts_them",),
     ),
     Mutation(
+        "an impossible frame makes a total beyond the dtype",
+        "csrc/ctc/greedy.cpp",
+        "carry.is_possible &= here > -std::numeric_limits<double>::infinity();",
+        "",
+        (f"{GREEDY}::test_totals_beyond_the_dtype_are_said_to_be",),
+    ),
+    Mutation(
         "a piece ends its last label",
         "csrc/ctc/greedy.cpp",
         "if (is_last) close(carry, out.spans, carry.frames);",
@@ -3099,6 +3127,13 @@ FORCED_ALIGNMENT = [
         "skip[i] = repeats_last || i == 0 ? kNever : 0;",
         "skip[i] = i == 0 ? kNever : 0;",
         (f"{ALIGN}::test_every_path_of_six_frames",),
+    ),
+    Mutation(
+        "a checkpoint leaves out the lane that the path came from",
+        "csrc/ctc/viterbi.cpp",
+        "text_.length - length() + begin - 1);",
+        "text_.length - length() + begin);",
+        ("native:test_viterbi",),
     ),
     Mutation(
         "a piece of the lattice leaves out lanes that the path came from",
@@ -3505,6 +3540,13 @@ CUDA_FORCED_ALIGNMENT = [
         "cuda/viterbi.cu",
         "else search.begin();",
         "else {}",
+        ("native:test_viterbi_kernels",),
+    ),
+    Mutation(
+        "on a GPU a checkpoint has no edges of groups",
+        "cuda/viterbi.cu",
+        "if (lane() == kWarp - 1) scores_.edge[t % 2 * groups_ + i / kWarp] = label;",
+        "static_cast<void>(label);",
         ("native:test_viterbi_kernels",),
     ),
     Mutation(

@@ -73,15 +73,18 @@ Answer solve_slowly(Case<T> c) {
     const auto cell = [&](std::vector<Real>& of, std::int64_t t, std::int64_t s) -> Real& {
         return of[static_cast<std::size_t>(t * states + s)];
     };
+    // Other states cannot be reached by then, or cannot reach the end.
+    const auto first = [&](std::int64_t t) { return std::max<std::int64_t>(0, states - 2 * (frames - t)); };
+    const auto last = [&](std::int64_t t) { return std::min(states - 1, 2 * t + 1); };
     for (std::int64_t t = 0; t < frames; ++t)
-        for (std::int64_t s = 0; s < states; ++s) {
+        for (std::int64_t s = first(t); s <= last(t); ++s) {
             Real sum = t == 0 && s < 2 ? 0 : kNone;
             for (std::int64_t back = 0; t > 0 && back <= (c.skips(s) ? 2 : 1) && back <= s; ++back)
                 sum = log_add(sum, cell(alpha, t - 1, s - back));
             cell(alpha, t, s) = sum + value(t, c.symbol(s));
         }
     for (std::int64_t t = frames - 1; t >= 0; --t)
-        for (std::int64_t s = 0; s < states; ++s) {
+        for (std::int64_t s = first(t); s <= last(t); ++s) {
             Real sum = t == frames - 1 && s >= states - 2 ? 0 : kNone;
             for (std::int64_t on = 0; t < frames - 1 && on <= 2 && s + on < states; ++on)
                 if (on < 2 || c.skips(s + 2))
@@ -112,7 +115,5 @@ template <class T>
 inline constexpr Real kGradientTolerance = sizeof(T) == sizeof(float) ? 1e-4L : 1e-9L;
 // A small loss is a difference of sums near 1, one for each frame: it is as exact as float64 there.
 inline constexpr Real kSmallLoss = std::numeric_limits<double>::epsilon();
-// Logarithms of 1e9 have steps of 1e-7.
-inline constexpr Real kEnormousScores = 1e-6L;
 
 }  // namespace coalign::testing

@@ -123,6 +123,27 @@ void check_shape(std::int64_t frames, std::int64_t columns, std::int64_t length,
     }
 }
 
+// Paths that move up by a lane a frame, each a frame later than the one before: some enter a group of lanes at the
+// first frame of a piece.
+void check_crossings() {
+    for (const Isa isa : available_isas())
+        for (std::int64_t late = 0; late < 32; ++late) {
+            Case<double> given(320, 6, 320 - late, 1);
+            for (std::int64_t t = 0; t < late; ++t) given.x[static_cast<std::size_t>(t * 6)] += 20;
+            for (std::int64_t i = 0; i < 320 - late; ++i) {
+                given.text[static_cast<std::size_t>(i)] = 3 + i % 3;
+                given.x[static_cast<std::size_t>((late + i) * 6 + 3 + i % 3)] += 20;
+            }
+            AlignOptions options;
+            options.checkpoint_bytes = 0;
+            const Answer<double> found(given, isa, options);
+            bool is_right = found.status == Status::ok;
+            for (std::int64_t i = 0; i < 320 - late; ++i)
+                is_right = is_right && found.starts[static_cast<std::size_t>(i)] == late + i;
+            check(is_right, "a path that is " + std::to_string(late) + " frames late, " + std::string(name(isa)));
+        }
+}
+
 }  // namespace
 
 int main() {
@@ -133,6 +154,7 @@ int main() {
                 check_shape<float>(frames, columns, length, ++seed);
                 check_shape<double>(frames, columns, length, ++seed);
             }
+    check_crossings();
     Case<float> given(40, 4, 5, 1);
     given.x[42] = std::numeric_limits<float>::quiet_NaN();
     given.text = {1, 2, 3, 2, 1};

@@ -18,6 +18,14 @@ PROMISED_GRADIENT = {"float64": 1e-9, "float32": 1e-4}
 PROMISED_LONG_GRADIENT = 2e-3
 
 
+def make(shape: tuple[int, int, int], dtype: Any, seed: int = 0, blank: int = 0) -> Any:
+    """Scores of (frames, symbols, labels), and a text without the blank."""
+    frames, symbols, count = shape
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(frames, symbols)).astype(dtype) * 3
+    return x, rng.choice(np.delete(np.arange(symbols), blank), count)
+
+
 def log_softmax(x: Any) -> Array:
     """Logarithms of each frame's distribution; -inf everywhere in a frame that has none."""
     x = np.asarray(x, np.float64)
