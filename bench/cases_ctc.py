@@ -222,6 +222,40 @@ ON_GPU = (
     on_gpu("90 of 183 x 10,241, 29 labels, beside cuDNN", *VOCABULARY, beside_cudnn=True),
 )
 
+# --- occupancies ---------------------------------------------------------------------------------
+
+
+def occupancy_of_states(**arguments: Any) -> Any:
+    """Give the probability of each state at each frame."""
+    return coalign.ctc_forward_backward(**arguments).occupancy("state")
+
+
+@dataclass(frozen=True, eq=False)
+class Occupying(Ctc):
+    """Where in time the states of texts lie, by the sums of the squares of probabilities."""
+
+    def costs(self, data: Data, found: Any) -> NDArray[np.float64]:
+        """Sum the squares."""
+        return peers_ctc.squares_of_shares(data, found)
+
+    def verify(self, data: Data, found: Any, rtol: float) -> None:
+        """Assert that each probability is right."""
+        truths = data["recordings"].truths
+        error = max(float(np.abs(a - b.states).max()) for a, b in zip(found, truths, strict=True))
+        assert error <= allowed(data), f"an occupancy off by {error}"
+
+
+OCCUPIED = batch("noise", 16, 200, 32, 40)
+ON_CPU += (
+    Case(
+        "occupancies of states, 16 of 200 x 32, 40 labels",
+        Occupying(OCCUPIED.make, OCCUPIED.full, OCCUPIED.small, occupancy_of_states),
+        (peers_ctc.torch_lattice(),),
+        F32,
+        judge=peers_ctc.shares_in_log_space(),
+    ),
+)
+
 # --- reading and aligning ------------------------------------------------------------------------
 
 

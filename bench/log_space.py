@@ -25,9 +25,10 @@ def log_softmax(x: NDArray[Any]) -> Array:
 
 @dataclass(frozen=True)
 class Truth:
-    """The loss of one text, and of each frame how probable each of its symbols is."""
+    """The loss of one text, and of each frame how probable each of its states and symbols is."""
 
     loss: float
+    states: Array
     symbols: NDArray[np.int64]
     occupancy: Array
 
@@ -93,12 +94,14 @@ def truths(x: Sequence[NDArray[Any]], texts: Sequence[NDArray[Any]]) -> list[Tru
     found = []
     for p in range(count):
         if not np.isfinite(total[p]):
-            found.append(Truth(np.inf, np.zeros(0, np.int64), np.zeros((frames[p], 0))))
+            nowhere = np.zeros((frames[p], states[p]))
+            found.append(Truth(np.inf, nowhere, np.zeros(0, np.int64), nowhere[:, :0]))
             continue
         order = np.argsort(symbols[p, : states[p]], kind="stable")
         distinct, starts = np.unique(symbols[p, order], return_index=True)
-        held = np.exp(alpha[: frames[p], p, order] - total[p])
-        found.append(Truth(-float(total[p]), distinct, np.add.reduceat(held, starts, axis=1)))
+        held = np.exp(alpha[: frames[p], p, : states[p]] - total[p])
+        occupancy = np.add.reduceat(held[:, order], starts, axis=1)
+        found.append(Truth(-float(total[p]), held, distinct, occupancy))
     return found
 
 

@@ -6,6 +6,9 @@
 - optax: `ctc_loss`, jitted, with `value_and_grad` for gradients; without the transfer. float32
   only, and from (B, T, C).
 
+- Occupancies of states, which PyTorch does not give: autograd through the recursion, whose steps
+  are a few operations of PyTorch on all texts of a batch.
+
 - On a GPU: PyTorch's native kernels, whose targets lie on the GPU; and cuDNN by way of PyTorch,
   which takes it for labels that follow one another on the host, as int32, where all recordings have
   the same length and no text has more than 256 labels.
@@ -117,6 +120,63 @@ def torch(
         )
 
     return Contender(f"torch-{SHORT[dtype]}", dtype, load, costs, prepare)
+
+
+def torch_lattice() -> Contender:
+    """Compute occupancies of states by autograd through the recursion in operations of PyTorch."""
+
+    def prepare(data: Data) -> Prepared:
+        import torch
+
+        one: Recordings = data["recordings"]
+        assert {*one.x_lengths.tolist()} == {one.x.shape[1]}, "frames of one number"
+        assert {*one.target_lengths.tolist()} == {one.targets.shape[1]}, "texts of one length"
+        symbols = np.zeros((len(one.x), 2 * one.targets.shape[1] + 1), np.int64)
+        symbols[:, 1::2] = one.targets
+        stays = (symbols == 0) | (symbols == np.roll(symbols, 2, axis=1))
+        stays[:, :2] = True
+        # Finite, as the gradient of a sum of nothing is NaN.
+        never = np.where(stays, np.float32(-1e30), np.float32(0))
+        return Prepared(one, tuple(map(torch.from_numpy, (one.x, symbols, never))))
+
+    def load() -> Any:
+        import torch
+
+        torch.set_num_threads(1)
+
+        def solve(prepared: Prepared) -> Any:
+            x, symbols, never = prepared.given
+            scores = torch.log_softmax(x, -1)
+            held = scores.gather(2, symbols[:, None].expand(-1, x.shape[1], -1)).requires_grad_()
+            row = torch.full_like(never, -1e30)
+            row[:, :2] = 0
+            row = row + held[:, 0]
+            pad = torch.nn.functional.pad
+            for t in range(1, x.shape[1]):
+                one, two = (pad(row, (k, 0), value=-1e30)[:, :-k] for k in (1, 2))
+                row = torch.logsumexp(torch.stack([row, one, two + never]), 0) + held[:, t]
+            (shares,) = torch.autograd.grad(torch.logsumexp(row[:, -2:], 1).sum(), held)
+            return shares
+
+        return solve
+
+    return Contender("torch-lattice-f32", "float32", load, squares_of_shares, prepare)
+
+
+def squares_of_shares(prepared: Any, found: Any) -> NDArray[np.float64]:
+    """Sum the squares of the probabilities (B, T, 2 L + 1) of states."""
+    return np.square(np.asarray(found, np.float64)).sum(axis=(1, 2))
+
+
+def shares_in_log_space() -> Contender:
+    """Compute occupancies of states in float64 log space: the judge, who is not timed."""
+
+    def costs(data: Data, found: Any) -> NDArray[np.float64]:
+        return squares_of_shares(
+            data, np.stack([truth.states for truth in data["recordings"].truths])
+        )
+
+    return Contender("log-space-f64", "float64", lambda: lambda data: None, costs)
 
 
 def torch_on_gpu(*, cudnn: bool) -> Contender:
