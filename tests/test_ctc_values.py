@@ -169,10 +169,13 @@ def test_float32_and_float64_keep_their_promise(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["x1", "x10", "x30", "80", "peaky", "shifted"])
-def test_twenty_thousand_frames(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "length"),
+    [("x1", 2000), ("x10", 200), ("x30", 200), ("80", 200), ("peaky", 200), ("shifted", 200)],
+)
+def test_twenty_thousand_frames(kind: str, length: int) -> None:
     rng = np.random.default_rng(4)
-    text = random_text(rng, 2000, 32)
+    text = random_text(rng, length, 32)
     x = logits(kind, rng, 20_000, text, 32).astype(np.float32)
     truth = oracle.forward_backward(x, text, 0, "logits")
     assert_right(x, text, long=True, truth=truth, what=kind)
