@@ -36,7 +36,7 @@ test: install native emulation
 else
 test: native emulation
 endif
-	$(TEST_PYTHON) -m pytest -q
+	$(TEST_PYTHON) -m pytest -q -n logical --dist loadgroup
 
 # The CUDA module over an emulated GPU, for the interpreter that makes it.
 emulation: build/emulation/ready

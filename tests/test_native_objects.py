@@ -19,7 +19,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("v2", "v3", "v4")
-COMPILER = "g++"
+# The one that CMake chooses, so that ccache knows the objects of a wheel.
+COMPILER = "c++"
 
 
 def tool(name: str) -> str | None:
@@ -33,6 +34,7 @@ MISSING = [name for name, path in TOOLS.items() if path is None]
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("objects"),
     pytest.mark.skipif(
         platform.system() != "Linux" or platform.machine() != "x86_64",
         reason="the instruction sets are those of x86-64, and the objects ELF",
