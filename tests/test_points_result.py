@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -186,13 +187,15 @@ def test_bounds_and_feasible_plans_are_those_of_stored_costs(metric: str) -> Non
 
 
 def test_bounds_hold_whatever_rounding_does_to_the_costs() -> None:
-    # One plan: both bounds are its cost, which is known, with its offset, to the last digit.
-    for offset in (0.0, 2.0**30):
-        x, y = np.array([[offset + 0.1]]), np.array([[offset + 0.3]])
-        exact = float(y[0, 0] - x[0, 0]) ** 2
-        lower, upper = coalign.sinkhorn_points(x, y, epsilon=1.0).bounds()
-        assert lower < exact < upper
-        assert upper - lower < 1e-12
+    # Two pairs of near points, far apart: moved to their centre, points lose digits of the gaps.
+    for _ in range(20):
+        x, y = ((np.array([0.0, 1e6]) + rng.random(2))[:, None] for _ in range(2))
+        gaps = [Fraction(u) - Fraction(v) for u, v in zip(x.flat, y.flat, strict=True)]
+        exact = sum(gap**2 for gap in gaps) / 2
+        found = coalign.sinkhorn_points(x, y, epsilon=0.01)
+        lower, upper = (Fraction(float(bound)) for bound in found.bounds())
+        assert lower <= exact <= upper
+        assert upper - lower < 0.1
     with pytest.raises(ValueError, match="bounds: expected a balanced problem"):
         one(unbalanced=1.0).bounds()
 

@@ -1124,10 +1124,10 @@ POINT_CLOUDS = [
         (f"{POINT_RESULT}::test_gradients_by_weights_are_those_of_stored_costs",),
     ),
     Mutation(
-        "a hard choice between points is the last of equals",
+        "a hard choice between points is counted from its block",
         "csrc/transport/point_plan.cpp",
-        "if (!(most[r] > before[r])",
-        "if (!(most[r] >= before[r])",
+        "chosen[r] = pass.begin * kTile + j;",
+        "chosen[r] = j;",
         (f"{POINT_RESULT}::test_a_hard_choice_is_the_first_of_equals",),
     ),
     Mutation(
