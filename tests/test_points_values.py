@@ -179,6 +179,18 @@ def test_what_goes_with_each_problem_goes_with_one_cloud_against_many(
             assert np.array_equal(again.f[p], alone.f)
 
 
+@pytest.mark.parametrize("iterations", [2, 3, 4])
+def test_potentials_may_leap_in_one_iteration(iterations: int) -> None:
+    # Each takes the far pair 69 on: e to that, float32 does not sum.
+    x = np.array([[0.0], [100.0]], np.float32)
+    a, b = np.array([1, 1e-30], np.float32), np.array([0.5, 0.5], np.float32)
+    found = coalign.sinkhorn_points(x, x, a, b, epsilon=1.0, tol=0, max_iterations=iterations)
+    given = oracle.problem(costs(x, x, "sqeuclidean"), a, b, epsilon=1.0)
+    f, g = oracle.shifted(given, *oracle.iterate(given, iterations))
+    np.testing.assert_allclose(found.f, f, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(found.g, g, rtol=1e-5, atol=1e-4)
+
+
 def test_a_call_goes_on_from_where_another_ended(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(50, 3)), rng.normal(size=(50, 3))
     first = coalign.sinkhorn_points(x, y, epsilon=0.05, tol=1e-8)

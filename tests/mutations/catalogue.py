@@ -1044,7 +1044,7 @@ POINT_CLOUDS = [
         "csrc/transport/point_scaling.hpp",
         "[](double s) { return s > kLeastSum && s < kMostSum; }",
         "[](double s) { return s > kLeastSum; }",
-        ("native:test_points",),
+        (f"{POINTS}::test_potentials_may_leap_in_one_iteration",),
     ),
     Mutation(
         "the half-step keeps its sums when the maximum rises",
