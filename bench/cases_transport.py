@@ -8,8 +8,9 @@ them to have converged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,19 @@ import clouds
 import coalign
 import families_transport
 import peers_transport
-from contest import SELECTED, Case, Contender, Data, Floors, OwnFloor, PeerFloor, Problem, Suite
+from contest import (
+    SELECTED,
+    Case,
+    Contender,
+    Data,
+    Floors,
+    Get,
+    Gpu,
+    OwnFloor,
+    PeerFloor,
+    Problem,
+    Suite,
+)
 from families_transport import Problems
 
 # The error of the marginals, in units of what is asked for.
@@ -91,6 +104,33 @@ class Transport(Problem):
         # What no mass goes to costs next to nothing, and that is as far as its digits matter.
         off = np.abs(np.ravel(found.cost) - wanted)
         assert (off <= 1e-4 * (scale + one.epsilon)).all(), f"a cost off by {off.max()}"
+
+    def sample(self, data: Data, count: int) -> tuple[Data, Any]:
+        """Choose the first problems."""
+        one: Problems = data["problems"]
+        if count >= one.count:
+            return data, slice(None)
+        chosen = slice(count)
+        parts = {name: getattr(one, name)[chosen] for name in ("cost", "a", "b")}
+        given = {name: data[name][chosen] for name in parts if name in data}
+        return {**data, **given, "problems": replace(one, **parts)}, chosen
+
+    def check(
+        self, get: Get, data: Data, found: Any, some: Data, at: Any, wanted: Any, rtol: float
+    ) -> float:
+        """Hold the marginals of a GPU's plans to what is asked for, and its values to the CPU's."""
+        status = np.atleast_1d(get(found.status))
+        assert not status.any(), f"status {set(status.tolist())}"
+        f, g, values = (get(each) for each in (found.f, found.g, found.value))
+        if data["problems"].count > 1:
+            f, g, values = f[at], g[at], values[at]
+        error = float(self.costs(some, SimpleNamespace(f=f, g=g)).max())
+        assert error <= rtol, f"marginals off by {error} of what is asked for"
+        off = np.abs(values - np.asarray(wanted.value)) / (
+            some["problems"].epsilon + np.abs(values)
+        )
+        assert off.max() <= 1e-3, f"off from the CPU by {off.max()}"
+        return error
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,4 +320,52 @@ def between_points(dim: int, floor: float) -> Case:
 
 CLOUDS = (between_points(3, 10), between_points(64, 8))
 
-SUITE = Suite("transport", (*FIXED, *SOUGHT, *CLOUDS), TOLERANCE, OF_PEERS)
+# --- on a GPU ------------------------------------------------------------------------------------
+
+LOG_SPACE = peers_transport.torch_on_gpu()
+
+
+class OnGpu(Transport):
+    """Problems on a GPU: below what is asked for, errors are alike."""
+
+    def costs(self, data: Data, found: Any) -> NDArray[np.float64]:
+        """Give the error of the marginals, of what is asked for at least."""
+        return np.maximum(super().costs(data, found), 1)
+
+
+def on_gpu(name: str, made: Transport, sample: int, **held: Any) -> Case:
+    """Give a case beside the CPU, and beside PyTorch in logarithms on the GPU."""
+    there = OnGpu(made.make, made.full, made.small, made.call, made.options)
+    return Case(name, there, gpu=Gpu(sample, **held))
+
+
+# Three quarters of an H200's 4.3 TB/s of copies, at 4 bytes a cell and iteration.
+STREAMED = 0.75 * 4.3e12 / 4
+ON_GPU = (
+    on_gpu(
+        "100 iterations, 8192 x 8192, on a GPU",
+        problem(
+            "squares, plane", 1, 8192, 8192, (1, 300, 300), of_most=0.1, tol=0, max_iterations=100
+        ),
+        1,
+        rate=STREAMED,
+    ),
+    on_gpu(
+        "100 iterations, 2048 x 2048, on a GPU",
+        problem(
+            "squares, plane", 1, 2048, 2048, (1, 40, 60), of_most=0.1, tol=0, max_iterations=100
+        ),
+        1,
+        peer=LOG_SPACE,
+        times_peer=5.0,
+    ),
+    on_gpu(
+        "1000 x 128 x 128, 100 iterations, on a GPU",
+        problem("uniform", 1000, 128, 128, (3, 9, 9), of_most=0.5, tol=0, max_iterations=100),
+        1000,
+        peer=LOG_SPACE,
+        times_peer=5.0,
+    ),
+)
+
+SUITE = Suite("transport", (*FIXED, *SOUGHT, *CLOUDS, *ON_GPU), TOLERANCE, OF_PEERS)

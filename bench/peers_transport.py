@@ -222,6 +222,45 @@ def solve_batch(dtype: str, *, backend: str, method: str = "log_sinkhorn") -> Co
     return Contender(name, dtype, load, of_plans(dtype), prepare)
 
 
+# --- PyTorch -------------------------------------------------------------------------------------
+
+
+def torch_on_gpu() -> Contender:
+    """Iterate in logarithms with PyTorch on a GPU, where it is there and can use it."""
+
+    def prepare(data: Data) -> Prepared:
+        import torch
+
+        one, tol, most = asked(data)
+        given = [torch.from_numpy(v.astype(np.float32)).cuda() for v in (one.cost, one.a, one.b)]
+        return Prepared(one, (*given, most), tol)
+
+    def load() -> Any:
+        try:
+            import torch
+        except ImportError:
+            return None
+
+        def solve(prepared: Prepared) -> Any:
+            cost, a, b, most = prepared.given
+            epsilon = prepared.problems.epsilon
+            f, g = torch.zeros_like(a), epsilon * b.log()
+            for k in range(most):
+                if k > 0:
+                    g = epsilon * (b.log() - ((f[:, :, None] - cost) / epsilon).logsumexp(1))
+                f = epsilon * (a.log() - ((g[:, None, :] - cost) / epsilon).logsumexp(2))
+            torch.cuda.synchronize()
+            return f, g
+
+        return solve if torch.cuda.is_available() else None
+
+    def costs(prepared: Prepared, found: Any) -> NDArray[np.float64]:
+        # Below what is asked for, errors are alike.
+        return np.maximum(of_potentials("float32")(prepared, [v.cpu() for v in found]), 1)
+
+    return Contender("torch in logarithms", "float32", load, costs, prepare)
+
+
 # --- OTT -----------------------------------------------------------------------------------------
 
 MODES = ("plain", "anderson", "momentum")

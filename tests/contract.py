@@ -339,7 +339,6 @@ FUNCTIONS = (
             "progress": NO_PROGRESS,
             "sparse": DENSE,
             "broadcast": ALONE,
-            "gpu": ON_CPU,
         },
     ),
     Function(

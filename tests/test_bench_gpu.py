@@ -18,6 +18,7 @@ import pytest
 
 import cases_assignment
 import cases_ctc
+import cases_transport
 import cases_warping
 import contest
 import gpu
@@ -32,6 +33,7 @@ SUITES = {
     "warping": cases_warping.SUITE,
     "assignment": cases_assignment.SUITE,
     "ctc": cases_ctc.SUITE,
+    "transport": cases_transport.SUITE,
 }
 
 
@@ -266,7 +268,9 @@ def test_the_summary_tells_floors() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suite", "count"), [("warping", 13), ("assignment", 16), ("ctc", 6)])
+@pytest.mark.parametrize(
+    ("suite", "count"), [("warping", 13), ("assignment", 16), ("ctc", 6), ("transport", 3)]
+)
 def test_every_case_is_measured_and_right(suite: str, count: int, emulated: GpuUnderTest) -> None:
     written: list[int] = []
     entries = gpu_contest.measure_all(
@@ -279,6 +283,7 @@ def test_every_case_is_measured_and_right(suite: str, count: int, emulated: GpuU
     assert written == list(range(1, count + 1))
     assert all(entry["rate"] > 0 and entry["times_cpu"] > 0 for entry in entries)
     floors = {"warping": [2, 2, 2, 1], "assignment": [1, 1, 1, 0], "ctc": [0] * 4}
+    floors["transport"] = [1, 0, 0]
     assert [len(entry["floors"]) for entry in entries[:4]] == floors[suite]
 
 
@@ -368,6 +373,9 @@ def spoil_worse(result: Any) -> None:
             "steps other than the three",
         ),
         ("ctc", lambda r: put(r.status, 0, 1), "status {"),
+        ("transport", lambda r: put(r.status, 0, 3), "status {"),
+        ("transport", lambda r: put(r.f, (1, 2), 1 + r.f.memory[1, 2]), "marginals off by"),
+        ("transport", lambda r: put(r.value, 2, 1.1 * r.value.memory[2]), "off from the CPU by"),
         ("ctc", lambda r: put(r.loss, 1, 1.001 * r.loss.memory[1]), "off from the CPU by"),
         ("ctc", lambda r: put(r.grad, (1, 3, 2), 1 + r.grad.memory[1, 3, 2]), "a gradient off by"),
     ],
@@ -378,8 +386,8 @@ def test_a_wrong_answer_fails_its_case_and_no_other(
     if suite == "assignment":
         right = of(suite).cases[1]
         small = {**right.problem.small, "problems": 3, "rows": 6, "columns": 6}
-    elif suite == "ctc":
-        right = of(suite).cases[0]
+    elif suite in ("ctc", "transport"):
+        right = of(suite).cases[0 if suite == "ctc" else 2]
         small = right.problem.small
     else:
         right = next(case for case in of(suite).cases if case.problem.options.get("path"))

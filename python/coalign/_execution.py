@@ -36,6 +36,7 @@ class _Override:
     work_per_thread: float | None = None
     checkpoint_bytes: int | None = None
     workspace_bytes: int | None = None
+    costs_per_block: int | None = None
     runs: list[Run] = field(default_factory=list)
 
     def note(self, isa: str, workers: int) -> None:
@@ -55,6 +56,7 @@ def forced(
     work_per_thread: float | None = None,
     checkpoint_bytes: int | None = None,
     workspace_bytes: int | None = None,
+    costs_per_block: int | None = None,
 ) -> Iterator[list[Run]]:
     """Run the calls inside on one instruction set, and collect what each of them used.
 
@@ -62,11 +64,14 @@ def forced(
     and holds for what is forced inside;
     `work_per_thread=0` makes every call use all its threads, however small it is;
     `checkpoint_bytes=0` makes every path go by groups, however short it is; `workspace_bytes=0`
-    cuts a call on a GPU as finely as it can be.
+    cuts a call on a GPU as finely as it can be; `costs_per_block` shares problems of transport with
+    more costs out to several blocks.
     """
     outer = _override.get()
     general = general or (outer is not None and outer.general)
-    override = _Override(isa, general, work_per_thread, checkpoint_bytes, workspace_bytes)
+    override = _Override(
+        isa, general, work_per_thread, checkpoint_bytes, workspace_bytes, costs_per_block
+    )
     token = _override.set(override)
     try:
         yield override.runs
@@ -87,7 +92,8 @@ def selected() -> str:
 
 
 def forced_or(
-    name: Literal["work_per_thread", "checkpoint_bytes", "workspace_bytes"], default: _Number
+    name: Literal["work_per_thread", "checkpoint_bytes", "workspace_bytes", "costs_per_block"],
+    default: _Number,
 ) -> _Number:
     """Return a tuning figure: the operation's own, unless it is forced."""
     value = getattr(_override.get(), name, None)

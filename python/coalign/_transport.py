@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from . import _core, _execution, _validate
-from ._arrays import is_array, on_host, same_kind, to_host, to_numpy
+from ._arrays import is_array, on_host, same_kind, take_array, to_host, to_numpy
 from ._batch import Batch, Shapes, is_plain_matrix
+from ._cuda_transport import COSTS_PER_BLOCK, solve
+from ._device import DeviceArray, Gpu
 from ._errors import ConvergenceWarning, InfeasibleError, Status
 from ._pipeline import ResultCall, carry_out
 from ._scalars import take_count
 from ._transport_result import Transport
 
-_ONLY_CPU = 'device: "cuda" does not compute transport; the CPU does'
+_ONLY_CPU = 'device: "cuda" does not compute this kind of transport; the CPU does'
+_REFUSED = (Status.NAN, Status.INFEASIBLE, Status.INVALID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,16 @@ class _Call(ResultCall[Transport]):
         return self.inputs[0]
 
     @property
-    def only_cpu(self) -> str:
+    def only_cpu(self) -> str | None:
         """Why no GPU takes the call."""
-        return _ONLY_CPU
+        return _ONLY_CPU if self.depth > 0 else None
+
+    @property
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        # A block has work for some microseconds an iteration with half of what it can take.
+        cells = sum(math.prod(array.shape) for array in self.costs.arrays)
+        return _execution.repays_gpu(2 * cells // COSTS_PER_BLOCK, cells, 4e6)
 
     def on_host(self) -> Transport:
         """Solve on the CPU; raise for the first problem that has no solution."""
@@ -69,6 +79,11 @@ class _Call(ResultCall[Transport]):
             raise self._error(*wrong)
         return found
 
+    def on_gpu(self, gpu: Gpu) -> Transport:
+        """Queue every problem on the caller's stream."""
+        names = Transport._fields[len(Transport._fields) - len(self.kept) :]
+        return Transport(**solve(self, gpu), **dict(zip(names, self.kept, strict=True)))
+
     def _error(self, what: str, problem: int, row: int, column: int) -> ValueError:
         costs = self.costs
         which = f"problem {problem}: " if costs.is_batch else ""
@@ -85,7 +100,10 @@ class _Call(ResultCall[Transport]):
         return weight_error(costs, self.weights, what, problem, row if row >= 0 else column)
 
     def settle(self, found: Transport, *, from_gpu: bool) -> Transport:
-        """Warn of what has not converged."""
+        """Raise for the first problem without a solution; warn of what has not converged."""
+        if from_gpu and np.isin(found.status, _REFUSED).any():
+            # The CPU finds what is wrong, and where.
+            self.on_host()
         warn_of_unsolved(found, 6 + self.depth)
         return found
 
@@ -189,14 +207,14 @@ def sinkhorn(
         raise ValueError(f"tol: expected a finite number of at least 0, got {_word(tolerance)}")
     penalties = _take_penalties(unbalanced)
     lengths = (row_lengths, "row_lengths"), (col_lengths, "col_lengths")
-    given = _validate.take_matrices(cost, name, *lengths)
+    given = _validate.take_matrices(cost, name, *lengths, on_gpu=depth == 0)
     costs = repeated(given, a, b)
     each = take_epsilon(epsilon, costs)
     dtype = costs.dtype if dtype is None else dtype
     weights = (_take_vectors(a, "a", costs, 0, dtype), _take_vectors(b, "b", costs, 1, dtype))
     kept = (
         cost if _is_kept(cost) else given.data if given.is_batch else given.data[0],
-        *weights,
+        *map(_owned, weights),
         each,
         penalties,
         tolerance,
@@ -220,7 +238,11 @@ def repeated(costs: Batch, *sides: Any) -> Batch:
             data = [matrix] * (count := len(side))
         elif _axes(side) == 2:
             count = len(side)
-            data = np.broadcast_to(matrix, (count, *matrix.shape))
+            shape = (count, *matrix.shape)
+            if isinstance(matrix, DeviceArray):
+                data = replace(matrix, shape=shape, strides=(0, *matrix.strides))
+            else:
+                data = np.broadcast_to(matrix, shape)
         else:
             continue
         lengths = tuple(np.full(count, length, np.int64) for length in matrix.shape)
@@ -301,10 +323,7 @@ def _take_vectors(given: Any, name: str, costs: Shapes, axis: int, dtype: Any = 
         return None
     if isinstance(given, (list, tuple)) and any(is_array(item) for item in given):
         return _take_listed(given, name, costs, axis, dtype)
-    array, kind = to_numpy(given, name)
-    if is_array(given) and costs.arrays:
-        same_kind(costs.kind, kind, (costs.name, name))
-    array = np.ascontiguousarray(array, dtype)
+    array = _take_vector(given, name, costs, dtype)
     if costs.is_padded or not costs.is_batch:
         room = costs.room(axis)
         shapes = [(room,), (len(costs), room)] if costs.is_batch else [(room,)]
@@ -328,14 +347,29 @@ def _take_listed(given: Any, name: str, costs: Shapes, axis: int, dtype: Any) ->
         raise ValueError(f"{name}: expected a list of {len(costs)} vectors, got {len(given)}")
     vectors = []
     for problem, item in enumerate(given):
-        array, kind = to_numpy(item, f"{name}[{problem}]")
-        if is_array(item):
-            same_kind(costs.kind, kind, (costs.name, f"{name}[{problem}]"))
+        array = _take_vector(item, f"{name}[{problem}]", costs, dtype)
         count = int(costs.lengths[axis][problem])
         if array.shape != (count,):
             raise ValueError(f"{name}[{problem}]: expected shape ({count},), got {array.shape}")
-        vectors.append(np.ascontiguousarray(array, dtype))
+        vectors.append(array)
     return vectors
+
+
+def _take_vector(given: Any, name: str, costs: Shapes, dtype: Any) -> Any:
+    """Take an array beside costs, without gaps: on their GPU if they lie on one."""
+    array, kind = (to_numpy if costs.kind.gpu is None else take_array)(given, name)
+    if is_array(given) and costs.arrays:
+        same_kind(costs.kind, kind, (costs.name, name))
+    if isinstance(array, DeviceArray):
+        return array.library.describe(array.library.contiguous(array.owner, dtype))
+    return np.ascontiguousarray(array, dtype)
+
+
+def _owned(vectors: Any) -> Any:
+    """Return vectors as the arrays of the caller's library."""
+    if isinstance(vectors, list):
+        return [_owned(vector) for vector in vectors]
+    return vectors.owner if isinstance(vectors, DeviceArray) else vectors
 
 
 def _take_initial(initial: Any, costs: Batch, dtype: Any) -> tuple[Any, Any] | None:
@@ -355,7 +389,9 @@ def _take_initial(initial: Any, costs: Batch, dtype: Any) -> tuple[Any, Any] | N
         raise TypeError("initial: expected both f and g, got None")
     for name, side in zip("fg", sides, strict=True):
         for problem, vector in enumerate(side if isinstance(side, list) else [side]):
-            _require_potentials(vector, f"initial {name}", problem, costs)
+            # On a GPU what is no number is taken as 0, as nobody waits for it.
+            if isinstance(vector, np.ndarray):
+                _require_potentials(vector, f"initial {name}", problem, costs)
     return sides
 
 

@@ -66,7 +66,8 @@ def sinkhorn(
         The largest number of threads. None means COALIGN_NUM_THREADS if it is set, else the CPUs
         that this process may use.
     device : {None, "cpu", "cuda", "auto"}
-        Where to compute: transport runs on the CPU, so "cuda" is refused.
+        Where to compute. None: where `cost` lies, on a GPU on its library's current stream. "cuda"
+        takes host arrays to the GPU and the result back; "auto" does so for much work.
 
     Returns
     -------
@@ -171,7 +172,7 @@ def sinkhorn_points(
     threads : int, optional
         The largest number of threads, as in `sinkhorn`.
     device : {None, "cpu", "cuda", "auto"}
-        Where to compute: transport runs on the CPU, so "cuda" is refused.
+        Where to compute: this runs on the CPU, so "cuda" is refused.
 
     Returns
     -------
@@ -264,7 +265,7 @@ def sinkhorn_divergence(
     threads : int, optional
         The largest number of threads, as in `sinkhorn`.
     device : {None, "cpu", "cuda", "auto"}
-        Where to compute: transport runs on the CPU, so "cuda" is refused.
+        Where to compute: this runs on the CPU, so "cuda" is refused.
 
     Returns
     -------

@@ -64,6 +64,7 @@ CUDA = "tests/test_cuda_warping.py"
 CUDA_CTC = "tests/test_cuda_ctc.py"
 CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
 CUDA_MONOTONIC = "tests/test_cuda_monotonic.py"
+CUDA_TRANSPORT = "tests/test_cuda_transport.py"
 CUDA_ALIGN = "tests/test_cuda_ctc_align.py"
 DEMO = "tests/test_demo.py"
 DEMO_LINES = "tests/test_demo_lines.py"
@@ -3207,6 +3208,121 @@ FORCED_ALIGNMENT = [
     ),
 ]
 
+CUDA_SINKHORN = [
+    Mutation(
+        "on a GPU the sum of a row is that of its first warp",
+        "cuda/transport_sweep.cuh",
+        "for (int warp = 1; warp < kTransportWarps; ++warp) mine += slots[warp];",
+        "for (int warp = 1; warp < 1; ++warp) mine += slots[warp];",
+        ("native:test_transport_kernels",),
+    ),
+    Mutation(
+        "on a GPU the rows of a block share one set of slots",
+        "cuda/transport_sweep.cuh",
+        "turn_ ^= 1;",
+        "turn_ ^= 0;",
+        ("native:test_transport_kernels",),
+    ),
+    Mutation(
+        "on a GPU sums that are too small for the dtype count",
+        "cuda/transport_sweep.cuh",
+        "static_cast<double>(sum) > kLeastSum<T> && sum < kInfinity<T>;",
+        "sum < kInfinity<T>;",
+        (f"{CUDA_TRANSPORT}::test_any_epsilon",),
+    ),
+    Mutation(
+        "on a GPU the kernel matrix is never made anew",
+        "cuda/transport_sweep.cuh",
+        "if (!(fabs(drift) <= kMostDrift<T>)) atomicExch",
+        "if (fabs(drift) < 0) atomicExch",
+        (f"{CUDA_TRANSPORT}::test_any_epsilon",),
+    ),
+    Mutation(
+        "on a GPU an unbalanced row forgets the unit of the columns",
+        "cuda/transport_sweep.cuh",
+        "exp((power - 1) * potential - power * unit)",
+        "exp((power - 1) * potential)",
+        (f"{CUDA_TRANSPORT}::test_unbalanced_masses_of_any_size",),
+    ),
+    Mutation(
+        "on a GPU a row that no column can have is no fault",
+        "cuda/transport_sweep.cuh",
+        "if (weight > 0 && !(potential > -kInfinity<double>)",
+        "if (weight < 0 && !(potential > -kInfinity<double>)",
+        (f"{CUDA_TRANSPORT}::test_what_has_no_answer_goes_to_the_status",),
+    ),
+    Mutation(
+        "on a GPU NaN is a cost",
+        "cuda/transport_sweep.cuh",
+        "if (!is_right) atomicExch(&state.is_wrong, 1);",
+        "if (is_right) atomicExch(&state.is_wrong, 0);",
+        (f"{CUDA_TRANSPORT}::test_what_has_no_answer_goes_to_the_status",),
+    ),
+    Mutation(
+        "on a GPU momentum is never gained",
+        "cuda/transport_result.cuh",
+        "state.momentum = rises ? 0 : (state.inertia - 1) / next;",
+        "state.momentum = 0;",
+        (f"{CUDA_TRANSPORT}::test_momentum_saves_iterations",),
+    ),
+    Mutation(
+        "on a GPU an iteration whose sums were lost counts",
+        "cuda/transport_result.cuh",
+        "    if (is_lost) {",
+        "    if (is_lost && state.iterations < 0) {",
+        (f"{CUDA_TRANSPORT}::test_scalings_that_leave_the_range_of_float32",),
+    ),
+    Mutation(
+        "on a GPU balanced potentials are not shifted",
+        "cuda/transport_result.cuh",
+        "column_unit = is_balanced(call) ? -shift :",
+        "column_unit = is_balanced(call) ? 0 :",
+        (f"{CUDA_TRANSPORT}::test_every_shape_is_solved",),
+    ),
+    Mutation(
+        "on a GPU rounding that float32 cannot pass is no reason to go on in float64",
+        "cuda/transport_result.cuh",
+        "state.keeps_careful = true;",
+        "state.keeps_careful = false;",
+        (f"{CUDA_TRANSPORT}::test_the_digits_of_float32_end",),
+    ),
+    Mutation(
+        "on a GPU unequal masses are balanced",
+        "cuda/transport_result.cuh",
+        "const bool is_valid = is_shaped && are_masses &&",
+        "const bool is_valid = is_shaped && (are_masses || row_mass > 0) &&",
+        (f"{CUDA_TRANSPORT}::test_what_has_no_answer_goes_to_the_status",),
+    ),
+    Mutation(
+        "on a GPU lengths are taken as they come",
+        "cuda/transport.cu",
+        "if (of.rows < 1 || of.rows > call.rows",
+        "if (of.rows < 1 || of.rows > 2 * call.rows",
+        (f"{CUDA_TRANSPORT}::test_what_has_no_answer_goes_to_the_status",),
+    ),
+    Mutation(
+        "on a GPU the last chunk is left out",
+        "cuda/transport.cu",
+        "return (rows + size - 1) / size;",
+        "return rows / size;",
+        ("native:test_transport_kernels",),
+    ),
+    Mutation(
+        "on a GPU any block of columns judges the iteration",
+        "cuda/transport.cu",
+        "if (ticket + 1 != of.tiles) return;",
+        "if (ticket != 0) return;",
+        (f"{CUDA_TRANSPORT}::test_every_shape_is_solved",),
+    ),
+    Mutation(
+        "a cost of a host array that the GPU refuses is not named",
+        "python/coalign/_transport.py",
+        "if from_gpu and np.isin(found.status, _REFUSED).any():",
+        "if from_gpu and found is None:",
+        (f"{CUDA_TRANSPORT}::test_what_is_wrong_on_the_host_is_named_as_on_the_cpu",),
+    ),
+]
+
 CUDA_MONOTONIC_ALIGNMENT = [
     Mutation(
         "on a GPU a tie moves on",
@@ -3799,6 +3915,7 @@ CATALOGUE = [
     *CUDA_ASSIGNMENT_KERNELS,
     *CUDA_FORCED_ALIGNMENT,
     *CUDA_MONOTONIC_ALIGNMENT,
+    *CUDA_SINKHORN,
     *CUDA_EMULATION,
     *CUDA_FACE,
     *POINT_CLOUDS,
