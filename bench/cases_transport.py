@@ -366,6 +366,14 @@ ON_GPU = (
         peer=LOG_SPACE,
         times_peer=5.0,
     ),
+    # 132 bytes a problem: costs, potentials, and what is said of them.
+    on_gpu(
+        TINY + ", on a GPU",
+        problem("uniform", 1_000_000, 4, 4, (300, 4, 4), of_most=0.5, tol=0, max_iterations=20),
+        1000,
+        peer=LOG_SPACE,
+        times_peer=20.0,
+    ),
 )
 
 SUITE = Suite("transport", (*FIXED, *SOUGHT, *CLOUDS, *ON_GPU), TOLERANCE, OF_PEERS)

@@ -45,14 +45,14 @@ THREADS_PER_BLOCK = {"warp_pairs": 64, "trace_paths": 64, "assign_by_warp": 32}
 THREADS_PER_BLOCK |= {"check_frames": 256, "copy_costs": 256}
 THREADS_PER_BLOCK |= {"assign_by_block": 512, "assign_by_memory": 512}
 THREADS_PER_BLOCK |= {"prove_totals": 128, "solve_again": 512}
-THREADS_PER_BLOCK |= {"align_problems": 256}
+THREADS_PER_BLOCK |= {"align_problems": 256, "solve_in_threads": 128}
 THREADS_PER_BLOCK |= dict.fromkeys(("take_texts", "read_frames", "judge"), 256)
 THREADS_PER_BLOCK |= {"finish_gradient": 256, "solve_carefully": 256, "reduce_losses": 32}
 THREADS_PER_BLOCK |= {"walk_frames": 512, "search_paths": 256}
 THREADS_PER_BLOCK |= dict.fromkeys(("check_texts", "read_emissions", "write_paths"), 256)
-THREADS_PER_BLOCK |= dict.fromkeys(("solve_alone", "prepare_shared", "sweep_shared"), 256)
-THREADS_PER_BLOCK |= dict.fromkeys(("update_shared", "finish_rows", "finish_potentials"), 256)
-THREADS_PER_BLOCK |= dict.fromkeys(("sum_plans", "weigh_plans"), 256)
+THREADS_PER_BLOCK |= dict.fromkeys(("solve_alone", "solve_rest", "prepare_shared"), 256)
+THREADS_PER_BLOCK |= dict.fromkeys(("sweep_shared", "update_shared", "finish_rows"), 256)
+THREADS_PER_BLOCK |= dict.fromkeys(("finish_potentials", "sum_plans", "weigh_plans"), 256)
 # Columns that a thread of a block has in registers: cuda/assignment.cu.
 BLOCK_COLUMNS = {"float": 6, "double": 4}
 # What a multiprocessor holds, and how registers are given to a warp.

@@ -18,6 +18,7 @@
 #include "transport_problem.cuh"
 #include "transport_result.cuh"
 #include "transport_sweep.cuh"
+#include "transport_tiny.cuh"
 
 namespace coalign::cuda {
 namespace {
@@ -127,35 +128,52 @@ __device__ void judge_columns(const TransportCall& call, const TransportProblem<
     if (threadIdx.x == 0) judge<T>(call, *of.state, error);
 }
 
-// A block for each small problem, from its beginning to its end.
+// A thread for each tiny problem.
+template <class T, int kSide>
+__global__ void __launch_bounds__(kTinyThreads) solve_in_threads(const TransportCall call, const TinyRest rest) {
+    solve_tiny<T, kSide>(call, static_cast<std::int64_t>(blockIdx.x) * kTinyThreads, rest);
+}
+
+// A small problem, from its beginning to its end, by a block.
+template <class T>
+__device__ void solve_by_block(const TransportCall& call, const Workspace<T>& workspace, std::int64_t p) {
+    const TransportProblem<T> of = problem_at(call, workspace, p, blockIdx.x);
+    if (of.chunks > 1) return;
+    prepare_problem(call, of, p);
+    __syncthreads();
+    while (true) {
+        const Sweep sweep = of.state->sweep;
+        if (sweep == Sweep::done || sweep == Sweep::failed) break;
+        sweep_chunk<T, kMostPacksAlone>(call, of, 0, sweep);
+        __syncthreads();
+        update_columns(call, of, sweep);
+        __syncthreads();
+        if (threadIdx.x < kWarp) judge_columns(call, of);
+        __syncthreads();
+    }
+    const bool is_done = of.state->sweep == Sweep::done;
+    if (is_done) find_row_potentials(call, of, 0);
+    __syncthreads();
+    write_potentials(call, of, p);
+    __syncthreads();
+    if (is_done) sum_plan(call, of, p, 0);
+    __syncthreads();
+    weigh_plan(call, of, p);
+    __syncthreads();
+}
+
 template <class T>
 __global__ void __launch_bounds__(kTransportThreads, kBlocksEach<T>)
     solve_alone(const TransportCall call, const Workspace<T> workspace) {
-    for (std::int64_t p = blockIdx.x; p < call.count; p += gridDim.x) {
-        const TransportProblem<T> of = problem_at(call, workspace, p, blockIdx.x);
-        if (of.chunks > 1) continue;
-        prepare_problem(call, of, p);
-        __syncthreads();
-        while (true) {
-            const Sweep sweep = of.state->sweep;
-            if (sweep == Sweep::done || sweep == Sweep::failed) break;
-            sweep_chunk<T, kMostPacksAlone>(call, of, 0, sweep);
-            __syncthreads();
-            update_columns(call, of, sweep);
-            __syncthreads();
-            if (threadIdx.x < kWarp) judge_columns(call, of);
-            __syncthreads();
-        }
-        const bool is_done = of.state->sweep == Sweep::done;
-        if (is_done) find_row_potentials(call, of, 0);
-        __syncthreads();
-        write_potentials(call, of, p);
-        __syncthreads();
-        if (is_done) sum_plan(call, of, p, 0);
-        __syncthreads();
-        weigh_plan(call, of, p);
-        __syncthreads();
-    }
+    for (std::int64_t p = blockIdx.x; p < call.count; p += gridDim.x) solve_by_block(call, workspace, p);
+}
+
+// The problems that threads have left.
+template <class T>
+__global__ void __launch_bounds__(kTransportThreads, 1)
+    solve_rest(const TransportCall call, const Workspace<T> workspace, const TinyRest rest) {
+    for (std::int64_t at = blockIdx.x; at < *rest.count; at += gridDim.x)
+        solve_by_block(call, workspace, rest.problems[at]);
 }
 
 // A block a problem, of the problems that are shared out.
@@ -235,6 +253,37 @@ std::int64_t most_chunks(std::int64_t rows, std::int64_t columns, std::int64_t c
     return cells <= costs_per_block ? 1 : std::min({kMostChunks, rows, 2 * cells / costs_per_block});
 }
 
+// The rows and columns of a problem that is a thread's, at most; 0 where none is. That goes by a problem's own shape
+// and options, as sums over rows and columns that are not there add zeros.
+template <class T>
+int side_of_tiny(const TransportCall& call) {
+    const bool is_plain = call.tolerance == 0 || call.tolerance >= kLeastTinyTolerance<T>;
+    const bool is_started = call.column_potentials.data != nullptr || call.column_potentials.items != nullptr;
+    if (!is_balanced(call) || !is_plain || is_started || call.count >= std::int64_t{1} << 32) return 0;
+    const std::int64_t side = std::max(call.rows, call.columns);
+    const bool are_alike = call.row_lengths == nullptr && call.column_lengths == nullptr;
+    return side <= 4 ? 4 : are_alike && side > kMostTiny<T> ? 0 : kMostTiny<T>;
+}
+
+template <class T>
+TinyRest take_rest(Arena& arena, const TransportCall& call) {
+    if (side_of_tiny<T>(call) == 0) return {};
+    return {arena.take<unsigned>(call.count), arena.take<unsigned>(1)};
+}
+
+template <class T>
+void launch_tiny(const TransportCall& call, const TinyRest& rest, cudaStream_t stream) {
+    const int side = side_of_tiny<T>(call);
+    if (side == 0) return;
+    require_success(cudaMemsetAsync(rest.count, 0, sizeof(unsigned), stream), "cudaMemsetAsync");
+    const auto places = static_cast<std::size_t>(side * side + 1);
+    const Grid grid{static_cast<unsigned>((call.count + kTinyThreads - 1) / kTinyThreads), kTinyThreads,
+                    kTinyThreads * places * sizeof(T)};
+    if (side == 4) launch(solve_in_threads<T, 4>, grid, stream, call, rest);
+    if constexpr (kMostTiny<T> > 4)
+        if (side > 4) launch(solve_in_threads<T, kMostTiny<T>>, grid, stream, call, rest);
+}
+
 // Into how many chunks the rows of a problem are shared out, of those from `first` on, at most.
 std::int64_t chunks_of(const TransportCall& call, const TransportLimits& limits, std::int64_t first,
                        std::int64_t last) {
@@ -272,7 +321,10 @@ TransportPlan plan_transport(const TransportCall& call, const TransportLimits& l
     const bool are_alone = chunks_of(call, limits, 0, call.count) == 1;
     plan.problems_per_launch = std::clamp<std::int64_t>(limits.workspace_bytes / bytes_of(1), 1,
                                                         are_alone ? std::min(most, kMostAlone) : most);
-    plan.workspace_bytes = bytes_of(plan.problems_per_launch);
+    Arena arena(nullptr);
+    take_room<T>(arena, room, plan.problems_per_launch);
+    take_rest<T>(arena, call);
+    plan.workspace_bytes = arena.used();
     return plan;
 }
 
@@ -282,10 +334,14 @@ void run_transport(const TransportCall& call, const TransportLimits& limits, con
     Arena arena(memory);
     Workspace<T> workspace = take_room<T>(arena, plan.room, plan.problems_per_launch);
     workspace.costs_per_block = limits.costs_per_block;
+    const TinyRest rest = take_rest<T>(arena, call);
+    launch_tiny<T>(call, rest, stream);
     const auto grid = [](std::int64_t blocks) {
         return Grid{static_cast<unsigned>(blocks), kTransportThreads, kTransportSharedBytes};
     };
-    launch(solve_alone<T>, grid(std::min(plan.problems_per_launch, kMostAlone)), stream, call, workspace);
+    const Grid alone = grid(std::min(plan.problems_per_launch, kMostAlone));
+    if (rest.count != nullptr) launch(solve_rest<T>, alone, stream, call, workspace, rest);
+    else launch(solve_alone<T>, alone, stream, call, workspace);
     for (std::int64_t first = 0; first < call.count; first += plan.problems_per_launch) {
         const std::int64_t problems = std::min(plan.problems_per_launch, call.count - first);
         const std::int64_t chunks = chunks_of(call, limits, first, first + problems);

@@ -94,7 +94,7 @@ __device__ inline double power_of(double penalty, double epsilon) {
     return penalty < kInfinity<double> ? penalty / (penalty + epsilon) : 1;
 }
 
-__device__ inline bool is_balanced(const TransportCall& call) {
+__host__ __device__ inline bool is_balanced(const TransportCall& call) {
     return !(call.row_penalty < kInfinity<double>) && !(call.column_penalty < kInfinity<double>);
 }
 

@@ -63,6 +63,10 @@ __device__ double median_spread(const TransportProblem<T>& of) {
     return block_most(counts && before == all / 2 ? spreads[me] : 0);
 }
 
+// How far the masses of balanced weights may be apart, as a share of them.
+template <class T>
+constexpr double kMostApart = sizeof(T) == sizeof(float) ? 1e-4 : 1e-6;
+
 inline constexpr double kFirstEpsilon = 0.5, kNextEpsilon = 0.25, kStepTolerance = 0.02;
 inline constexpr std::int64_t kStepIterations = 60;
 // Of the tolerance: an iteration's error is not that of the potentials that are returned, which are rounded.
@@ -80,10 +84,9 @@ __device__ void prepare_problem(const TransportCall& call, const TransportProble
         spread = median_spread(of);
     }
     const double epsilon = call.epsilons != nullptr ? call.epsilons[p] : call.epsilon;
-    const double most_apart = sizeof(T) == sizeof(float) ? 1e-4 : 1e-6;
     const bool are_masses =
         row_mass > 0 && row_mass < kInfinity<double> && column_mass > 0 && column_mass < kInfinity<double> &&
-        (!is_balanced(call) || fabs(row_mass - column_mass) <= most_apart * greater(row_mass, column_mass));
+        (!is_balanced(call) || fabs(row_mass - column_mass) <= kMostApart<T> * greater(row_mass, column_mass));
     const bool is_valid = is_shaped && are_masses && epsilon > 0 && epsilon < kInfinity<double>;
     const T* const given = vector_of<T>(call.column_potentials, p);
     if (is_valid) {

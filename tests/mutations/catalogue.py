@@ -3210,6 +3210,34 @@ FORCED_ALIGNMENT = [
 
 CUDA_SINKHORN = [
     Mutation(
+        "on a GPU a thread takes what it has not proved",
+        "cuda/transport_tiny.cuh",
+        "if (!(error <= (call.tolerance > 0 ? call.tolerance : kMostTinyError))",
+        "if (!(error >= 0)",
+        (f"{CUDA_TRANSPORT}::test_the_digits_of_float32_end",),
+    ),
+    Mutation(
+        "on a GPU a thread takes weights that are wrong",
+        "cuda/transport_tiny.cuh",
+        "return is_right ? given == nullptr ? 1 : sum : kNaN<double>;",
+        "return given == nullptr ? 1 : sum;",
+        (f"{CUDA_TRANSPORT}::test_tiny_problems_take_a_thread_each",),
+    ),
+    Mutation(
+        "on a GPU threads write past the lengths of their problems",
+        "cuda/transport_tiny.cuh",
+        "is_inside ? shared[at * kPitch + entry] : T(0);",
+        "shared[at * kPitch + entry % kSide];",
+        ("native:test_transport_kernels",),
+    ),
+    Mutation(
+        "on a GPU a tiny problem goes another way among larger ones",
+        "cuda/transport.cu",
+        "are_alike && side > kMostTiny<T> ? 0 : kMostTiny<T>;",
+        "side > kMostTiny<T> ? 0 : kMostTiny<T>;",
+        (f"{CUDA_TRANSPORT}::test_no_order_of_threads_and_no_neighbour_changes_a_bit",),
+    ),
+    Mutation(
         "on a GPU the sum of a row is that of its first warp",
         "cuda/transport_sweep.cuh",
         "for (int warp = 1; warp < kTransportWarps; ++warp) mine += slots[warp];",
