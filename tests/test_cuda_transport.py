@@ -215,6 +215,17 @@ def test_a_padded_batch_is_read_within_its_lengths(gpu: GpuUnderTest, dtype: np.
                 assert_solves(gpu, found, one, 1e-4, p)
 
 
+def test_one_matrix_serves_many_weights(gpu: GpuUnderTest, dtype: np.dtype) -> None:
+    cost = costs_of(2, (12, 9), dtype)
+    a, b = (np.stack([weights_of(s + k, k, dtype) for s in range(3)]) for k in (12, 9))
+    for given in ((a, b), ([*a], [*b])):
+        found = sinkhorn(gpu.put(cost), *map(gpu.put, given), epsilon=0.3)
+        for p in range(3):
+            assert_solves(gpu, found, problem_of(cost, a[p], b[p], 0.3), 1e-4, p)
+    back = sinkhorn(cost, a, b, epsilon=0.3, device="cuda")
+    np.testing.assert_allclose(back.value, gpu.get(found.value), rtol=1e-6)
+
+
 def test_any_strides(gpu: GpuUnderTest, dtype: np.dtype) -> None:
     base = costs_of(3, (4, 20, 26), dtype)
     views = [

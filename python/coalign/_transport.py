@@ -238,11 +238,11 @@ def repeated(costs: Batch, *sides: Any) -> Batch:
             data = [matrix] * (count := len(side))
         elif _axes(side) == 2:
             count = len(side)
-            shape = (count, *matrix.shape)
             if isinstance(matrix, DeviceArray):
-                data = replace(matrix, shape=shape, strides=(0, *matrix.strides))
+                strides = (0, *matrix.strides)
+                data = replace(matrix, shape=(count, *matrix.shape), strides=strides)
             else:
-                data = np.broadcast_to(matrix, shape)
+                data = np.broadcast_to(matrix, (count, *matrix.shape))
         else:
             continue
         lengths = tuple(np.full(count, length, np.int64) for length in matrix.shape)

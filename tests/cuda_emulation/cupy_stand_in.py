@@ -72,6 +72,9 @@ def make_cupy(native: Any) -> Any:
             keys = key if isinstance(key, tuple) else (key,)
             return self.memory[tuple(slice(k, k + 1 or None) for k in keys)].reshape(())
 
+        def __len__(self) -> int:
+            return len(self.memory)
+
         def __array__(self, *arguments: Any, **options: Any) -> Any:
             raise TypeError("Implicit conversion to a NumPy array is not allowed.")
 
