@@ -301,13 +301,19 @@ def test_wide_rows_and_all_sizes_of_packs(gpu: GpuUnderTest, dtype: np.dtype) ->
 
 
 def test_scalings_that_leave_the_range_of_float32(gpu: GpuUnderTest, shared: str) -> None:
-    # The optimum sends a share of e^-300 through the one cheap way: no kernel matrix holds it.
+    # Sums of 1e-34 lose their digits.
     cost = np.array([[0.0, 30.0, 60.0], [30.0, 0.0, 30.0], [90.0, 30.0, 0.0]], np.float32)
-    a = np.array([1e-20, 1.0, 1e-10], np.float32)
-    b = np.array([1e-10, 1e-20, 1.0], np.float32)
+    a = np.array([1e-34, 1.0, 1e-10], np.float32)
+    b = np.array([1e-10, 1e-34, 1.0], np.float32)
     with quiet():
         found = sinkhorn(*map(gpu.put, (cost, a, b)), epsilon=0.1, tol=1e-3, max_iterations=100)
-    assert_solves(gpu, found, problem_of(cost, a, b, 0.1), 1e-3)
+    p = problem_of(cost, a, b, 0.1)
+    assert_solves(gpu, found, p, 1e-3)
+    plain = sinkhorn(*map(gpu.put, (cost, a, b)), epsilon=50.0, tol=0, max_iterations=4)
+    p = problem_of(cost, a, b, 50.0)
+    sides = oracle.shifted(p, *oracle.iterate(p, 4))
+    for mine, wanted in zip((plain.f, plain.g), sides, strict=True):
+        np.testing.assert_allclose(gpu.get(mine), wanted, rtol=1e-5)
 
 
 def test_tiny_problems_take_a_thread_each(gpu: GpuUnderTest, dtype: np.dtype) -> None:
@@ -414,7 +420,10 @@ def test_the_digits_of_float32_end(gpu: GpuUnderTest, shared: str) -> None:
     p = problem_of(cost, None, None, 0.05)
     error = oracle.marginal_error(p, *map(gpu.get, (found.f, found.g)))
     np.testing.assert_allclose(float(gpu.get(found.marginal_error)), error, rtol=1e-6)
-    # What float32 sums cannot show, float64 ones do.
+    # A thread proves no more.
+    tiny = sinkhorn(gpu.put(cost[:4, :4] + np.float32(9000)), epsilon=0.3)
+    assert gpu.get(tiny.status) == Status.PRECISION_LIMIT
+    # Smaller costs leave more digits.
     near = sinkhorn(gpu.put(cost - np.float32(1000)), epsilon=0.5, tol=1e-6, max_iterations=250)
     assert_solves(gpu, near, problem_of(cost - np.float32(1000), None, None, 0.5), 1e-6)
 

@@ -203,7 +203,7 @@ void test_all() {
     }
     // Rows that take one to eight packs of a lane, or of a thread, and more.
     for (const std::int64_t columns : {300, 600, 1030, 2050, 4100, 8200})
-        test_batch<T>(random, {draw<T>(random, 3, columns)}, true, kInfinite, 2,
+        test_batch<T>(random, {draw<T>(random, 3, columns)}, true, kInfinite, 4,
                       {std::int64_t{1} << 30, columns % 100 == 0 ? 1 << 16 : 1024},
                       std::to_string(columns) + " columns, ");
 }
