@@ -28,10 +28,10 @@ class PartialTransport(PlainResult):
     value : float64 scalar, or array of shape (B,)
         The objective: `cost` + ε KL(P | a bᵀ), where KL(p | q) is Σ (p log(p / q) - p + q).
     marginal_error : float64 scalar, or array of shape (B,)
-        What the plan of the returned potentials misses, over the mass: |Σ P_ij - mass|, and what
-        the sum s of each row and column is off min(w, s e^((d - p) / ε)), where w is its weight,
-        p = f - ε log a or g - ε log b, and d the greatest p of its side. So nothing is above its
-        weight, and what is held back is full.
+        What the plan of the returned potentials misses, over the mass: ``|Σ P_ij - mass|``, and
+        what the sum s of each row and column is off min(w, s e^((d - p) / ε)), where w is its
+        weight, p = f - ε log a or g - ε log b, and d the greatest p of its side. So nothing is
+        above its weight, and what is held back is full.
     iterations : int64 scalar, or array of shape (B,)
         How many updates of all potentials were made.
     status : int32 scalar, or array of shape (B,)
