@@ -30,12 +30,19 @@ SCHEMA = 2
 ISA_NAMES = {"v2": "SSE4", "v3": "AVX2", "v4": "AVX-512"}
 SUITES = ("assignment", "warping", "calls")
 # Those whose record may be missing; then their documents stay as they are.
-CTC = ("ctc", "ctc_census", "ctc_scaling")
+TABLES = ("ctc", "transport", "transport_functions", "closed_forms")
+# Censuses, with the guide that each is in, and its words in the README.
+CENSUSES = {
+    "ctc_census": ("ctc.md", "The worst of the [census of CTC](docs/ctc.md#census):"),
+    "transport_census": (
+        "transport.md",
+        "The worst of the [census of transport](docs/transport.md#census):",
+    ),
+}
 CTC_PICTURES = """![Time of a frame against frames, symbols and labels](ctc-frames.svg)
 
 ![Speed beside a copy of the scores](ctc-bandwidth.svg)
 """
-CTC_WORST = "The worst of the [census of CTC](docs/ctc.md#census):"
 
 # What users ask about: suite, case, contender, and the same in words.
 README_ROWS = """
@@ -467,19 +474,22 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     guide = root / "docs" / "assignment.md"
     first = between(first, "census", f"{worst(count)}\n{summary(count)}\n")
     pictures = {}
-    ctc = {suite: load(path) for suite in CTC if (path := results / f"{suite}.json").exists()}
-    if "ctc" in ctc:
-        text = between(text, "ctc", table(ctc["ctc"], ctc["ctc"].own()))
-    if "ctc_scaling" in ctc:
-        pictures = ctc_pictures(ctc["ctc_scaling"], root)
+    later = {
+        suite: load(path)
+        for suite in (*TABLES, *CENSUSES, "ctc_scaling")
+        if (path := results / f"{suite}.json").exists()
+    }
+    for suite in later.keys() & set(TABLES):
+        text = between(text, suite, table(later[suite], later[suite].own()))
+    if "ctc_scaling" in later:
+        pictures = ctc_pictures(later["ctc_scaling"], root)
         text = between(text, "ctc_scaling", CTC_PICTURES)
-    if "ctc_census" in ctc:
-        words = root / "docs" / "ctc.md"
-        pictures[words] = between(
-            words.read_text(encoding="utf-8"), "ctc_census", census(ctc["ctc_census"])
-        )
-        below = f"{CTC_WORST}\n\n{worst(ctc['ctc_census'])}\n{summary(ctc['ctc_census'])}\n"
-        first = between(first, "ctc_census", below)
+    for suite in later.keys() & CENSUSES.keys():
+        (name, words), counted = CENSUSES[suite], later[suite]
+        path = root / "docs" / name
+        pictures[path] = between(path.read_text(encoding="utf-8"), suite, census(counted))
+        below = f"{words}\n\n{worst(counted)}\n{summary(counted)}\n"
+        first = between(first, suite, below)
     return {
         readme: first,
         full: text,
