@@ -174,7 +174,7 @@ def loosest(one: Problems, tol: float, solve: Callable[[float], Any]) -> float:
         if error <= tol or not error <= 1.1 * roots * threshold:
             return threshold
         threshold /= 3
-    return threshold
+    return max(threshold, tol / roots)
 
 
 def solve_batch(dtype: str, *, backend: str, method: str = "log_sinkhorn") -> Contender:
