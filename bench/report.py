@@ -39,6 +39,7 @@ CENSUSES = {
         "The worst of the [census of transport](docs/transport.md#census):",
     ),
 }
+LATER = (*TABLES, *CENSUSES, "ctc_scaling")
 CTC_PICTURES = """![Time of a frame against frames, symbols and labels](ctc-frames.svg)
 
 ![Speed beside a copy of the scores](ctc-bandwidth.svg)
@@ -474,11 +475,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     guide = root / "docs" / "assignment.md"
     first = between(first, "census", f"{worst(count)}\n{summary(count)}\n")
     pictures = {}
-    later = {
-        suite: load(path)
-        for suite in (*TABLES, *CENSUSES, "ctc_scaling")
-        if (path := results / f"{suite}.json").exists()
-    }
+    later = {suite: load(path) for suite in LATER if (path := results / f"{suite}.json").exists()}
     for suite in later.keys() & set(TABLES):
         text = between(text, suite, table(later[suite], later[suite].own()))
     if "ctc_scaling" in later:
