@@ -21,6 +21,7 @@ from coalign import (
     _transport,
     _warping,
 )
+from coalign._transport_result import PointCosts
 from oracles.compare import assert_same_bits
 
 rng = np.random.default_rng(11)
@@ -176,6 +177,11 @@ def assert_same(ours: Any, theirs: Any) -> None:
                 assert_same_bits(my, their)
         elif isinstance(mine, (np.ndarray, np.generic)):
             assert_same_bits(mine, other)
+        elif isinstance(mine, PointCosts):
+            assert mine.metric == other.metric
+            for my, their in ((mine.x, other.x), (mine.y, other.y)):
+                assert type(my) is type(their)
+                np.testing.assert_equal(my, their)
         else:
             assert mine == other
 

@@ -10,7 +10,7 @@ from ._errors import InfeasibleError, Status
 from ._result import Result
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class PointCosts:
     """What a `Transport` of point clouds keeps in the place of a matrix of costs."""
 
