@@ -23,6 +23,13 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
+// A function that nothing is known of where it is called, and that jumps past what the address sanitizer marks.
+#ifdef __clang__
+#define COALIGN_APART __attribute__((noinline, no_sanitize("address")))
+#else
+#define COALIGN_APART __attribute__((noipa, no_sanitize("address")))
+#endif
+
 namespace coalign::emulation {
 namespace {
 
@@ -41,13 +48,13 @@ void fill_with_noise(void* memory, std::size_t bytes) {
 using Place = void* [5];
 
 // A function of its own: GCC takes the place before a jump out of the same function as never reached again.
-[[gnu::noipa, gnu::no_sanitize("address")]] void jump(Place& to) {
+COALIGN_APART void jump(Place& to) {
     __builtin_longjmp(to, 1);
 }
-[[gnu::noipa, gnu::no_sanitize("address")]] void go_on(Place& from, Place& to) {
+COALIGN_APART void go_on(Place& from, Place& to) {
     if (__builtin_setjmp(from) == 0) jump(to);
 }
-[[gnu::noipa, gnu::no_sanitize("address")]] void begin(Place& from, const ucontext_t& to) {
+COALIGN_APART void begin(Place& from, const ucontext_t& to) {
     if (__builtin_setjmp(from) == 0) setcontext(&to);
 }
 
