@@ -208,7 +208,8 @@ __device__ void write_tiny(T* out, const std::int64_t* out_at, const std::int64_
     T* const shared = shared_memory<T>();
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < kSide; ++i) shared[threadIdx.x * kPitch + i] = mine[i];
+    for (int i = 0; i < kSide; ++i)
+        shared[threadIdx.x * static_cast<unsigned>(kPitch) + static_cast<unsigned>(i)] = mine[i];
     __syncthreads();
     each_entry(problems, most, [&](int at, std::int64_t entry) {
         const std::int64_t p = first + at;
