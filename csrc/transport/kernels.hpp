@@ -38,8 +38,8 @@ struct Found {
     std::int64_t empty = -1;  // a row that has weight, and no finite cost against a column that has
 };
 
-// Makes rows of the kernel matrix, each by a log-sum-exp of its own: with the potential F that it gets, the weighted
-// sum of a row is 1.
+// Makes rows of the kernel matrix, each by a log-sum-exp of its own. With the potential F that a row gets, its weighted
+// sum would be 1; the matrix holds another one, with which its greatest number is 1.
 template <class T, class K>
 struct AbsorbPass {
     CostRows<T> rows;

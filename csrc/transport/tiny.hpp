@@ -1,4 +1,4 @@
-// Problems so small that each goes in a lane of its own: up to 32 rows and columns, met exactly, at an epsilon that
+// Problems so small that each goes in a lane of its own: up to 16 rows and columns, met exactly, at an epsilon that
 // lets the kernel matrix and the scalings stay within their dtype. What else there is, is left to the general way.
 //
 // Which way a problem goes depends on it alone, and no lane sees another's values: its bits are the same in any batch.
