@@ -28,6 +28,7 @@ $(VENV)/installed: $(VENV)/tools $(NATIVE)
 	    -Ccmake.define.COALIGN_WERROR=ON -e ".[test,sparse,progress,demo]"
 	touch $@
 
+# Some files make what all their tests share, such as a build of the kernels: each file stays in one process.
 # Tests of the wheel already installed in the interpreter: make test TEST_PYTHON=/path/to/python
 TEST_PYTHON ?=
 ifeq ($(TEST_PYTHON),)
@@ -36,7 +37,7 @@ test: install native emulation
 else
 test: native emulation
 endif
-	$(TEST_PYTHON) -m pytest -q -n logical --dist loadgroup
+	$(TEST_PYTHON) -m pytest -q -n logical --dist loadfile
 
 # The CUDA module over an emulated GPU, for the interpreter that makes it.
 emulation: build/emulation/ready

@@ -21,8 +21,6 @@ from coalign.demo import digits, shuffle
 from coalign.demo import report as report_writer
 from coalign.demo.part import Part, Picture
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 CHANCE = 0.1
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 VOID_TAGS = {"meta", "img"}

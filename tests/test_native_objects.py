@@ -34,7 +34,6 @@ MISSING = [name for name, path in TOOLS.items() if path is None]
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("objects"),
     pytest.mark.skipif(
         platform.system() != "Linux" or platform.machine() != "x86_64",
         reason="the instruction sets are those of x86-64, and the objects ELF",
