@@ -268,27 +268,24 @@ FIXED = (
 
 # --- to a marginal error of 1e-4 -----------------------------------------------------------------
 
-METHODS = ("sinkhorn", "ladder")
-
 
 def to_tolerance(family: str, of_most: float, over_pot: float, over_ott: float) -> Case:
     """Give the time to an error of the marginals, beside all that get there."""
     made = problem(
         family, 1, 1000, 1000, (1, 200, 200), of_most=of_most, tol=1e-4, max_iterations=20_000
     )
-    names = [f"pot-{method}-f64" for method in METHODS]
     modes = [f"ott-{mode}-f64" for mode in peers_transport.MODES]
     return case(
         f"to 1e-4, {family}, epsilon {of_most} of the most",
         made,
         (
-            *(peers_transport.pot(method, "float64") for method in METHODS),
+            peers_transport.pot("sinkhorn", "float64"),
             *(peers_transport.ott(mode, "float64") for mode in peers_transport.MODES),
         ),
         F64,
         {
             "float64": (
-                faster_than(over_pot, tuple(names)),
+                faster_than(over_pot, ("pot-sinkhorn-f64",)),
                 faster_than(over_ott, tuple(modes)),
             )
         },

@@ -24,7 +24,6 @@ def to_tolerance(family: str, over: int) -> Case:
     )
     peers = (
         peers_transport.pot("sinkhorn", "float64"),
-        peers_transport.pot("ladder", "float64"),
         peers_transport.ott("anderson", "float64"),
     )
     return Case(
