@@ -83,13 +83,17 @@ class Results {
     T* g_of(std::int64_t p) const { return g_items != nullptr ? g_items[p] : g + p * columns; }
 
     // Any thread may keep a solution, each problem's once.
+    void put(std::int64_t p, double own_cost, double own_value, double own_error, std::int64_t own_iterations) {
+        cost[p] = own_cost;
+        value[p] = own_value;
+        error[p] = own_error;
+        iterations[p] = own_iterations;
+        status[p] = static_cast<std::int32_t>(Status::ok);
+    }
     void keep(std::int64_t p, const Solution<T>& solution) {
-        cost[p] = solution.cost;
-        value[p] = solution.value;
-        error[p] = solution.error;
-        iterations[p] = solution.iterations;
-        status[p] = static_cast<std::int32_t>(solution.status);
+        put(p, solution.cost, solution.value, solution.error, solution.iterations);
         if (solution.status == Status::ok) return;
+        status[p] = static_cast<std::int32_t>(solution.status);
         const std::lock_guard lock(mutex_);
         is_solved_ = false;
         Place* const place = solution.status == Status::nan ? &nan_ : &infeasible_;

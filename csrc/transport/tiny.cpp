@@ -43,21 +43,27 @@ std::int64_t TinySolver<T>::solve(const Batch& batch, std::int64_t p, std::int64
         return p;
     // Problems of about the same shape go together.
     const auto steps = [](std::int64_t count) { return (count + 3) / 4; };
+    // Of problems that differ in their costs alone, one tells all, and what lanes hold of the rest stays there.
+    const bool are_alike = batch.costs.row_lengths == nullptr && batch.costs.column_lengths == nullptr &&
+                           !batch.row_weights.are_given() && !batch.column_weights.are_given() &&
+                           !batch.column_potentials.are_given() && batch.epsilon_stride == 0;
     std::int64_t rows = 0, columns = 0, next = p;
-    for (; next < std::min(end, p + lanes_) && fits(batch, next); ++next) {
+    end = std::min(end, p + lanes_);
+    for (; next < end && fits(batch, next); ++next) {
         const std::int64_t own_rows = batch.costs.rows_of(next), own_columns = batch.costs.columns_of(next);
         if (next > p && (steps(own_rows) != steps(rows) || steps(own_columns) != steps(columns))) break;
         rows = std::max(rows, own_rows);
         columns = std::max(columns, own_columns);
+        if (are_alike) next = end - 1;
     }
     if (next == p) return p;
     reserve(static_cast<int>(rows), static_cast<int>(columns));
     const int count = static_cast<int>(next - p);
     const unsigned all = (1u << count) - 1;
     load_costs(batch, p, count);
-    unsigned held = 0;
+    unsigned held = alike_;
     // Lanes that nobody needs hold the first problem again.
-    for (int l = 0; l < lanes_; ++l) {
+    for (int l = 0; alike_ == 0 && l < lanes_; ++l) {
         const std::int64_t at = l < count ? p + l : p;
         const bool is_right = load_epsilon(batch, at, l);
         const bool have_rows =
@@ -66,6 +72,7 @@ std::int64_t TinySolver<T>::solve(const Batch& batch, std::int64_t p, std::int64
             load_side(columns_, batch.column_weights.of<T>(at), static_cast<int>(batch.costs.columns_of(at)), l);
         if (is_right && have_rows && have_columns) held |= 1u << l;
     }
+    if (are_alike) alike_ = held;
     std::copy_n(group_.column_goal, columns * lanes_, group_.column);
     held &= all & kernels_.prepare(group_);
     left = all & ~held;
@@ -85,12 +92,12 @@ std::int64_t TinySolver<T>::solve(const Batch& batch, std::int64_t p, std::int64
             left |= 1u << l;
             continue;
         }
-        Solution<T> solution{results.f_of(p + l), results.g_of(p + l), group_.cost_sum[l], group_.value[l], error,
-                             run_.reached[l]};
+        T *const f = results.f_of(p + l), *const g = results.g_of(p + l);
+        const T *own_f = group_.f + l, *own_g = group_.g + l;
         const std::int64_t own_rows = batch.costs.rows_of(p + l), own_columns = batch.costs.columns_of(p + l);
-        for (std::int64_t i = 0; i < own_rows; ++i) solution.f[i] = group_.f[i * lanes_ + l];
-        for (std::int64_t j = 0; j < own_columns; ++j) solution.g[j] = group_.g[j * lanes_ + l];
-        results.keep(p + l, solution);
+        for (std::int64_t i = 0; i < own_rows; ++i, own_f += lanes_) f[i] = *own_f;
+        for (std::int64_t j = 0; j < own_columns; ++j, own_g += lanes_) g[j] = *own_g;
+        results.put(p + l, group_.cost_sum[l], group_.value[l], error, run_.reached[l]);
     }
     return next;
 }
@@ -134,6 +141,7 @@ void TinySolver<T>::reserve(int rows, int columns) {
         at += count;
         return begin;
     };
+    alike_ = 0;
     group_.rows = rows;
     group_.columns = columns;
     cost_ = take(cells);

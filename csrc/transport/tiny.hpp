@@ -93,6 +93,7 @@ class TinySolver {
     double log_of_[kMostTiny + 1] = {};  // of counts that were met; a logarithm takes 20 ns
     double epsilon_[kMostLanes], row_mass_[kMostLanes], column_mass_[kMostLanes];
     int uniform_rows_[kMostLanes], uniform_columns_[kMostLanes];
+    unsigned alike_ = 0;  // where problems differ in their costs alone: what their epsilon and weights let lanes hold
 };
 
 }  // namespace coalign::transport

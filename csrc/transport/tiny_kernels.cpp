@@ -197,19 +197,20 @@ void prove(const TinyGroup<T>& group) {
     }
     // The potentials: sum b g = 0, and the row scalings stand for the costs less the least of their row.
     for (int j = 0; j < group.columns; ++j) {
-        store(logs, log<T>(load(group.last_column + j * width)));
+        T* const logs_of_column = group.g + j * width;
+        store(logs_of_column, log<T>(load(group.last_column + j * width)));
 #pragma GCC unroll 2
         for (int p = 0; p < parts; ++p) {
             const Float64Lanes weight = load(group.column_weight + j * width + p * wide);
-            part[p].shift += select(weight > zero, weight * widened(logs + p * wide), zero);
+            part[p].shift += select(weight > zero, weight * widened(logs_of_column + p * wide), zero);
         }
     }
     for (int j = 0; j < group.columns; ++j) {
-        store(logs, log<T>(load(group.last_column + j * width)));
+        const T* const logs_of_column = group.g + j * width;
 #pragma GCC unroll 2
         for (int p = 0; p < parts; ++p) {
             const Float64Lanes weight = load(group.column_weight + j * width + p * wide);
-            const Float64Lanes g = (widened(logs + p * wide) - part[p].shift) * part[p].epsilon;
+            const Float64Lanes g = (widened(logs_of_column + p * wide) - part[p].shift) * part[p].epsilon;
             exponents[p] = select(weight > zero, g, none);
             store(group.column_sum + j * width + p * wide, zero);
         }
