@@ -17,12 +17,28 @@ void pace(Pacer& pacer, std::int64_t work) {
     if (!pacer.proceed(work)) throw Stopped{};
 }
 
-template <class Less>
-auto paced(Pacer& pacer, Less less) {
-    return [&pacer, less](const auto& a, const auto& b) {
+template <class Items, class Less>
+void keep_first(Items& items, std::size_t most, Less less) {
+    if (items.size() > most) {
+        std::nth_element(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(most), items.end(), less);
+        items.resize(most);
+    }
+    std::sort(items.begin(), items.end(), less);
+}
+
+// Keeps the first so many, in order. Many take so long that each comparison counts; few are soon in order.
+template <class Items, class Less>
+void keep_first(Items& items, std::size_t most, Less less, Pacer& pacer) {
+    constexpr std::size_t kFew = 1 << 14;
+    if (items.size() <= kFew) {
+        pace(pacer, static_cast<std::int64_t>(16 * items.size()));
+        keep_first(items, most, less);
+        return;
+    }
+    keep_first(items, most, [&pacer, less](const auto& a, const auto& b) {
         pace(pacer, 1);
         return less(a, b);
-    };
+    });
 }
 
 std::int64_t padded(std::int64_t count) {
@@ -165,13 +181,7 @@ void BeamSearch<T>::collect_extensions(const double* scores, double least, Pacer
     symbols_.clear();
     for (std::int64_t k = 0; k < found; ++k)
         if (labels[k] != options_.blank) symbols_.push_back({scores[labels[k]], labels[k]});
-    const auto enough = static_cast<std::size_t>(options_.width) + 1;
-    if (symbols_.size() > enough) {
-        std::nth_element(symbols_.begin(), symbols_.begin() + static_cast<std::ptrdiff_t>(enough), symbols_.end(),
-                         paced(pacer, is_better));
-        symbols_.resize(enough);
-    }
-    std::sort(symbols_.begin(), symbols_.end(), paced(pacer, is_better));
+    keep_first(symbols_, static_cast<std::size_t>(options_.width) + 1, is_better, pacer);
     for (std::int64_t i = 0; i < count_; ++i) {
         const Entry& entry = entries_[static_cast<std::size_t>(i)];
         pace(pacer, 8);
@@ -232,13 +242,7 @@ bool BeamSearch<T>::is_better(const Symbol& a, const Symbol& b) {
 
 template <class T>
 void BeamSearch<T>::keep_best(Pacer& pacer) {
-    const auto width = static_cast<std::size_t>(options_.width);
-    if (candidates_.size() > width) {
-        std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(width),
-                         candidates_.end(), paced(pacer, is_before));
-        candidates_.resize(width);
-    }
-    std::sort(candidates_.begin(), candidates_.end(), paced(pacer, is_before));
+    keep_first(candidates_, static_cast<std::size_t>(options_.width), is_before, pacer);
     if (candidates_.empty()) return;
     const double least = candidates_.front().score - options_.threshold;
     while (candidates_.back().score < least) candidates_.pop_back();
@@ -409,8 +413,7 @@ void BeamSearch<T>::tell_best(Labellings& out, Pacer& pacer) const {
             score += weighted(options_.model->end(nodes_[static_cast<std::size_t>(entry.node)].state));
         if (score > kNever) order.push_back({score, now_.at.both[i], static_cast<std::int32_t>(i), -1});
     }
-    std::sort(order.begin(), order.end(), paced(pacer, is_before));
-    if (static_cast<std::int64_t>(order.size()) > options_.best) order.resize(static_cast<std::size_t>(options_.best));
+    keep_first(order, static_cast<std::size_t>(options_.best), is_before, pacer);
     if (order.empty()) out.status = Status::infeasible;
     for (const Candidate& kept : order) {
         pace(pacer, 8 * frame_);
