@@ -13,6 +13,8 @@
 #include "cuda_runtime.h"
 #include "noise.hpp"
 #include "transport.hpp"
+#include "transport_result.cuh"
+#include "transport_sweep.cuh"
 
 using namespace coalign;
 using namespace coalign::cuda;
@@ -208,9 +210,131 @@ void test_all() {
                       std::to_string(columns) + " columns, ");
 }
 
+// A problem some iterations on, of which the next one is quick.
+TransportState state_after(std::int64_t iterations) {
+    TransportState out{};
+    out.sweep = Sweep::quick;
+    out.epsilon = out.target = out.row_mass = out.column_mass = 1;
+    out.iterations = iterations;
+    out.careful_next = 4;
+    out.best = out.last = 1;
+    out.inertia = 2;
+    out.momentum = 0.5;
+    return out;
+}
+
+template <class T>
+void test_what_comes_next() {
+    const TransportCall call;
+    TransportState state = state_after(7);
+    judge<T>(call, state, 0.5);
+    check(state.sweep == Sweep::quick && state.iterations == 8 && state.at == 1, "what holds goes on quickly");
+
+    // Sums that the matrix has lost: the iteration is made again with care, from its own start, and so are more after
+    // it each time.
+    state = state_after(7);
+    state.is_lost = 1;
+    judge<T>(call, state, 0.5);
+    check(state.sweep == Sweep::careful && state.iterations == 7 && state.at == 0, "a lost iteration is made again");
+    check(state.momentum == 0 && state.inertia == 1 && state.is_lost == 0, "and its momentum is gone");
+    for (int careful = 1; careful < 4; ++careful) {
+        judge<T>(call, state, 0.5);
+        check(state.sweep == Sweep::careful && state.iterations == 7 + careful, "care lasts");
+    }
+    judge<T>(call, state, 0.5);
+    check(state.sweep == Sweep::quick, "and ends");
+    state.is_lost = 1;
+    judge<T>(call, state, 0.5);
+    check(state.careful_left == 8, "a second loss takes twice the care");
+
+    // Potentials that have moved far from those in the matrix.
+    state = state_after(7);
+    state.has_drifted = 1;
+    judge<T>(call, state, 0.5);
+    check(state.sweep == Sweep::careful && state.iterations == 8, "the matrix is made again after a drift");
+    judge<T>(call, state, 0.5);
+    check(state.sweep == Sweep::quick, "and once");
+}
+
+// An error that float32 cannot lower: logarithms of the costs do, and what those cannot lower either is the end.
+template <class T>
+void test_stall() {
+    TransportCall call;
+    call.tolerance = 1e-12;
+    constexpr bool kNarrow = sizeof(T) == sizeof(float);
+    TransportState state = state_after(100);
+    const double noise = kNarrow ? 1e-5 : 1e-11;
+    state.best = noise;
+    const auto until = [&](auto&& is_so) {
+        int count = 0;
+        for (; count < 200 && !is_so(); ++count) judge<T>(call, state, noise);
+        return count;
+    };
+    if (kNarrow) {
+        check(until([&] { return state.keeps_careful; }) == 51, "float32 turns to the costs when it stalls");
+        check(state.sweep == Sweep::careful && !state.is_reached, "and goes on there");
+        judge<T>(call, state, noise);
+        check(state.sweep == Sweep::careful, "for good");
+        state.best = state.last = 1e-11;
+    }
+    until([&] { return state.sweep == Sweep::done; });
+    check(state.is_reached && state.iterations < 260, "what stalls there has an end");
+    // Above the noise, a slow error is no rounding.
+    state = state_after(100);
+    state.best = 0.1;
+    for (int count = 0; count < 200; ++count) judge<T>(call, state, 0.1);
+    check(state.sweep == Sweep::quick && !state.keeps_careful, "an error above the noise is worked on");
+}
+
+template <class T>
+void test_row_sums() {
+    const auto holds_at = [](double sum, double scale) {
+        bool holds = true;
+        row_scaling(static_cast<T>(scale), static_cast<T>(sum), 1, holds);
+        return holds;
+    };
+    check(holds_at(1, 1) && holds_at(2 * kLeastSum<T>, 1), "sums of all their digits");
+    check(!holds_at(kLeastSum<T> / 2, 1), "a sum that has lost digits");
+    check(!holds_at(0, 1) && !holds_at(kInfinite, 1), "no sum");
+    check(holds_at(0, 0), "a row without weight needs none");
+}
+
+// Whether a column tells of potentials that the matrix does not hold.
+template <class T>
+void test_drift() {
+    const auto drifts = [](double by) {
+        const TransportCall call;
+        TransportState state = state_after(3);
+        state.momentum = 0;
+        T scaling = 0;
+        // Weight, absorbed, image, error and both potentials.
+        double vectors[kColumnVectors] = {1, 0, 0, 0, 0, 0};
+        TransportProblem<T> of{};
+        of.state = &state;
+        of.scaling = &scaling;
+        of.column_weight = vectors;
+        of.column_room = 1;
+        update_column(call, of, 0, {0, std::exp(-by)}, Sweep::quick);
+        check(is_near(of.potential(1)[0], by, 1e-5), "the potential of a column");
+        return state.has_drifted != 0;
+    };
+    check(!drifts(0.9 * kMostDrift<T>) && !drifts(-0.9 * kMostDrift<T>), "a drift that the matrix holds");
+    check(drifts(1.1 * kMostDrift<T>) && drifts(-1.1 * kMostDrift<T>), "a drift that it does not");
+}
+
+template <class T>
+void test_steps() {
+    test_what_comes_next<T>();
+    test_stall<T>();
+    test_row_sums<T>();
+    test_drift<T>();
+}
+
 }  // namespace
 
 int main() {
+    test_steps<float>();
+    test_steps<double>();
     test_all<float>();
     test_all<double>();
     return report();
