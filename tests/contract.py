@@ -20,7 +20,15 @@ from coalign._arrays import is_array
 from promises import PROMISES, Function
 
 #: Public functions that align nothing.
-OTHERS = ("plot_alignment", "read_arpa", "show_config", "spans_to_seconds", "to_ctm", "to_textgrid")
+OTHERS = (
+    "plot_alignment",
+    "rabiner_juang",
+    "read_arpa",
+    "show_config",
+    "spans_to_seconds",
+    "to_ctm",
+    "to_textgrid",
+)
 
 ONE_SIDE = "Its results are no larger than a side of its input."
 NO_PROGRESS = "It reports no progress."
@@ -517,6 +525,7 @@ FUNCTIONS = (
             "status": "int32",
             "x_length": "int64",
             "y_length": "int64",
+            "weight": "float *",
         },
         variants=(
             {},
@@ -524,10 +533,12 @@ FUNCTIONS = (
             {"window": 3},
             {"window": coalign.slanted(5), "path": True},
             {"metric": "cosine", "max_cost": 9.5},
+            {"step": "symmetric2", "path": True},
+            {"step": "asymmetric", "open_begin": True, "open_end": True, "path": True},
         ),
         tolerance={"cost": (1e-4, 1e-12)},
         long=lambda: dict(zip("xy", np.random.default_rng(0).random((2, 150_000)), strict=True)),
-        long_variants=({}, {"path": True}),
+        long_variants=({}, {"path": True}, {"step": "symmetric2"}, {"step": "typeIVc"}),
         lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE},
     ),
     Function(
@@ -544,8 +555,9 @@ FUNCTIONS = (
             "status": "int32",
             "x_length": "int64",
             "y_length": "int64",
+            "weight": "float *",
         },
-        variants=({}, {"path": True}, {"window": 3}),
+        variants=({}, {"path": True}, {"window": 3}, {"step": "symmetric2", "path": True}),
         refused=(math.nan, -math.inf),
         wanted="expected finite costs or +inf",
         tolerance={"cost": (1e-4, 1e-12)},
@@ -567,7 +579,13 @@ FUNCTIONS = (
         shared={"d": (1, 3)},
         lengths={"x_lengths": "n", "y_lengths": "m"},
         fields={"costs": "float"},
-        variants=({}, {"window": 3}, {"window": coalign.slanted(5)}, {"metric": "cosine"}),
+        variants=(
+            {},
+            {"window": 3},
+            {"window": coalign.slanted(5)},
+            {"metric": "cosine"},
+            {"step": "symmetric2"},
+        ),
         tolerance={"costs": (1e-4, 1e-12)},
         is_collection=True,
         long=lambda: {"X": np.random.default_rng(0).random((400, 500))},

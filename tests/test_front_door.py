@@ -291,7 +291,7 @@ def test_a_changed_copy_leaves_the_original() -> None:
     with pytest.raises(TypeError, match="missing field row_of_col"):
         coalign.Assignment(found.col_of_row)
     with pytest.raises(TypeError, match="too many fields"):
-        coalign.Warping(*range(8))
+        coalign.Warping(*range(9))
 
 
 def test_repr_shows_shapes_and_totals(door: str) -> None:
@@ -304,7 +304,8 @@ def test_repr_shows_shapes_and_totals(door: str) -> None:
     warping = coalign.dtw([X.astype(np.float32)] * 2, X.astype(np.float32), path=True)
     assert repr(warping) == (
         "Warping(cost=<float32 (2,)>, x_index=<list of 2>, y_index=<list of 2>, "
-        "status=<int32 (2,)>, x_length=<int64 (2,)>, y_length=<int64 (2,)>, path_length=None)"
+        "status=<int32 (2,)>, x_length=<int64 (2,)>, y_length=<int64 (2,)>, path_length=None, "
+        "weight=None)"
     )
 
 

@@ -166,8 +166,10 @@ INSTANCES = {
     "PartialTransport": lambda: coalign.partial_transport([[0.0]], mass=0.5, epsilon=1.0),
     "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
     "SinkhornBarycenter": lambda: coalign.sinkhorn_barycenter([[1.0]], [[0.0]], epsilon=1.0),
+    "StepPattern": lambda: coalign.StepPattern([[(1, 1, 1.0)]]),
     "Transport": lambda: coalign.sinkhorn([[0.0]], epsilon=1.0),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),
+    "itakura": lambda: coalign.itakura(2),
     "slanted": lambda: coalign.slanted(3),
 }
 

@@ -338,7 +338,11 @@ def test_a_ragged_list_of_numbers_says_what_a_ragged_batch_is() -> None:
         "step",
         lambda: dtw(SERIES, SERIES, step="itakura"),
         ValueError,
-        "step: expected one of 'symmetric1', got 'itakura'",
+        "step: expected a StepPattern or one of 'symmetric1', 'symmetric2', 'asymmetric', "
+        "'symmetricP0', 'symmetricP05', 'symmetricP1', 'symmetricP2', 'asymmetricP0', "
+        "'asymmetricP05', 'asymmetricP1', 'asymmetricP2', 'typeIa', 'typeIb', 'typeIc', 'typeId', "
+        "'typeIas', 'typeIbs', 'typeIcs', 'typeIds', 'typeIIa', 'typeIIb', 'typeIIc', 'typeIId', "
+        "'typeIIIc', 'typeIVc', 'rigid', 'mori2006', got 'itakura'",
     ),
     (
         "two matrices",
@@ -433,19 +437,22 @@ def rows(*changed: tuple[int, tuple[int, int]]) -> Array:
         "text",
         within("sakoe"),
         TypeError,
-        "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, got str",
+        "window: expected None, an integer radius, slanted(r), itakura(s) or (N, 2) bounds, "
+        "got str",
     ),
     (
         "dict",
         within({}),
         TypeError,
-        "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, got dict",
+        "window: expected None, an integer radius, slanted(r), itakura(s) or (N, 2) bounds, "
+        "got dict",
     ),
     (
         "slanted itself",
         lambda: dtw_cdist(COLLECTION, window=slanted),
         TypeError,
-        "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, got type",
+        "window: expected None, an integer radius, slanted(r), itakura(s) or (N, 2) bounds, "
+        "got type",
     ),
     (
         "0-D bool",

@@ -11,6 +11,7 @@
 #include "bindings/result.hpp"
 #include "core/buffer.hpp"
 #include "warping/inputs.hpp"
+#include "warping/step_pattern.hpp"
 
 namespace coalign::bindings {
 namespace {
@@ -19,19 +20,20 @@ using namespace coalign::warping;
 
 constexpr const char* kModule = "coalign._warping";
 
-enum WarpingField { kCost, kXIndex, kYIndex, kStatus, kXLength, kYLength, kPathLength };
+enum WarpingField { kCost, kXIndex, kYIndex, kStatus, kXLength, kYLength, kPathLength, kWeight };
 
 constexpr Schema kWarping{
     "WarpingFields",
     "The fields of `coalign.Warping`.",
-    7,
+    8,
     {{{"cost", Per::problem, Element::computed, "Sum of the local costs on the best path."},
       {"x_index", Per::path, Element::int64, "Frames of x on the path, or None."},
       {"y_index", Per::path, Element::int64, "Frames of y on the path, or None."},
       {"status", Per::problem, Element::int32, "A `Status` for each problem."},
       {"x_length", Per::problem, Element::int64, "Frames of each series of x."},
       {"y_length", Per::problem, Element::int64, "Frames of each series of y."},
-      {"path_length", Per::option, Element::int64, "Lengths of paths on a GPU, or None.", true}}}};
+      {"path_length", Per::option, Element::int64, "Lengths of paths on a GPU, or None.", true},
+      {"weight", Per::path, Element::computed, "Weights of the pairs on the path, or None.", true}}}};
 
 // Calls with fewer cells (times dimensions) keep the GIL: so many take some 10 us.
 constexpr double kSmallWork = 1 << 14;
@@ -49,8 +51,8 @@ bool read_metric(PyObject* given, bool prepared, Metric& metric) {
     return true;
 }
 
-// A window as callers give it, or as the general way prepares it: ("none", 0), ("band", r), ("slanted", r) or ("rows",
-// array), whose bounds are read where they lie.
+// A window as callers give it, or as the general way prepares it: ("none", 0), ("band", r), ("slanted", r), ("itakura",
+// (rise, run)) or ("rows", array), whose bounds are read where they lie.
 class WindowArgument {
    public:
     bool read(PyObject* given, bool prepared) {
@@ -72,6 +74,16 @@ class WindowArgument {
             rows_ = rows.length(0);
             return true;
         }
+        if (is_text(kind, "itakura")) {
+            std::int64_t rise = 0, run = 0;
+            require(PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 2 &&
+                        read_integer(PyTuple_GET_ITEM(value, 0), rise) &&
+                        read_integer(PyTuple_GET_ITEM(value, 1), run) && run >= 1 && run <= kMostDigits &&
+                        rise >= run && rise <= kMostDigits && rise / run <= kMostFrames + 1,
+                    "window: a slope of at least 1");
+            window_ = {Window::Kind::itakura, 0, nullptr, rise, run};
+            return true;
+        }
         require(read_integer(value, radius) && radius >= 0, "window: a radius of at least 0");
         window_ = {is_text(kind, "band") ? Window::Kind::band : Window::Kind::slanted, radius, nullptr};
         return is_text(kind, "band") || is_text(kind, "slanted");
@@ -84,8 +96,63 @@ class WindowArgument {
     }
 
    private:
+    static constexpr std::int64_t kMostDigits = std::int64_t{1} << 53;  // of a slope's fraction
+
     Window window_;
     std::int64_t rows_ = 0;
+};
+
+// The steps as callers name them, or as the general way prepares them: a float64 array with a row (step, rows, columns,
+// weight) for each cell, counted back from the step's end. The first row of a step is where it starts.
+class StepArgument {
+   public:
+    bool read(PyObject* given, PyObject* open_begin, PyObject* open_end, bool prepared) {
+        if (!read_flag(open_begin, pattern_.open_begin) || !read_flag(open_end, pattern_.open_end)) return false;
+        if (is_text(given, "symmetric1")) return !pattern_.open_begin && !pattern_.open_end;
+        PlainArray table;
+        if (!prepared || !table.read(given)) return false;
+        require(table.is_float64() && table.axes() == 2 && table.length(1) == 4 && table.is_contiguous() &&
+                    table.length(0) <= kMostRows,
+                "step: an (R, 4) array");
+        const double* row = table.data<double>();
+        double number = -1;
+        std::int64_t rows = 0, columns = 0;  // of the cell before
+        for (std::int64_t r = 0; r < table.length(0); ++r, row += 4) {
+            for (const double offset : {row[1], row[2]})
+                require(offset >= 0 && offset <= kMostOffset, "step: an offset");
+            require(row[3] >= 0, "step: a weight");
+            const auto down = static_cast<std::int64_t>(row[1]), across = static_cast<std::int64_t>(row[2]);
+            if (row[0] != number) {
+                require(rows == 0 && columns == 0, "step: ends elsewhere");
+                number = row[0];
+                pattern_.steps.push_back({down, across, pattern_.cells.size(), pattern_.cells.size()});
+                pattern_.rows = std::max(pattern_.rows, down);
+                pattern_.columns = std::max(pattern_.columns, across);
+                if (down > 0) ++pattern_.crossing;
+                require(down == 0 || pattern_.crossing == pattern_.steps.size(), "step: those that stay come last");
+                require(pattern_.steps.size() <= kMostSteps, "step: too many");
+            } else {
+                require(down <= rows && across <= columns && down + across < rows + columns, "step: not monotone");
+                pattern_.cells.push_back({down, across, row[3]});
+                pattern_.steps.back().last = pattern_.cells.size();
+            }
+            rows = down;
+            columns = across;
+        }
+        require(!pattern_.cells.empty() && rows == 0 && columns == 0, "step: ends elsewhere");
+        is_table_ = true;
+        return true;
+    }
+    // Null for what the engines of plain steps take.
+    const StepPattern* pattern() const { return is_table_ ? &pattern_ : nullptr; }
+
+   private:
+    static constexpr std::int64_t kMostRows = 1 << 13;
+    static constexpr std::size_t kMostSteps = 64;
+    static constexpr double kMostOffset = 64;
+
+    StepPattern pattern_;
+    bool is_table_ = false;
 };
 
 // Checks the values of both sides; false when the call was stopped.
@@ -96,26 +163,27 @@ bool check(Inputs<T>& inputs, const Options& options, double work_per_thread, Pu
     return !pulse.stopped();
 }
 
-// dtw(x, y, metric, window, step, x_lengths, y_lengths, max_cost, path, threads, device) returns the result. Prepared
-// arguments may be precomputed local costs, in x alone.
+// dtw(x, y, metric, window, step, open_begin, open_end, x_lengths, y_lengths, max_cost, path, threads, device) returns
+// the result. Prepared arguments may be precomputed local costs, in x alone.
 struct WarpArguments {
     static constexpr const char *kName = "dtw", *kGeneral = kModule;
-    static constexpr Py_ssize_t kCount = 11;
+    static constexpr Py_ssize_t kCount = 13;
 
     bool read(PyObject* const* given, bool prepared) {
         std::optional<double> most;
         if (!read_metric(given[2], prepared, options.metric) || !window.read(given[3], prepared) ||
-            !is_text(given[4], "symmetric1") || !read_number(given[7], most) || !read_flag(given[8], path) ||
-            !threads.read(given[9]) || !read_cpu(given[10]))
+            !step.read(given[4], given[5], given[6], prepared) || !read_number(given[9], most) ||
+            !read_flag(given[10], path) || !threads.read(given[11]) || !read_cpu(given[12]))
             return false;
         options.window = window.window();
+        options.pattern = step.pattern();
         if (most) options.max_cost = *most;
         if (options.metric == Metric::precomputed) {
             if (!matrices.read(given[0]) || given[1] != Py_None) return false;
             pairs.x = matrices.batch();
             return true;
         }
-        if (!x.read(given[0], given[5]) || !y.read(given[1], given[6])) return false;
+        if (!x.read(given[0], given[7]) || !y.read(given[1], given[8])) return false;
         pairs = {x.batch(), y.batch()};
         const bool fits = pairs.x.count == pairs.y.count || !x.is_batch() || !y.is_batch();
         require(fits || !prepared, "batch sizes");
@@ -139,11 +207,12 @@ struct WarpArguments {
 
         std::vector<ReversePath> paths;
         std::vector<Buffer<std::int64_t>> room(static_cast<std::size_t>(path ? count : 0));
+        std::vector<Buffer<double>> weights(options.pattern != nullptr ? room.size() : 0);
         for (std::size_t p = 0; p < room.size(); ++p) {
             const auto at = static_cast<std::int64_t>(p);
             const std::int64_t most = pairs.x_length(at) + pairs.y_length(at) - 1;
             std::int64_t* const both = room[p].reserve(2 * most);
-            paths.push_back({both, both + most});
+            paths.push_back({both, both + most, weights.empty() ? nullptr : weights[p].reserve(most)});
         }
         std::vector<Status> outcome(static_cast<std::size_t>(count), Status::ok);
         std::vector<T> costs(outcome.size());
@@ -185,7 +254,10 @@ struct WarpArguments {
         if (path) {
             // The paths come last pair first.
             auto *x_index = made.data<std::int64_t>(kXIndex), *y_index = made.data<std::int64_t>(kYIndex);
+            T* weight = made.data<T>(kWeight);
             for (const ReversePath& reverse : paths) {
+                for (std::int64_t k = reverse.length; options.pattern != nullptr && k-- > 0;)
+                    *weight++ = static_cast<T>(reverse.weight[k]);
                 x_index = std::reverse_copy(reverse.x, reverse.x + reverse.length, x_index);
                 y_index = std::reverse_copy(reverse.y, reverse.y + reverse.length, y_index);
             }
@@ -193,6 +265,7 @@ struct WarpArguments {
             made.set(kXIndex, py::none());
             made.set(kYIndex, py::none());
         }
+        if (!path || options.pattern == nullptr) made.set(kWeight, py::none());
         return made.release().release().ptr();
     }
 
@@ -200,26 +273,30 @@ struct WarpArguments {
     Pairs pairs;
     Options options;
     WindowArgument window;
+    StepArgument step;
     bool path = false;
     ThreadLimit threads;
 };
 
-// dtw_all_pairs(X, Y, metric, window, x_lengths, y_lengths, max_cost, threads, out, progress) fills `out`. Without Y, X
-// is compared with itself.
+// dtw_all_pairs(X, Y, metric, window, step, open_begin, open_end, mirrored, x_lengths, y_lengths, max_cost, threads,
+// out, progress) fills `out`. Without Y, X is compared with itself; mirrored: one half is computed.
 struct AllPairsArguments {
     static constexpr const char* kName = "dtw_all_pairs";
-    static constexpr Py_ssize_t kCount = 10;
+    static constexpr Py_ssize_t kCount = 14;
 
     bool read(PyObject* const* given, bool) {
         std::optional<double> most;
         is_self = given[1] == Py_None;
-        if (!x.read(given[0], given[4]) || !(is_self || y.read(given[1], given[5])) ||
+        if (!x.read(given[0], given[8]) || !(is_self || y.read(given[1], given[9])) ||
             !read_metric(given[2], false, options.metric) || !window.read(given[3], true) ||
-            !read_number(given[6], most) || !threads.read(given[7]) || !out.read(given[8]))
+            !step.read(given[4], given[5], given[6], true) || !read_flag(given[7], is_mirrored) ||
+            !read_number(given[10], most) || !threads.read(given[11]) || !out.read(given[12]))
             return false;
+        require(is_self || !is_mirrored, "mirrored: without Y");
         options.window = window.window();
+        options.pattern = step.pattern();
         if (most) options.max_cost = *most;
-        progress = py::reinterpret_borrow<py::object>(given[9]);
+        progress = py::reinterpret_borrow<py::object>(given[13]);
         const Ragged &rows = x.batch(), &columns = is_self ? x.batch() : y.batch();
         return x.is_batch() && (is_self || (y.is_batch() && y.is_float32() == x.is_float32())) &&
                columns.columns == rows.columns && out.is_writeable() && !out.is_int64() &&
@@ -236,13 +313,11 @@ struct AllPairsArguments {
         const Ragged &rows = x.batch(), &columns = is_self ? x.batch() : y.batch();
         options.threads =
             threads.for_work(rows.elements() * columns.elements() / static_cast<double>(rows.columns), per_thread);
-        // Bounds given row by row need not be their own transpose, so nothing is mirrored.
-        const bool symmetric = is_self && options.window.kind != Window::Kind::rows;
         Inputs<T> inputs(options.metric, x.batch(), y.batch());
         const Kernels<T>& kernels = kernels_for<T>(forced.isa);
         const Run run = watch(progress, [&](Pulse& pulse) {
             if (!check(inputs, options, per_thread, pulse)) return Run{true, 0};
-            return warp_all_pairs<T>(kernels, inputs.x(), is_self ? inputs.x() : inputs.y(), symmetric, options,
+            return warp_all_pairs<T>(kernels, inputs.x(), is_self ? inputs.x() : inputs.y(), is_mirrored, options,
                                      per_thread, pulse, out.room<T>(), out.stride(0));
         });
         forced.note(name(kernels.isa), run.workers);
@@ -250,10 +325,11 @@ struct AllPairsArguments {
     }
 
     PlainBatch x{kSeries}, y{kSeries};
-    bool is_self = false;
+    bool is_self = false, is_mirrored = false;
     PlainArray out;
     Options options;
     WindowArgument window;
+    StepArgument step;
     ThreadLimit threads;
     py::object progress;
 };

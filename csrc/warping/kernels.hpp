@@ -76,6 +76,42 @@ struct StripPass {
     bool* suspicious;  // set when a NaN or -inf was read
 };
 
+// What the engine of step patterns asks: one row of the lattice at a time, whose cells come from earlier rows. Rows are
+// indexed by column. They hold infinity where no path may be, before the first column and for a vector past the last.
+template <class T>
+struct RowStep {
+    const T* from;    // the row that the step comes from, shifted by its columns
+    int first, last;  // its cells among the terms
+};
+
+// A cell that a step visits: its row of local costs, shifted by its columns, and its weight.
+template <class T>
+struct RowTerm {
+    const T* cost;
+    T weight;
+};
+
+template <class T>
+struct RowPass {
+    T* row;  // the first row holds its first cells already
+    const RowTerm<T>* terms;
+    const RowStep<T>* steps;  // those that come from earlier rows, then those that come from this one
+    int crossing, staying;
+    std::int64_t begin, end;
+    // The recording form only: the number of the step that each cell comes from.
+    T* choice;
+};
+
+template <class T>
+struct RowKernels {
+    int width;
+    // Local costs of one frame of x and columns [begin, end) of y, [dim][stride]: a vector past the end is written.
+    void (*costs[kLocals])(const T* x, const T* y, std::int64_t dim, std::int64_t stride, std::int64_t begin,
+                           std::int64_t end, T* out);
+    void (*advance)(const RowPass<T>&);
+    void (*record)(const RowPass<T>&);
+};
+
 template <class T>
 struct Kernels {
     Isa isa;  // the set they were compiled for, so that a caller can tell what ran

@@ -26,6 +26,8 @@ inline constexpr std::int64_t kMostFrames = std::numeric_limits<std::int32_t>::m
 
 inline constexpr std::int64_t kCheckpointBytes = std::int64_t{1} << 27;
 
+struct StepPattern;
+
 struct Options {
     Metric metric = Metric::sqeuclidean;
     Window window;
@@ -33,6 +35,8 @@ struct Options {
     int threads = 1;
     // Past this much memory for the checkpoints of one path, they are kept by groups of strips.
     std::int64_t checkpoint_bytes = kCheckpointBytes;
+    // Null for the steps (1, 1), (1, 0) and (0, 1) of weight 1 between fixed ends, which have engines of their own.
+    const StepPattern* pattern = nullptr;
 };
 
 inline Local local_cost(Metric metric, std::int64_t dim) {

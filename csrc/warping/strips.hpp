@@ -29,6 +29,7 @@ struct Problem {
 struct ReversePath {
     std::int64_t* x;
     std::int64_t* y;
+    double* weight = nullptr;  // of each pair, where there is a step pattern
     std::int64_t length = 0;
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "warping/lane_group.hpp"
+#include "warping/step_pattern.hpp"
 
 namespace coalign::warping {
 namespace {
@@ -22,6 +23,7 @@ double window_width(const Window& window, double n, double m) {
         case Window::Kind::slanted:
             return std::min(m, (2.0 * static_cast<double>(window.radius) + 1) * std::max(1.0, m / n));
         case Window::Kind::none:
+        case Window::Kind::itakura:
         case Window::Kind::rows:
             break;
     }
@@ -40,23 +42,40 @@ class Worker {
     Worker(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pulse& pulse)
         : kernels_(kernels), options_(options), dim_(dim), pacer_(pulse) {}
 
-    Pacer& pacer() { return pacer_; }
     // Made when first used: most calls need one of them.
     LaneGroup<T>& lanes() { return lanes_ ? *lanes_ : lanes_.emplace(kernels_, options_, dim_, pacer_); }
     Strips<T>& strips() { return strips_ ? *strips_ : strips_.emplace(kernels_, options_, dim_, pacer_); }
+    StepRows<T>& rows() { return rows_ ? *rows_ : rows_.emplace(kernels_.isa, options_, dim_, pacer_); }
+
+    // One pair by itself. False when the call was stopped.
+    bool solve(const Problem<T>& problem, ReversePath* path, T& cost, Status& status) {
+        const auto keep = [&](const auto& result) {
+            cost = result.cost;
+            status = result.status;
+            return !result.stopped;
+        };
+        return options_.pattern != nullptr ? keep(rows().run(problem, path)) : keep(strips().run(problem, path));
+    }
 
     // Costs of up to `width` pairs by whichever engine takes fewer vector steps for them.
     bool run(const Pair<T>* pairs, int count, T* costs) {
         if (prefers_lanes(pairs, count)) return lanes().run(pairs, count, costs);
-        for (int p = 0; p < count; ++p) {
-            const auto result = strips().run({pairs[p].x, pairs[p].y}, nullptr);
-            if (result.stopped) return false;
-            costs[p] = result.cost;
-        }
+        Status status = Status::ok;
+        for (int p = 0; p < count; ++p)
+            if (!solve({pairs[p].x, pairs[p].y}, nullptr, costs[p], status)) return false;
         return true;
     }
 
+    // Whether any path of a pair keeps to the window. A stopped call may say either.
+    bool has_path(std::int64_t n, std::int64_t m) {
+        if (options_.pattern != nullptr) return rows().feasible(n, m).value_or(true);
+        if (options_.window.kind == Window::Kind::none) return true;
+        std::vector<Range> ranges;
+        return row_ranges(options_.window, n, m, ranges, pacer_) && feasible(ranges, m);
+    }
+
     bool prefers_lanes(const Pair<T>* pairs, int count) const {
+        if (options_.pattern != nullptr) return false;
         double rows = 0, columns = 0, width = 0, by_strips = 0, elements = 0;
         const double height = kBlockRows * kernels_.width;
         for (int p = 0; p < count; ++p) {
@@ -96,20 +115,17 @@ class Worker {
     Pacer pacer_;
     std::optional<LaneGroup<T>> lanes_;
     std::optional<Strips<T>> strips_;
+    std::optional<StepRows<T>> rows_;
 };
 
 // The cost as the caller sees it, and what to say of an infinite one. A stopped call says nothing.
 template <class T>
-T settle(const Options& options, const Series<T>& x, const Series<T>& y, T cost, Status* status, Pacer& pacer) {
+T settle(const Options& options, const Problem<T>& problem, T cost, Status* status, Worker<T>& worker) {
     constexpr T inf = std::numeric_limits<T>::infinity();
     const bool exceeds = static_cast<double>(cost) > options.max_cost;
     if (status != nullptr && *status == Status::ok && !(cost < inf)) {
-        std::vector<Range> ranges;
-        const bool has_path =
-            options.window.kind == Window::Kind::none ||
-            (row_ranges(options.window, x.length, y.length, ranges, pacer) && feasible(ranges, y.length));
         // Infinite costs of cells may leave no path either, which the caller can tell from overflow.
-        if (!has_path) *status = Status::infeasible;
+        if (!worker.has_path(problem.x.length, problem.y.length)) *status = Status::infeasible;
         else if (!exceeds || options.metric == Metric::precomputed) *status = Status::precision_limit;
     }
     return exceeds ? inf : cost + T(0);
@@ -153,13 +169,9 @@ struct PairsCall {
             const Problem<T> problem = pairs.at<T>(p);
             status[p] = Status::ok;
             cost[p] = costs[static_cast<std::size_t>(k)];
-            if (!lanes) {
-                const auto result = worker.strips().run(problem, paths != nullptr ? &paths[p] : nullptr);
-                if (result.stopped) return false;
-                status[p] = result.status;
-                cost[p] = result.cost;
-            }
-            cost[p] = settle(options, problem.x, problem.y, cost[p], &status[p], worker.pacer());
+            if (!lanes && !worker.solve(problem, paths != nullptr ? &paths[p] : nullptr, cost[p], status[p]))
+                return false;
+            cost[p] = settle(options, problem, cost[p], &status[p], worker);
         }
         return true;
     }
@@ -265,7 +277,7 @@ Run warp_all_pairs(const Kernels<T>& kernels, const Ragged& xs, const Ragged& ys
             if (!worker.run(pairs.data(), static_cast<int>(held), costs.data())) return false;
             for (std::size_t p = 0; p < held; ++p) {
                 const auto [i, j] = cell[begin + p];
-                const T value = settle<T>(options, pairs[p].x, pairs[p].y, costs[p], nullptr, worker.pacer());
+                const T value = settle<T>(options, {pairs[p].x, pairs[p].y}, costs[p], nullptr, worker);
                 out[i * stride + j] = value;
                 if (symmetric) out[j * stride + i] = value;
             }

@@ -6,6 +6,9 @@
 namespace coalign::warping {
 namespace {
 
+// Rows between two looks at the pulse.
+constexpr std::int64_t kStretch = 1 << 14;
+
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
     return a / b - (a % b != 0 && a < 0);
 }
@@ -19,19 +22,34 @@ Range slanted_row(std::int64_t i, std::int64_t n, std::int64_t m, std::int64_t r
     return {-floor_div(reach - centre, n - 1), floor_div(centre + reach, n - 1) + 1};
 }
 
+__extension__ typedef __int128 Wide;
+
+Wide floor_div(Wide a, Wide b) {
+    return a / b - (a % b != 0 && a < 0);
+}
+
+// With slope s = rise / run, a = n - 1 and b = m - 1: j a <= s i b, i b <= s j a, and the same from the other corner,
+// where i and j are a - i and b - j. The products stay below 2^53 * 2^31 * 2^31.
+Range itakura_row(std::int64_t i, std::int64_t n, std::int64_t m, const Window& window) {
+    if (n == 1) return {0, m};
+    const Wide rise = window.rise, run = window.run, a = n - 1, b = m - 1;
+    const auto most = [&](std::int64_t rows) { return floor_div(rise * rows * b, run * a); };
+    const auto least = [&](std::int64_t rows) { return -floor_div(-run * rows * b, rise * a); };
+    const std::int64_t left = n - 1 - i;
+    return {static_cast<std::int64_t>(std::max(least(i), b - most(left))),
+            static_cast<std::int64_t>(std::min(most(i), b - least(left)) + 1)};
+}
+
 }  // namespace
 
-bool row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out, Pacer& pacer) {
-    // Rows between two looks at the pulse. The vector grows with them: zeroing the ranges of ten million rows at once
-    // would take 80 ms.
-    constexpr std::int64_t stretch = 1 << 14;
+bool window_rows(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out, Pacer& pacer) {
+    // The vector grows by stretches: zeroing the ranges of ten million rows at once would take 80 ms.
     if (static_cast<std::int64_t>(out.size()) > n) out.resize(static_cast<std::size_t>(n));
     out.reserve(static_cast<std::size_t>(n));
     // A radius wider than the lattice changes nothing; the clamp keeps the products below within 64 bits.
     const std::int64_t radius = std::min(window.radius, n + m);
-    std::int64_t start = 0, stop = m;
-    for (std::int64_t from = 0; from < n; from += stretch) {
-        const std::int64_t to = std::min(from + stretch, n);
+    for (std::int64_t from = 0; from < n; from += kStretch) {
+        const std::int64_t to = std::min(from + kStretch, n);
         if (static_cast<std::int64_t>(out.size()) < to) out.resize(static_cast<std::size_t>(to));
         for (std::int64_t i = from; i < to; ++i) {
             Range row{0, m};
@@ -45,17 +63,35 @@ bool row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vecto
                 case Window::Kind::slanted:
                     row = slanted_row(i, n, m, radius);
                     break;
+                case Window::Kind::itakura:
+                    row = itakura_row(i, n, m, window);
+                    break;
                 case Window::Kind::rows:
                     row = {window.rows[2 * i], window.rows[2 * i + 1]};
                     break;
             }
-            start = std::clamp(row.start, start, m);
-            out[static_cast<std::size_t>(i)] = {start, std::clamp<std::int64_t>(row.stop, 0, m)};
+            out[static_cast<std::size_t>(i)] = {std::clamp<std::int64_t>(row.start, 0, m),
+                                                std::clamp<std::int64_t>(row.stop, 0, m)};
         }
         if (!pacer.proceed(to - from)) return false;
     }
-    for (std::int64_t to = n; to > 0; to -= stretch) {
-        const std::int64_t from = std::max<std::int64_t>(to - stretch, 0);
+    return true;
+}
+
+bool row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out, Pacer& pacer) {
+    if (!window_rows(window, n, m, out, pacer)) return false;
+    std::int64_t start = 0, stop = m;
+    for (std::int64_t from = 0; from < n; from += kStretch) {
+        const std::int64_t to = std::min(from + kStretch, n);
+        for (std::int64_t i = from; i < to; ++i) {
+            Range& row = out[static_cast<std::size_t>(i)];
+            start = std::max(start, row.start);
+            row.start = start;
+        }
+        if (!pacer.proceed(to - from)) return false;
+    }
+    for (std::int64_t to = n; to > 0; to -= kStretch) {
+        const std::int64_t from = std::max<std::int64_t>(to - kStretch, 0);
         for (std::int64_t i = to; i-- > from;) {
             Range& row = out[static_cast<std::size_t>(i)];
             stop = std::min(stop, row.stop);

@@ -9,18 +9,24 @@
 namespace coalign::warping {
 
 struct Window {
-    enum class Kind { none, band, slanted, rows };
+    enum class Kind { none, band, slanted, rows, itakura };
     Kind kind = Kind::none;
     std::int64_t radius = 0;
     const std::int64_t* rows = nullptr;  // kind rows: (N, 2), start and stop of each row
+    // Kind itakura: the slope as a fraction, of at most 2^53 by at most 2^52.
+    std::int64_t rise = 1, run = 1;
 };
 
 struct Range {
     std::int64_t start, stop;
 };
 
-// The window as ranges that never step back from one row to the next. Cells that this trims from a window of
-// kind `rows` are on no path: a path is monotone, so it cannot come back to a column that a row has left.
+// The window as one range a row. False when the call was stopped.
+[[nodiscard]] bool window_rows(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out,
+                               Pacer& pacer);
+
+// The same ranges, made such that they never step back from one row to the next. The cells that this trims are on no
+// path that visits every row: a path is monotone, so it cannot come back to a column that a row has left.
 // False when the call was stopped.
 [[nodiscard]] bool row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out,
                               Pacer& pacer);

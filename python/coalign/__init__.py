@@ -28,7 +28,7 @@ from .transport import (
     sinkhorn_divergence_points,
     sinkhorn_points,
 )
-from .warping import Warping, dtw, dtw_cdist, slanted
+from .warping import StepPattern, Warping, dtw, dtw_cdist, itakura, rabiner_juang, slanted
 
 __all__ = [
     "Assignment",
@@ -48,6 +48,7 @@ __all__ = [
     "RankedAssignments",
     "SinkhornBarycenter",
     "Status",
+    "StepPattern",
     "Transport",
     "Warping",
     "assign",
@@ -60,10 +61,12 @@ __all__ = [
     "dtw",
     "dtw_cdist",
     "gaussian_barycenter",
+    "itakura",
     "linear_sum_assignment",
     "monotonic_alignment",
     "partial_transport",
     "plot_alignment",
+    "rabiner_juang",
     "read_arpa",
     "show_config",
     "sinkhorn",

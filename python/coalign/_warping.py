@@ -18,15 +18,15 @@ from ._device import DeviceArray, Gpu
 from ._errors import DeviceError, Status
 from ._pipeline import ArrayCall, ResultCall, carry_out, carry_out_into, require_feasible
 from ._scalars import LONGEST, as_integer, choice, take_flag, take_max_cost, take_radius
+from ._steps import native_table, take_steps
 from ._warping_result import Warping
-from ._windows import Window, slanted
+from ._windows import Window, itakura, slanted, slope_fraction
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine", "precomputed")
-STEPS = ("symmetric1",)
 # "auto" goes to a GPU from so many cells on.
 _LEAST_GPU_CELLS = 2**26
 
-# A window as native code takes it: its kind, and its radius or the bounds of its rows.
+# A window as native code takes it: its kind, and its radius, slope or the bounds of its rows.
 NativeWindow = tuple[str, Any]
 
 
@@ -36,24 +36,56 @@ class Options:
 
     metric: str
     window: Window
+    # As native code takes them: a name, or the table of a pattern; then open_begin and open_end.
+    steps: tuple[Any, bool, bool]
+    has_symmetric_steps: bool
     max_cost: float
     threads: int
     device: str | None
 
     @classmethod
     def take(
-        cls, metric: Any, window: Window, step: Any, max_cost: Any, threads: Any, device: Any
+        cls,
+        metric: Any,
+        window: Window,
+        step: Any,
+        open_begin: Any,
+        open_end: Any,
+        max_cost: Any,
+        threads: Any,
+        device: Any,
     ) -> Options:
         """Check the options as the user gave them."""
         device = _execution.take_device(device)
-        choice(step, "step", STEPS)
+        name, pattern = take_steps(step)
+        ends = take_flag(open_begin, "open_begin"), take_flag(open_end, "open_end")
+        if any(ends) and as_integer(window) is not None:
+            raise ValueError(
+                "window: expected None, slanted(r), itakura(s) or (N, 2) bounds with an open end, "
+                "got an integer radius"
+            )
+        has_engine = name == "symmetric1" and not any(ends)
         return cls(
             choice(metric, "metric", METRICS),
             window,
+            (name if has_engine else native_table(pattern), *ends),
+            pattern.is_symmetric and not any(ends),
             take_max_cost(max_cost),
             _execution.thread_count(threads),
             device,
         )
+
+    @property
+    def has_plain_steps(self) -> bool:
+        """Whether the path takes the steps of symmetric1, from corner to corner."""
+        return isinstance(self.steps[0], str)
+
+    @property
+    def only_cpu(self) -> str | None:
+        """Why no GPU takes the call, in the words of an error."""
+        if self.has_plain_steps:
+            return None
+        return "step: expected 'symmetric1' without open ends on a GPU; others run on the CPU"
 
     def limit(self, dtype: np.dtype[Any]) -> float:
         """Return `max_cost` in the dtype of the costs; what overflows it limits nothing."""
@@ -92,6 +124,11 @@ class _Pairs(ResultCall[Warping]):
         return cls((xs, ys), n, m, options, _native_window(options.window, n, m), path)
 
     @property
+    def only_cpu(self) -> str | None:
+        """Why no GPU takes the call."""
+        return self.options.only_cpu or _why_on_host(self.window, self.n, self.m)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype that costs are computed in."""
         return np.result_type(*(side.dtype for side in self.inputs))
@@ -109,7 +146,7 @@ class _Pairs(ResultCall[Warping]):
     def on_host(self) -> Warping:
         """Warp on the CPU; raise for the first value that is not finite."""
         if len(self.n) == 0:
-            return _nothing(self.dtype, self.path)
+            return _nothing(self.dtype, self.path, self.options)
         sides = [side.native(self.dtype, has_contiguous_frames) for side in self.inputs]
         lengths = [side.native_lengths() for side in self.inputs]
         try:
@@ -131,7 +168,7 @@ class _Pairs(ResultCall[Warping]):
                 _require_finite(*self.inputs)
             if self.path:
                 found = _with_paths_cut(found)
-        _report(found, (self.n, self.m), self.is_batch)
+        _report(found, (self.n, self.m), self.is_batch, self.options)
         return found
 
 
@@ -173,7 +210,7 @@ class _Precomputed(ResultCall[Warping]):
             _with_contiguous_rows(self.costs.item(p), dtype) for p in range(len(self.costs))
         ]
         if not matrices:
-            return _nothing(dtype, self.path)
+            return _nothing(dtype, self.path, self.options)
         problems = matrices if self.costs.is_batch else matrices[0]
         found = _call(self.options, self.window, self.path, problems)
         cost, status = np.atleast_1d(found.cost), np.atleast_1d(found.status).copy()
@@ -195,7 +232,7 @@ class _Precomputed(ResultCall[Warping]):
 
     def settle(self, found: Warping, *, from_gpu: bool) -> Warping:
         """Raise for the first problem that has no path, and warn of overflow."""
-        _report(found, self.costs.lengths, self.costs.is_batch)
+        _report(found, self.costs.lengths, self.costs.is_batch, self.options)
         return found
 
     def _require_costs(self, problem: int) -> None:
@@ -216,15 +253,24 @@ def _native_window(window: Window, n: Lengths, m: Lengths) -> NativeWindow:
         return "none", 0
     if isinstance(window, slanted):
         return "slanted", window.radius
+    if isinstance(window, itakura):
+        return "itakura", slope_fraction(window)
     radius = as_integer(window)
     if radius is None and (is_array(window) or isinstance(window, (list, tuple))):
         return "rows", _take_rows(window, n, m)
     if isinstance(window, (str, bytes, dict, type)):
         raise TypeError(
-            "window: expected None, an integer radius, slanted(r) or (N, 2) bounds, "
+            "window: expected None, an integer radius, slanted(r), itakura(s) or (N, 2) bounds, "
             f"got {type(window).__name__}"
         )
     return "band", take_radius(window, "window")
+
+
+def _why_on_host(window: NativeWindow, n: Lengths, m: Lengths) -> str | None:
+    """Say why no GPU takes a window, if none does."""
+    if window[0] == "itakura" and len({*n.tolist()}) + len({*m.tolist()}) > 2:
+        return "window: a GPU takes itakura(s) with series of one length; others run on the CPU"
+    return None
 
 
 def _take_rows(window: Any, n: Lengths, m: Lengths) -> npt.NDArray[np.int64]:
@@ -265,7 +311,7 @@ def _call(
         y,
         options.metric,
         window,
-        "symmetric1",
+        *options.steps,
         x_lengths,
         y_lengths,
         options.max_cost,
@@ -283,6 +329,8 @@ def dtw(
     metric: Any,
     window: Any,
     step: Any,
+    open_begin: Any,
+    open_end: Any,
     x_lengths: Any,
     y_lengths: Any,
     max_cost: Any,
@@ -291,7 +339,7 @@ def dtw(
     device: Any,
 ) -> Warping:
     """Warp what `coalign.dtw` takes; raise for the first problem that has no path."""
-    options = Options.take(metric, window, step, max_cost, threads, device)
+    options = Options.take(metric, window, step, open_begin, open_end, max_cost, threads, device)
     take = _Precomputed.take if options.metric == "precomputed" else _Pairs.take
     has_path = take_flag(path, "path")
     return carry_out(take(x, y, x_lengths, y_lengths, options, has_path), options.device)
@@ -303,6 +351,7 @@ class _AllPairs(ArrayCall):
 
     options: Options
     window: NativeWindow
+    is_mirrored: bool
 
     @classmethod
     def take(cls, X: Any, Y: Any, x_lengths: Any, y_lengths: Any, options: Options) -> _AllPairs:
@@ -318,10 +367,17 @@ class _AllPairs(ArrayCall):
         rows, columns = inputs[0], inputs[-1]
         window = _native_window(options.window, rows.lengths[0], columns.lengths[0])
         shape = (len(rows), len(columns))
-        is_mirrored = ys is None and window[0] != "rows"
+        # Bounds given row by row need not be their own transpose, so nothing is mirrored.
+        is_mirrored = ys is None and window[0] != "rows" and options.has_symmetric_steps
         total = len(rows) * (len(rows) + 1) // 2 if is_mirrored else shape[0] * shape[1]
         dtype = np.result_type(rows.dtype, columns.dtype)
-        return cls(inputs, shape, dtype, total, options, window)
+        return cls(inputs, shape, dtype, total, options, window, is_mirrored)
+
+    @property
+    def only_cpu(self) -> str | None:
+        """Why no GPU takes the call."""
+        n, m = (side.lengths[0] for side in (self.inputs[0], self.inputs[-1]))
+        return self.options.only_cpu or _why_on_host(self.window, n, m)
 
     @property
     def repays_gpu(self) -> bool:
@@ -339,6 +395,8 @@ class _AllPairs(ArrayCall):
                 sides[1] if len(sides) > 1 else None,
                 self.options.metric,
                 self.window,
+                *self.options.steps,
+                self.is_mirrored,
                 lengths[0],
                 lengths[1] if len(sides) > 1 else None,
                 self.options.max_cost,
@@ -366,6 +424,8 @@ def dtw_cdist(
     metric: Any,
     window: Any,
     step: Any,
+    open_begin: Any,
+    open_end: Any,
     x_lengths: Any,
     y_lengths: Any,
     max_cost: Any,
@@ -375,21 +435,22 @@ def dtw_cdist(
     progress: Any,
 ) -> Any:
     """Warp every pair of what `coalign.dtw_cdist` takes."""
-    options = Options.take(metric, window, step, max_cost, threads, device)
+    options = Options.take(metric, window, step, open_begin, open_end, max_cost, threads, device)
     if options.metric == "precomputed":
         raise ValueError("metric: expected a metric between frames; use dtw for precomputed costs")
     call = _AllPairs.take(X, Y, x_lengths, y_lengths, options)
     return carry_out_into(call, options.device, out, progress, "dtw_cdist")
 
 
-def _report(found: Warping, lengths: Sequence[Lengths], is_batch: bool) -> None:
+def _report(found: Warping, lengths: Sequence[Lengths], is_batch: bool, options: Options) -> None:
     """Raise for the first infeasible problem, and warn of overflow."""
     n, m = lengths
+    steps = "" if options.has_plain_steps else "of these steps "
     require_feasible(
         found.status,
         is_batch,
         lambda p: (
-            "no path through the window or the finite cells, "
+            f"no path {steps}through the window or the finite cells, "
             f"for {n[p]} frames of x and {m[p]} of y"
         ),
     )
@@ -404,10 +465,13 @@ def _report(found: Warping, lengths: Sequence[Lengths], is_batch: bool) -> None:
         )
 
 
-def _nothing(dtype: np.dtype[Any], path: bool) -> Warping:
+def _nothing(dtype: np.dtype[Any], path: bool, options: Options) -> Warping:
     empty: list[Array] | None = [] if path else None
     none = np.empty(0, np.int64)
-    return Warping(np.empty(0, dtype), empty, empty, np.empty(0, np.int32), none, none)
+    weight = None if options.has_plain_steps else empty
+    return Warping(
+        np.empty(0, dtype), empty, empty, np.empty(0, np.int32), none, none, weight=weight
+    )
 
 
 def _with_paths_cut(found: Warping) -> Warping:

@@ -18,14 +18,14 @@ class Warping(WarpingFields, Result):
     Attributes
     ----------
     cost : scalar, or array of shape (B,)
-        Sum of the local costs on the best path, in the metric's unit: no root, no normalisation.
-        inf if it exceeds `max_cost` or overflows its dtype.
+        Sum of the local costs on the best path, times their weights, in the metric's unit: no root,
+        no normalisation. inf if it exceeds `max_cost` or overflows its dtype.
     x_index : int64 array of shape (K,), or list of B such arrays, or None
-        Frames of x along the path, from 0 to N - 1; K <= N + M - 1. None without ``path=True``;
-        empty if the cost is infinite.
+        Frames of x along the path, from 0 to N - 1; K <= N + M - 1. A step of several moves
+        visits several pairs. None without ``path=True``; empty if the cost is infinite.
     y_index : int64 array of shape (K,), or list of B such arrays, or None
-        Frames of y along the path, from 0 to M - 1. The path pairs ``x_index[k]`` with
-        ``y_index[k]``.
+        Frames of y along the path, from 0 to M - 1 unless an end is open. The path pairs
+        ``x_index[k]`` with ``y_index[k]``.
     status : int32 scalar, or array of shape (B,)
         A `Status` for each problem.
     x_length : int64 scalar, or array of shape (B,)
@@ -35,6 +35,9 @@ class Warping(WarpingFields, Result):
     path_length : int64 scalar, or array of shape (B,), or None
         Length of each path, only for paths on a GPU. There `x_index` and `y_index` are arrays of
         shape (K,) or (B, K), padded with -1 past these lengths, which the host does not know.
+    weight : array of shape (K,), or list of B such arrays, or None
+        What the local cost of each pair on the path is multiplied by. None without a path, or if
+        all weights are 1 because the steps are those of symmetric1 between closed ends.
 
     Examples
     --------
@@ -63,9 +66,9 @@ class Warping(WarpingFields, Result):
         Returns
         -------
         W_x, W_y : scipy.sparse.csr_array of shapes (N, K) and (M, K)
-            Column k selects frame ``x_index[k]`` of x and ``y_index[k]`` of y. For the sqeuclidean
-            metric, ``((X.T @ W_x - Y.T @ W_y) ** 2).sum()`` is the cost. For a batch, a list of
-            such pairs.
+            Column k selects frame ``x_index[k]`` of x and ``y_index[k]`` of y, times the root of
+            the pair's weight. For the sqeuclidean metric,
+            ``((X.T @ W_x - Y.T @ W_y) ** 2).sum()`` is the cost. For a batch, a list of such pairs.
 
         Raises
         ------
@@ -90,19 +93,24 @@ class Warping(WarpingFields, Result):
         except ImportError:
             raise ImportError('matrices needs SciPy: pip install "coalign[sparse]"') from None
 
-        def select(index: Any, length: Any) -> Any:
+        def select(index: Any, length: Any, weight: Any) -> Any:
             columns = to_host(index)
             columns = columns[columns >= 0]
             ones = np.ones(len(columns), str(self.cost.dtype).removeprefix("torch."))
+            roots = ones if weight is None else np.sqrt(to_host(weight))
             cells = (columns, np.arange(len(columns)))
-            return sparse.csr_array((ones, cells), shape=(int(length), len(columns)))
+            return sparse.csr_array((roots, cells), shape=(int(length), len(columns)))
 
         if np.ndim(self.x_length) == 0:
-            return select(self.x_index, self.x_length), select(self.y_index, self.y_length)
+            return (
+                select(self.x_index, self.x_length, self.weight),
+                select(self.y_index, self.y_length, self.weight),
+            )
+        weights = [None] * len(self.x_index) if self.weight is None else self.weight
         return [
-            (select(x, n), select(y, m))
-            for x, n, y, m in zip(
-                self.x_index, self.x_length, self.y_index, self.y_length, strict=True
+            (select(x, n, weight), select(y, m, weight))
+            for x, n, y, m, weight in zip(
+                self.x_index, self.x_length, self.y_index, self.y_length, weights, strict=True
             )
         ]
 

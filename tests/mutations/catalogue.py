@@ -50,6 +50,7 @@ VALUES = "tests/test_warping_values.py"
 PATHS = "tests/test_warping_paths.py"
 WINDOWS = "tests/test_warping_windows.py"
 INDEPENDENCE = "tests/test_warping_independence.py"
+STEPS = "tests/test_warping_steps.py"
 ERRORS = "tests/test_warping_errors.py"
 ALIGN = "tests/test_ctc_align_values.py"
 ALIGN_ERRORS = "tests/test_ctc_align_errors.py"
@@ -493,6 +494,100 @@ WARPING_WINDOWS = [
         'return "slanted", window.radius',
         'return "band", window.radius',
         (f"{VALUES}::test_costs",),
+    ),
+    Mutation(
+        "Itakura's window is rounded outwards",
+        "csrc/warping/window.cpp",
+        "return -floor_div(-run * rows * b, rise * a);",
+        "return floor_div(run * rows * b, rise * a);",
+        (f"{STEPS}::test_itakura_holds_the_cells_of_its_definition",),
+    ),
+    Mutation(
+        "Itakura's window ends at one corner",
+        "csrc/warping/window.cpp",
+        "std::min(most(i), b - least(left))",
+        "most(i)",
+        (f"{STEPS}::test_itakura_is_exact_in_long_series",),
+    ),
+]
+
+STEP_PATTERNS = [
+    Mutation(
+        "a cell of weight 0 may be forbidden",
+        "csrc/warping/row_kernels.cpp",
+        "select(IntVec<T>(load(cost + c * width) < inf), sum[c], inf)",
+        "sum[c]",
+        (f"{STEPS}::test_forbidden_cells_are_avoided_whatever_their_weight",),
+    ),
+    Mutation(
+        "steps in a row lose to equal ones that are listed later",
+        "csrc/warping/row_kernels.cpp",
+        "choice[c] = select(IntVec<T>(sum[c] < best[c])",
+        "choice[c] = select(IntVec<T>(sum[c] <= best[c])",
+        (f"{STEPS}::test_ties_take_the_step_listed_first",),
+    ),
+    Mutation(
+        "a row keeps what an earlier row left beside its window",
+        "csrc/warping/step_pattern.cpp",
+        "row.held.stop - row.held.start, kInfinity<T>",
+        "0, kInfinity<T>",
+        (f"{STEPS}::test_costs_are_the_least_over_every_path",),
+    ),
+    Mutation(
+        "the rows that a step passes over narrow the window",
+        "csrc/warping/step_pattern.cpp",
+        "!window_rows(options_.window",
+        "!row_ranges(options_.window",
+        (f"{STEPS}::test_costs_are_the_least_over_every_path",),
+    ),
+    Mutation(
+        "a block begins with one row too few",
+        "csrc/warping/step_pattern.cpp",
+        "first - (block > 0 ? pattern_.rows : 0)",
+        "first - (block > 0 ? pattern_.rows - 1 : 0)",
+        (f"{STEPS}::test_paths_are_the_same_from_any_number_of_blocks",),
+    ),
+    Mutation(
+        "an open end is the last column",
+        "csrc/warping/step_pattern.cpp",
+        "if (pattern_.open_end && cells",
+        "if (false && cells",
+        (f"{STEPS}::test_costs_are_the_least_over_every_path",),
+    ),
+    Mutation(
+        "an open begin is the first column",
+        "csrc/warping/step_pattern.cpp",
+        "pattern_.open_begin ? end :",
+        "false ? end :",
+        (f"{STEPS}::test_costs_are_the_least_over_every_path",),
+    ),
+    Mutation(
+        "no path of a pattern is an overflow",
+        "csrc/warping/warping.cpp",
+        "return rows().feasible(n, m).value_or(true);",
+        "return true;",
+        (f"{STEPS}::test_lengths_that_the_steps_do_not_reach_are_infeasible",),
+    ),
+    Mutation(
+        "steps that are not symmetric are mirrored",
+        "python/coalign/_warping.py",
+        'window[0] != "rows" and options.has_symmetric_steps',
+        'window[0] != "rows"',
+        (f"{STEPS}::test_all_pairs_are_the_pairs",),
+    ),
+    Mutation(
+        "a matrix carries weights instead of their roots",
+        "python/coalign/_warping_result.py",
+        "np.sqrt(to_host(weight))",
+        "to_host(weight)",
+        (f"{STEPS}::test_matrices_carry_the_weights",),
+    ),
+    Mutation(
+        "smoothed weights are not their mean",
+        "python/coalign/_steps.py",
+        "[sum(weights) / len(weights)] * len(weights)",
+        "[sum(weights)] * len(weights)",
+        (f"{STEPS}::test_names_give_the_sums_of_their_papers",),
     ),
 ]
 
@@ -3936,6 +4031,7 @@ CATALOGUE = [
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
     *WARPING_WINDOWS,
+    *STEP_PATTERNS,
     *MATH,
     *SHARED_NATIVE,
     *SHARED_PYTHON,

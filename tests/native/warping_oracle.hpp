@@ -47,6 +47,13 @@ inline bool inside(const Window& window, std::int64_t n, std::int64_t m, std::in
             return std::abs(j * (n - 1) - i * (m - 1)) <= r * std::max(n - 1, m - 1);
         case Window::Kind::rows:
             return window.rows[2 * i] <= j && j < window.rows[2 * i + 1];
+        case Window::Kind::itakura: {
+            const std::int64_t a = n - 1, b = m - 1;
+            const auto between = [&](std::int64_t p, std::int64_t q) {
+                return window.run * p * b <= window.rise * q * a && window.run * q * a <= window.rise * p * b;
+            };
+            return between(i, j) && between(a - i, b - j);
+        }
     }
     return true;
 }
