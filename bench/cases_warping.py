@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import coalign
 import instances
+from coalign._steps import PATTERNS
 from contest import (
     SELECTED,
     Case,
@@ -32,6 +33,7 @@ from peers_warping import (
     aeon_path,
     dtaidistance_cdist,
     dtaidistance_pair,
+    dtw_python_pair,
     torch_pairs,
     tslearn_cdist,
 )
@@ -250,6 +252,22 @@ ON_CPU = (
         SIXTY_FOUR,
         peers(aeon_cdist(view=True), aeon_cdist("float32", view=True)),
         floors=faster_than(AEON, float32=60),
+    ),
+    *(
+        Case(
+            f"one pair 2000x2000, {step}",
+            Warping(
+                instances.pair,
+                {"length": 2000},
+                {"length": 100},
+                coalign.dtw,
+                {"step": step, "metric": "euclidean"},
+            ),
+            (dtw_python_pair(),),
+            floors=dict.fromkeys(TOLERANCE, (PeerFloor(5, ("dtw-python-f64",)),)),
+        )
+        for step in PATTERNS
+        if step != "symmetric1"
     ),
     Case(
         TWO_THREADS,

@@ -9,6 +9,8 @@
   not allowed to prune, so that it visits every cell as the others do.
 - tslearn: the square root of it, float64 only. ``sakoe_chiba_radius`` is r. It keeps the whole
   matrix of every pair, so it is left out where series are long or of many dimensions.
+- dtw-python: takes any step pattern, on a matrix of local costs or, as here, on series, whose
+  distances SciPy computes; "euclidean" is |x - y| in one dimension. float64 only.
 - On a GPU, one anti-diagonal of every pair's lattice after the other, which is what PyTorch's
   whole-array operations allow: it has no operation of its own for this.
 """
@@ -88,6 +90,21 @@ def dtaidistance_pair() -> Contender:
         lambda f: lambda data: f(data["x"], data["y"], use_pruning=False),
     )
     return Contender("dtaidistance-f64", "float64", load, squared)
+
+
+def dtw_python_pair() -> Contender:
+    """Solve one pair with dtw-python, by the step pattern of the same name."""
+
+    def load() -> Any:
+        from dtw import dtw, stepPattern
+
+        def solve(data: Data) -> Any:
+            step = getattr(stepPattern, data["step"])
+            return dtw(data["x"], data["y"], step_pattern=step, distance_only=True).distance
+
+        return solve
+
+    return Contender("dtw-python-f64", "float64", load, plain)
 
 
 def tslearn_cdist() -> Contender:
