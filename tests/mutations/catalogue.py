@@ -515,12 +515,12 @@ STEP_PATTERNS = [
     Mutation(
         "a cell of weight 0 may be forbidden",
         "csrc/warping/row_kernels.cpp",
-        "select(IntVec<T>(load(cost + c * width) < inf), sum[c], inf)",
-        "sum[c]",
+        "IntVec<T>(load(cost + c * width) < inf)",
+        "IntVec<T>(load(cost + c * width) <= inf)",
         (f"{STEPS}::test_forbidden_cells_are_avoided_whatever_their_weight",),
     ),
     Mutation(
-        "steps in a row lose to equal ones that are listed later",
+        "of equal steps the last one is taken",
         "csrc/warping/row_kernels.cpp",
         "choice[c] = select(IntVec<T>(sum[c] < best[c])",
         "choice[c] = select(IntVec<T>(sum[c] <= best[c])",
