@@ -344,7 +344,6 @@ FUNCTIONS = (
         long=lambda: {"cost": np.random.default_rng(0).random((2000, 2000)), "tol": 0.0},
         lacks={
             "out": ONE_SIDE,
-            "progress": NO_PROGRESS,
             "sparse": DENSE,
             "broadcast": ALONE,
         },
@@ -386,7 +385,7 @@ FUNCTIONS = (
             **dict(zip("xy", np.random.default_rng(0).random((2, 4000, 3)), strict=True)),
             "tol": 0.0,
         },
-        lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE, "gpu": ON_CPU},
+        lacks={"out": ONE_SIDE, "sparse": DENSE, "gpu": ON_CPU},
     ),
     Function(
         "sinkhorn_divergence",

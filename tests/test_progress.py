@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import coalign
 from coalign import dtw_cdist
 from coalign._progress import reporter
 from oracles.compare import assert_same_bits
@@ -79,6 +80,44 @@ def test_the_halves_of_a_symmetric_call_are_counted_once() -> None:
     dtw_cdist([*LONG], progress=calls, threads=2)
     check(calls, 120 * 121 // 2)
     assert len(calls.told) >= 3
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("solve", ["sinkhorn", "sinkhorn_points"])
+def test_one_problem_of_transport_counts_its_iterations(solve: str, threads: int) -> None:
+    options: dict[str, Any] = {"epsilon": 0.1, "tol": 0.0, "max_iterations": 400}
+    if solve == "sinkhorn":
+        given = [np.random.default_rng(0).random((1200, 1200))]
+    else:
+        given = list(np.random.default_rng(0).random((2, 1000, 3)))
+    calls = Calls()
+    found = getattr(coalign, solve)(*given, **options, threads=threads, progress=calls)
+    check(calls, 400)
+    assert len([done for done, total in calls.told if 0 < done < total]) >= 3
+    assert_same_bits(found.f, getattr(coalign, solve)(*given, **options).f)
+
+
+def test_iterations_that_are_not_needed_count_as_done_at_the_end() -> None:
+    calls = Calls()
+    found = coalign.sinkhorn(SMALL, epsilon=1.0, max_iterations=70, progress=calls)
+    assert found.iterations < 70
+    check(calls, 70)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("size", [4, 40])
+def test_a_batch_of_transport_counts_its_problems(size: int, threads: int) -> None:
+    costs = np.random.default_rng(0).random((6_400_000 // size**3, size, size))
+    options: dict[str, Any] = {"epsilon": 0.1, "tol": 0.0, "max_iterations": 100 * size}
+    calls = Calls()
+    found = coalign.sinkhorn(costs, **options, threads=threads, progress=calls)
+    check(calls, len(costs))
+    assert len([done for done, total in calls.told if 0 < done < total]) >= 3
+    assert_same_bits(found.f, coalign.sinkhorn(costs, **options).f)
+    clouds = costs[:50, :, :3]
+    calls = Calls()
+    coalign.sinkhorn_points(clouds, [*clouds], epsilon=0.1, threads=threads, progress=calls)
+    check(calls, len(clouds))
 
 
 def test_an_exception_in_the_last_report_comes_out_too() -> None:

@@ -45,10 +45,10 @@ class ThreadLimit {
     int given_ = 0;  // 0: the CPUs of the process
 };
 
-// Work of a few microseconds keeps the GIL; signals wait for it.
+// Work of a few microseconds keeps the GIL; signals wait for it, and nobody hears of its progress.
 template <class Work>
-auto run_call(bool is_small, Work&& work) {
-    if (!is_small) return watch(py::none(), std::forward<Work>(work));
+auto run_call(bool is_small, Work&& work, PyObject* progress = Py_None) {
+    if (!is_small) return watch(py::reinterpret_borrow<py::object>(progress), std::forward<Work>(work));
     Pulse pulse(nullptr);
     return work(pulse);
 }

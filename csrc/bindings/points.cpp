@@ -96,12 +96,12 @@ py::object point_costs(PyObject* x, PyObject* y, PyObject* metric) {
 }
 
 // sinkhorn_points(x, y, a, b, epsilon, metric, unbalanced, tol, max_iterations, initial, x_lengths, y_lengths, threads,
-// device) returns the result. One more argument says that these are prepared, with g alone as `initial`, and holds what
-// the result keeps of them as they were given: (costs, a, b, epsilon, unbalanced, tol, x_lengths, y_lengths). For them
-// it also returns what is wrong.
+// device, progress) returns the result. One more argument says that these are prepared, with g alone as `initial` and
+// what hears of progress as the last, and holds what the result keeps of them as they were given: (costs, a, b,
+// epsilon, unbalanced, tol, x_lengths, y_lengths). For them it also returns what is wrong.
 struct PointArguments {
     static constexpr const char *kName = "sinkhorn_points", *kGeneral = "coalign._points";
-    static constexpr Py_ssize_t kCount = 14;
+    static constexpr Py_ssize_t kCount = 15;
 
     bool read(PyObject* const* given, bool prepared) {
         std::optional<double> tolerance;
@@ -113,7 +113,7 @@ struct PointArguments {
             !read_metric(given[5]) || !read_penalties(given[6], options.row_penalty, options.column_penalty) ||
             !read_number(given[7], tolerance) || !tolerance || !read_integer(given[8], options.most_iterations) ||
             (given[9] != Py_None && !prepared) || !g.read(given[9], columns()) || !threads.read(given[12]) ||
-            !read_cpu(given[13]))
+            !read_cpu(given[13]) || !read_progress(given[14], prepared, progress))
             return false;
         options.tolerance = *tolerance;
         if (!prepared) costs = point_costs(given[0], given[1], given[5]);
@@ -156,9 +156,10 @@ struct PointArguments {
         const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
         const auto iterations = static_cast<double>(options.most_iterations);
         const int most = threads.for_work(work * std::min(iterations, 100.0), per_thread);
-        const Run run = run_call(work * iterations <= kSmallWork, [&](Pulse& pulse) {
+        const auto solve_all = [&](Pulse& pulse) {
             return solve_points<T>(forced.isa, batch, most, per_thread, pulse, solutions);
-        });
+        };
+        const Run run = run_call(work * iterations <= kSmallWork, solve_all, progress);
         forced.note(name(forced.isa), run.workers);
         fill(made, solutions, kept, epsilon, options);
         bool is_solved = true;
@@ -210,6 +211,7 @@ struct PointArguments {
     Options options;
     PointMetric metric = PointMetric::sqeuclidean;
     ThreadLimit threads;
+    PyObject* progress = Py_None;
     py::object costs;
     Kept kept{};
 };

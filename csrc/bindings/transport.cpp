@@ -22,12 +22,13 @@ using namespace coalign::transport;
 
 constexpr Readable kCosts{Readable::Items::matrices_by_rows, 1, kMostPoints};
 
-// sinkhorn(cost, a, b, epsilon, unbalanced, tol, max_iterations, initial, row_lengths, col_lengths, threads, device)
-// returns the result. One more argument says that these are prepared, and holds what the result keeps of them as they
-// were given: (cost, a, b, epsilon, unbalanced, tol, row_lengths, col_lengths). For them it also returns what is wrong.
+// sinkhorn(cost, a, b, epsilon, unbalanced, tol, max_iterations, initial, row_lengths, col_lengths, threads, device,
+// progress) returns the result. One more argument says that these are prepared, with what hears of progress as the
+// last, and holds what the result keeps of them as they were given: (cost, a, b, epsilon, unbalanced, tol, row_lengths,
+// col_lengths). For them it also returns what is wrong.
 struct SinkhornArguments {
     static constexpr const char *kName = "sinkhorn", *kGeneral = "coalign._transport";
-    static constexpr Py_ssize_t kCount = 12;
+    static constexpr Py_ssize_t kCount = 13;
 
     bool read(PyObject* const* given, bool prepared) {
         std::optional<double> tolerance;
@@ -35,7 +36,7 @@ struct SinkhornArguments {
             !b.read(given[2], columns_of(costs)) || !epsilon.read(given[3], rows_of(costs)) ||
             !read_penalties(given[4], options.row_penalty, options.column_penalty) ||
             !read_number(given[5], tolerance) || !tolerance || !read_integer(given[6], options.most_iterations) ||
-            !threads.read(given[10]) || !read_cpu(given[11]))
+            !threads.read(given[10]) || !read_cpu(given[11]) || !read_progress(given[12], prepared, progress))
             return false;
         options.tolerance = *tolerance;
         if (given[7] != Py_None) {
@@ -87,9 +88,10 @@ struct SinkhornArguments {
         const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
         const auto iterations = static_cast<double>(options.most_iterations);
         const int most = threads.for_work(shapes.elements() * std::min(iterations, 100.0), per_thread);
-        const Run run = run_call(shapes.elements() * iterations <= kSmallWork, [&](Pulse& pulse) {
+        const auto solve_all = [&](Pulse& pulse) {
             return solve<T>(forced.isa, batch, most, per_thread, pulse, results);
-        });
+        };
+        const Run run = run_call(shapes.elements() * iterations <= kSmallWork, solve_all, progress);
         forced.note(name(forced.isa), run.workers);
         keep_options(made, kept, epsilon, options);
         if (const std::optional<Wrong> wrong = wrong_costs(results)) {
@@ -119,6 +121,7 @@ struct SinkhornArguments {
     PlainEpsilon epsilon;
     Options options;
     ThreadLimit threads;
+    PyObject* progress = Py_None;
     Kept kept{};
 };
 

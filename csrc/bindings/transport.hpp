@@ -159,6 +159,12 @@ inline bool read_penalties(PyObject* given, double& row_penalty, double& column_
     return row_penalty > 0 && column_penalty > 0;
 }
 
+// What hears of progress: nobody, unless the arguments are prepared. A bar is for the general way to make.
+inline bool read_progress(PyObject* given, bool prepared, PyObject*& out) {
+    if (prepared) out = given;
+    return prepared || given == Py_False || given == Py_None;
+}
+
 // What is wrong with a problem: words for the general way, the problem, and where.
 struct Wrong {
     const char* what;

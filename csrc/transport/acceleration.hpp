@@ -25,6 +25,7 @@ struct Task {
     double log_row_mass, log_column_mass, row_power, column_power;
     bool is_balanced;
     double error_unit;  // what an error of the column weights counts
+    bool is_alone;      // in its call, whose progress is then that of its iterations
 
     std::int64_t width() const { return padded(cost.columns); }
 };

@@ -115,6 +115,7 @@ class PointEngine {
             }))
             return false;
         ++iterations_;
+        if (task_.is_alone) pulse_.add_done(1);
         if (!update(potential)) return false;
         error_ = error_of(task_, potential, image_.data());
         return true;

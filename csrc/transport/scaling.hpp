@@ -114,7 +114,7 @@ class KernelMatrix {
             sweeping_.scale(potential, absorbed_.data(), task_.column_weight, width_, scaling_.data());
             if (!sweep()) return false;
         }
-        ++iterations_;
+        count_iteration();
         if (holds()) {
             sweeping_.update(sums_.data(), absorbed_.data(), column_side_, width_, image_.data());
             error_ = task_.is_balanced ? found_.error : error_of(task_, potential, image_.data());
@@ -135,11 +135,17 @@ class KernelMatrix {
             if (!sweep()) return false;
             if (!holds()) break;
             error_ = found_.error;
-            if (++iterations_ == most) break;
+            count_iteration();
+            if (iterations_ == most) break;
             std::swap(scaling_, next_scaling_);
         }
         sweeping_.potential(scaling_.data(), weight_.data(), absorbed_.data(), width_, potential);
         return true;
+    }
+
+    void count_iteration() {
+        ++iterations_;
+        if (task_.is_alone) pulse_.add_done(1);
     }
 
     // Whether the last sweep's sums hold all that counts.

@@ -133,8 +133,12 @@ class Solver {
     using Problem = Task<Costs>;
 
    public:
-    Solver(Isa isa, const Options& options, Team& team, Pulse& pulse)
-        : options_(options), model_(isa, team, pulse), quick_(isa, team, pulse), exact_(isa, team, pulse) {}
+    Solver(Isa isa, const Options& options, Team& team, Pulse& pulse, std::int64_t problems)
+        : options_(options),
+          model_(isa, team, pulse),
+          quick_(isa, team, pulse),
+          exact_(isa, team, pulse),
+          is_alone_(problems == 1) {}
 
     // False when the call is to stop.
     bool solve(const Batch& batch, std::int64_t p, const Costs& cost, Solution<T>& solution) {
@@ -204,7 +208,8 @@ class Solver {
                 power(options_.row_penalty),
                 power(options_.column_penalty),
                 is_balanced,
-                is_balanced ? 1 : column_mass / ((row_mass + column_mass) / 2)};
+                is_balanced ? 1 : column_mass / ((row_mass + column_mass) / 2),
+                is_alone_};
     }
 
     void begin_anew(const Problem& task) {
@@ -439,6 +444,7 @@ class Solver {
     Model model_;
     typename Model::Quick quick_;
     typename Model::Exact exact_;
+    bool is_alone_;
     std::int64_t failed_at_ = -1;
     double unit_ = 1;  // the epsilon that the potentials belong to
     Weights rows_, columns_;
@@ -483,8 +489,12 @@ Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Puls
     Team team(count < threads ? useful_threads(cells_each, threads, cells_per_thread) : 1);
     Run run = run_batch(
         count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
-        [&] { return Worker<T>{{isa, batch.options, team, pulse}, {isa, batch.options, pulse}}; },
-        [&](Worker<T>& worker, std::int64_t p, std::int64_t end) { return worker.solve(batch, p, end, results); },
+        [&] { return Worker<T>{{isa, batch.options, team, pulse, count}, {isa, batch.options, pulse}}; },
+        [&](Worker<T>& worker, std::int64_t p, std::int64_t end) {
+            const std::int64_t solved = worker.solve(batch, p, end, results);
+            if (count > 1) pulse.add_done(solved - p);
+            return solved;
+        },
         cells_each <= kMostTiny * kMostTiny ? kMostLanes : 1);
     run.workers *= team.size();
     return run;
@@ -523,10 +533,11 @@ Run solve_points(Isa isa, const PointBatch& batch, int threads, double work_per_
     };
     const Options& options = batch.rest.options;
     const double iterations = std::min(100.0, static_cast<double>(options.most_iterations));
+    const std::int64_t count = batch.count();
     return over_pairs(
         batch, iterations, threads, work_per_thread, pulse,
         [&](Team& team) {
-            return std::make_unique<Worker>(Worker{Solver<PointModel<T>>(isa, options, team, pulse), {}});
+            return std::make_unique<Worker>(Worker{Solver<PointModel<T>>(isa, options, team, pulse, count), {}});
         },
         [&](Worker& worker, std::int64_t p) {
             Solution<T>& solution = solutions[static_cast<std::size_t>(p)];
@@ -538,7 +549,9 @@ Run solve_points(Isa isa, const PointBatch& batch, int threads, double work_per_
                 return true;
             }
             worker.pair.take(x, y, batch.metric);
-            return worker.solver.solve(batch.rest, p, {x.rows, y.rows, &worker.pair}, solution);
+            const bool is_done = worker.solver.solve(batch.rest, p, {x.rows, y.rows, &worker.pair}, solution);
+            if (is_done && count > 1) pulse.add_done(1);
+            return is_done;
         });
 }
 

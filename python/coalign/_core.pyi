@@ -309,6 +309,7 @@ def sinkhorn(
     col_lengths: Any,
     threads: Any,
     device: Any,
+    progress: Any,
     /,
 ) -> Transport: ...
 @overload
@@ -330,6 +331,7 @@ def sinkhorn_points(
     y_lengths: Any,
     threads: Any,
     device: Any,
+    progress: Any,
     /,
 ) -> Transport: ...
 @overload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from . import _core, _execution, _validate
 from ._arrays import Kind, compute_dtype
 from ._batch import Batch, Lengths, has_contiguous_frames
 from ._pipeline import ResultCall, carry_out
+from ._progress import Progress, reporter
 from ._scalars import choice, take_count
 from ._transport import (
     _ONLY_CPU,
@@ -98,6 +100,7 @@ class _Call(ResultCall[Transport]):
     dtype: np.dtype[Any]
     name: str
     depth: int
+    report: Callable[[int], None] | None
 
     @property
     def only_cpu(self) -> str:
@@ -121,6 +124,7 @@ class _Call(ResultCall[Transport]):
             *(side.native_lengths(0) for side in pairs.sides),
             self.threads,
             None,
+            self.report,
             self.kept,
         )
         if wrong is not None:
@@ -156,6 +160,7 @@ def sinkhorn_points(
     y_lengths: Any,
     threads: Any,
     device: Any,
+    progress: Progress = False,
     *,
     name: str = "sinkhorn_points",
     dtype: Any = None,
@@ -187,8 +192,9 @@ def sinkhorn_points(
     )
     start = _take_start(initial, pairs, dtype)
     options = (each, penalties, tolerance, iterations, threads)
-    call = _Call(pairs.sides, pairs, weights, start, *options, kept, dtype, name, depth)
-    return carry_out(call, device)
+    with reporter(progress, len(pairs) if pairs.is_batch else iterations, name) as report:
+        call = _Call(pairs.sides, pairs, weights, start, *options, kept, dtype, name, depth, report)
+        return carry_out(call, device)
 
 
 def take_clouds(given: tuple[Any, Any], lengths: tuple[Any, Any]) -> Pairs:

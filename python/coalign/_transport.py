@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from ._cuda_transport import COSTS_PER_BLOCK, solve
 from ._device import DeviceArray, Gpu
 from ._errors import ConvergenceWarning, InfeasibleError, Status
 from ._pipeline import ResultCall, carry_out
+from ._progress import Progress, reporter
 from ._scalars import take_count
 from ._transport_result import Transport
 
@@ -38,6 +40,7 @@ class _Call(ResultCall[Transport]):
     dtype: np.dtype[Any]
     depth: int
     given: Batch
+    report: Callable[[int], None] | None
 
     @property
     def costs(self) -> Batch:
@@ -73,6 +76,7 @@ class _Call(ResultCall[Transport]):
             costs.native_lengths(1),
             self.threads,
             None,
+            self.report,
             self.kept,
         )
         if wrong is not None:
@@ -189,6 +193,7 @@ def sinkhorn(
     col_lengths: Any,
     threads: Any,
     device: Any,
+    progress: Progress = False,
     *,
     name: str = "cost",
     dtype: Any = None,
@@ -223,8 +228,9 @@ def sinkhorn(
     )
     start = _take_initial(initial, costs, dtype)
     options = (each, penalties, tolerance, iterations, threads)
-    call = _Call((costs,), weights, start, *options, kept, dtype, depth, given)
-    return carry_out(call, device)
+    with reporter(progress, len(costs) if costs.is_batch else iterations, "sinkhorn") as report:
+        call = _Call((costs,), weights, start, *options, kept, dtype, depth, given, report)
+        return carry_out(call, device)
 
 
 def repeated(costs: Batch, *sides: Any) -> Batch:

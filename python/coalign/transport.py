@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._transport_result import Transport
+
+if TYPE_CHECKING:
+    from ._progress import Progress
 
 __all__ = [
     "Transport",
@@ -30,6 +33,7 @@ def sinkhorn(
     col_lengths: Any = None,
     threads: int | None = None,
     device: str | None = None,
+    progress: Progress = False,
 ) -> Transport:
     """Move the mass of the rows of a cost matrix to its columns, at the least regularised cost.
 
@@ -68,6 +72,10 @@ def sinkhorn(
     device : {None, "cpu", "cuda", "auto"}
         Where to compute. None: where `cost` lies, on a GPU on its library's current stream. "cuda"
         takes host arrays to the GPU and the result back; "auto" does so for much work.
+    progress : bool or callable
+        True shows a tqdm bar. A callable f(done, total) is called in the calling thread with
+        numbers of problems of a batch, or of iterations of one problem, which may end long before
+        `max_iterations`; but not if there are no problems.
 
     Returns
     -------
@@ -121,6 +129,7 @@ def sinkhorn(
         col_lengths,
         threads,
         device,
+        progress,
     )
 
 
@@ -140,6 +149,7 @@ def sinkhorn_points(
     y_lengths: Any = None,
     threads: int | None = None,
     device: str | None = None,
+    progress: Progress = False,
 ) -> Transport:
     """Move the mass of a point cloud to another, without ever forming the matrix of costs.
 
@@ -173,6 +183,10 @@ def sinkhorn_points(
         The largest number of threads, as in `sinkhorn`.
     device : {None, "cpu", "cuda", "auto"}
         Where to compute: this runs on the CPU, so "cuda" is refused.
+    progress : bool or callable
+        True shows a tqdm bar. A callable f(done, total) is called in the calling thread with
+        numbers of problems of a batch, or of iterations of one problem, which may end long before
+        `max_iterations`; but not if there are no problems.
 
     Returns
     -------
@@ -221,6 +235,7 @@ def sinkhorn_points(
         y_lengths,
         threads,
         device,
+        progress,
     )
 
 

@@ -3872,7 +3872,22 @@ SHARED_COST = "tests/test_transport_shared_cost.py"
 BARYCENTER = "tests/test_transport_barycenter.py"
 ALONE = "tests/test_closed_forms_alone.py"
 COLOURS = "tests/test_demo_colours.py"
+PROGRESS = "tests/test_progress.py"
 TRANSPORT_FUNCTIONS = [
+    Mutation(
+        "the iterations of one problem are not counted as they are made",
+        "csrc/transport/scaling.hpp",
+        "if (task_.is_alone) pulse_.add_done(1);",
+        "",
+        (f"{PROGRESS}::test_one_problem_of_transport_counts_its_iterations",),
+    ),
+    Mutation(
+        "the problems of a batch are not counted as they are solved",
+        "csrc/transport/sinkhorn.cpp",
+        "if (count > 1) pulse.add_done(solved - p);",
+        "",
+        (f"{PROGRESS}::test_a_batch_of_transport_counts_its_problems",),
+    ),
     Mutation(
         "a pixel goes where the nearest sampled one goes",
         "python/coalign/demo/colours.py",
