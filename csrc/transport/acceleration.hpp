@@ -66,7 +66,7 @@ enum class Outcome { reached, not_reached, stalled, wrong, empty_row, empty_colu
 // Calls what(j, missed) for the columns that count: by how much of its weight a column of the plan is above its
 // marginal, the rows having theirs and `image` being what the columns ask for.
 template <class Costs, class What>
-void each_missed(const Task<Costs>& task, const double* potential, const double* image, What&& what) {
+void each_missed_column(const Task<Costs>& task, const double* potential, const double* image, What&& what) {
     const double power = task.column_power, left = (1 - power) / power;
     for (std::int64_t j = 0; j < task.cost.columns; ++j) {
         if (!(task.column_weight[j] > 0) || !(potential[j] > -std::numeric_limits<double>::infinity())) continue;
@@ -78,13 +78,14 @@ void each_missed(const Task<Costs>& task, const double* potential, const double*
 template <class Costs>
 double error_of(const Task<Costs>& task, const double* potential, const double* image) {
     double sum = 0;
-    each_missed(task, potential, image, [&](std::int64_t, double missed) { sum += std::abs(missed); });
+    each_missed_column(task, potential, image, [&](std::int64_t, double missed) { sum += std::abs(missed); });
     return sum * task.error_unit;
 }
 
 // An engine takes iterations on costs of some kind. It has, for its subclass: begin(task); iterate(potential), one
 // iteration from column potentials G, which leaves image_, what the columns ask for, and error_, or false and failure_;
-// task_, width_, iterations_; and kNoise, below which an error may be rounding.
+// each_missed(potential, what), by how much the columns are above what they ask for; task_, width_, iterations_; and
+// kNoise, below which an error may be rounding.
 template <class Engine>
 class Accelerated : public Engine {
    public:
@@ -173,8 +174,7 @@ class Accelerated : public Engine {
     // How fast the dual objective rises along the direction.
     double slope(const double* potential) const {
         double sum = 0;
-        each_missed(task_, potential, image_.data(),
-                    [&](std::int64_t j, double missed) { sum -= missed * direction_.data()[j]; });
+        this->each_missed(potential, [&](std::int64_t j, double missed) { sum -= missed * direction_.data()[j]; });
         return sum;
     }
 

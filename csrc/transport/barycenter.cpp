@@ -10,6 +10,7 @@
 
 #include "core/buffer.hpp"
 #include "transport/log_pass.hpp"
+#include "transport/problems.hpp"
 
 namespace coalign::transport {
 namespace {
@@ -40,30 +41,21 @@ class BarycenterSolver {
         for (std::int64_t j = 0; j < width_; ++j) ones[j] = j < cost_.columns ? 1 : 0;
         for (std::int64_t at = 0; at < used_ * width_; ++at)
             potential[at] = at % width_ < cost_.columns ? 0 : -kInfinity;
-        Outcome outcome = Outcome::not_reached;
-        if (options_.tolerance > 0) {
-            pass_.begin(cost_, 1);
-            double epsilon = kFirstEpsilon * pass_.spread();
-            for (; epsilon > wanted; epsilon *= kNextEpsilon) {
-                const std::int64_t left = options_.most_iterations - solution.iterations - 1;
-                if (left <= 0) break;
-                outcome = run(epsilon, kStepTolerance, std::min(left, kStepIterations), solution);
-                if (outcome > Outcome::stalled) return fail(outcome, solution);
-                const double ratio = epsilon / std::max(epsilon * kNextEpsilon, wanted);
-                for (std::int64_t at = 0; at < used_ * width_; ++at) potential[at] *= ratio;
-            }
-        }
+        const auto run_at = [&](double epsilon, double tolerance, std::int64_t most) {
+            return run(epsilon, tolerance, most, solution);
+        };
+        Outcome outcome = Outcome::reached;
+        if (options_.tolerance > 0)
+            outcome = lower_epsilon(spread_of_costs(cost_).ordinary, wanted, options_.most_iterations,
+                                    solution.iterations, potential, used_ * width_, run_at);
         const std::int64_t left = std::max<std::int64_t>(options_.most_iterations - solution.iterations, 1);
-        outcome = run(wanted, options_.tolerance, left, solution);
+        if (outcome == Outcome::reached) outcome = run_at(wanted, options_.tolerance, left);
         if (outcome > Outcome::stalled) return fail(outcome, solution);
         conclude(solution);
         return true;
     }
 
    private:
-    // As for problems of two marginals.
-    static constexpr double kFirstEpsilon = 0.5, kNextEpsilon = 0.25, kStepTolerance = 0.02;
-    static constexpr std::int64_t kStepIterations = 60;
     // Sums below this miss what has been flushed to 0, and scalings beyond this would lose it.
     static constexpr double kLeastSum = 1e-280, kMostPotential = 300;
 
@@ -267,18 +259,14 @@ Run solve_barycenters(Isa isa, const BarycenterBatch& batch, int threads, double
         cells +=
             static_cast<double>(histograms * batch.costs.rows_of(c)) * static_cast<double>(batch.costs.columns_of(c));
     }
-    const double iterations = std::min(100.0, static_cast<double>(batch.options.most_iterations));
-    const double cells_each = cells / static_cast<double>(std::max<std::int64_t>(count, 1));
-    Team team(count < threads ? useful_threads(cells_each, threads, work_per_thread > 0 ? kCellsPerThread : 0) : 1);
-    Run run = run_batch(
-        count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
-        [&] { return std::make_unique<BarycenterSolver<T>>(isa, batch.options, team, pulse); },
+    const double passes = std::min(100.0, static_cast<double>(batch.options.most_iterations));
+    return run_problems(
+        {count, cells, passes, kCellsPerThread}, threads, work_per_thread, pulse,
+        [&](Team& team) { return std::make_unique<BarycenterSolver<T>>(isa, batch.options, team, pulse); },
         [&](auto& worker, std::int64_t p, std::int64_t) {
             const auto at = static_cast<std::size_t>(p);
             return worker->solve(batch, p, shares[at], solutions[at]) ? p + 1 : p;
         });
-    run.workers *= team.size();
-    return run;
 }
 
 template Run solve_barycenters(Isa, const BarycenterBatch&, int, double, Pulse&,

@@ -18,6 +18,33 @@
 
 namespace coalign::transport {
 
+// The first column of a row that is NaN or -inf.
+template <class T>
+std::int64_t first_wrong_column(const MatrixView<T>& cost, std::int64_t i) {
+    const T* const row = cost.data + i * cost.row_stride;
+    const auto is_wrong = [](T value) { return !(value > -std::numeric_limits<T>::infinity()); };
+    return std::find_if(row, row + cost.columns, is_wrong) - row;
+}
+
+// Rough solutions at epsilons that fall from half of the spread of the costs towards the wanted one. run(epsilon,
+// tolerance, most iterations) leaves one in the potentials, which are then made those of the next epsilon, and adds to
+// `made`. Returns a failure, or else `reached`.
+template <class Run>
+Outcome lower_epsilon(double spread, double wanted, std::int64_t most_iterations, const std::int64_t& made,
+                      double* potential, std::int64_t count, Run&& run) {
+    constexpr double first = 0.5, next = 0.25, tolerance = 0.02;
+    constexpr std::int64_t most = 60;
+    for (double epsilon = first * spread; epsilon > wanted; epsilon *= next) {
+        const std::int64_t left = most_iterations - made - 1;
+        if (left <= 0) break;
+        const Outcome outcome = run(epsilon, tolerance, std::min(left, most));
+        if (outcome > Outcome::stalled) return outcome;
+        const double ratio = epsilon / std::max(epsilon * next, wanted);
+        for (std::int64_t at = 0; at < count; ++at) potential[at] *= ratio;
+    }
+    return Outcome::reached;
+}
+
 template <class T>
 class LogPass {
    public:
@@ -34,11 +61,6 @@ class LogPass {
         over_epsilon_ = 1 / epsilon;
         width_ = padded(cost.columns);
         chunks_ = Chunks(cost.rows, cost.columns);
-    }
-    // How far costs lie apart.
-    double spread() const {
-        const auto cost = [&](std::int64_t i, std::int64_t j) { return double{cost_.data[i * cost_.row_stride + j]}; };
-        return spread_of_costs(cost_.rows, cost_.columns, cost).ordinary;
     }
 
     // Makes the kernel matrix exp(F_i + G_j - C_ij / epsilon), of which each row, with the weights, adds up to 1: the
@@ -96,11 +118,7 @@ class LogPass {
     const double* sums() const { return sums_.data(); }
     // Of a cost that is NaN or -inf.
     std::int64_t wrong_row() const { return wrong_row_; }
-    std::int64_t wrong_column() const {
-        const T* const row = cost_.data + wrong_row_ * cost_.row_stride;
-        const auto is_wrong = [](T value) { return !(value > -std::numeric_limits<T>::infinity()); };
-        return std::find_if(row, row + cost_.columns, is_wrong) - row;
-    }
+    std::int64_t wrong_column() const { return first_wrong_column(cost_, wrong_row_); }
 
     // The logarithms of the sums over rows of weight_i exp(F_i - C_ij / epsilon), for the last row potentials.
     bool sum_columns(const double* row_weight, double* out) {

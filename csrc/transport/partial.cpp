@@ -12,6 +12,7 @@
 
 #include "core/buffer.hpp"
 #include "transport/log_pass.hpp"
+#include "transport/problems.hpp"
 
 namespace coalign::transport {
 namespace {
@@ -22,115 +23,69 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kCellsPerThread = 1 << 15;
 
 template <class T>
-class PartialSolver {
+struct PartialTask {
+    MatrixView<T> cost;
+    double epsilon;
+    const double *row_weight, *column_weight;  // the latter padded with zeros
+    double mass;
+};
+
+// The engine of a mass that is given.
+template <class T>
+class PartialEngine {
    public:
-    PartialSolver(Isa isa, const Options& options, Team& team, Pulse& pulse)
-        : options_(options), pass_(isa, team, pulse), anderson_(table_for<HistoryKernels>(isa)) {}
+    using Problem = PartialTask<T>;
 
-    // False when the call is to stop.
-    bool solve(const Batch& batch, std::int64_t p, double mass, Solution<T>& solution) {
-        cost_ = batch.costs.at<T>(p);
-        epsilon_ = batch.epsilon[p * batch.epsilon_stride];
-        mass_ = mass;
-        width_ = padded(cost_.columns);
-        std::fill_n(solution.f, cost_.rows, -std::numeric_limits<T>::infinity());
-        std::fill_n(solution.g, cost_.columns, -std::numeric_limits<T>::infinity());
-        take(batch.row_weights.of<T>(p), cost_.rows, cost_.rows, rows_);
-        take(batch.column_weights.of<T>(p), cost_.columns, width_, columns_);
-        double* const potential = potential_.reserve(width_);
-        std::fill_n(potential, width_, 0.0);
-        for (std::int64_t j = 0; j < width_; ++j)
-            if (!(columns_.data()[j] > 0)) potential[j] = -kInfinity;
-        Outcome outcome = Outcome::not_reached;
-        if (options_.tolerance > 0) {
-            pass_.begin(cost_, 1);
-            double epsilon = kFirstEpsilon * pass_.spread();
-            for (; epsilon > epsilon_; epsilon *= kNextEpsilon) {
-                const std::int64_t left = options_.most_iterations - solution.iterations - 1;
-                if (left <= 0) break;
-                outcome = run(epsilon, kStepTolerance, std::min(left, kStepIterations), solution);
-                if (outcome > Outcome::stalled) return fail(outcome, solution);
-                const double ratio = epsilon / std::max(epsilon * kNextEpsilon, epsilon_);
-                for (std::int64_t j = 0; j < width_; ++j) potential[j] *= ratio;
-            }
+    PartialEngine(Isa isa, Team& team, Pulse& pulse) : pass_(isa, team, pulse) {}
+
+    // Exactly so many iterations, each from the last one's result.
+    Outcome run_plain(const Problem& task, std::int64_t most, double* potential) {
+        begin(task);
+        while (true) {
+            if (!iterate(potential)) return failure_;
+            if (iterations_ == most) return Outcome::reached;
+            std::copy_n(image_.data(), width_, potential);
         }
-        double aim = options_.tolerance;
-        for (int attempt = 0; attempt < kAttempts; ++attempt, aim /= 4) {
-            const std::int64_t left = std::max<std::int64_t>(options_.most_iterations - solution.iterations, 1);
-            outcome = run(epsilon_, aim, left, solution);
-            if (outcome > Outcome::stalled) return fail(outcome, solution);
-            if (!conclude(solution)) return false;
-            if (solution.status != Status::ok || solution.error <= options_.tolerance || options_.tolerance == 0)
-                return true;
-            if (outcome == Outcome::not_reached) {
-                solution.status = error_ > kNoise ? Status::not_converged : Status::precision_limit;
-                return true;
-            }
-        }
-        solution.status = Status::precision_limit;
-        return true;
     }
+    // What the last iteration has: L + F of each row, and the bound of these, which is L.
+    const double* row_potential() const { return pass_.row_potential(); }
+    double level() const { return level_; }
+    double error() const { return error_; }
+    std::int64_t iterations() const { return iterations_; }
+    LogPass<T>& pass() { return pass_; }
 
-   private:
-    // As for problems whose marginals are met.
-    static constexpr double kFirstEpsilon = 0.5, kNextEpsilon = 0.25, kStepTolerance = 0.02;
-    static constexpr std::int64_t kStepIterations = 60;
-    static constexpr int kAttempts = 4;
+   protected:
     // What remains of an error in float64 may be rounding.
     static constexpr double kNoise = 1e-12;
 
-    static void take(const T* given, std::int64_t count, std::int64_t room, Buffer<double>& out) {
-        double* const values = out.reserve(room);
-        std::fill_n(values, room, 0.0);
-        for (std::int64_t i = 0; i < count; ++i)
-            values[i] = given != nullptr ? double{given[i]} : 1 / static_cast<double>(count);
+    void begin(const Problem& task) {
+        task_ = task;
+        width_ = padded(task.cost.columns);
+        pass_.begin(task.cost, task.epsilon);
+        iterations_ = 0;
     }
 
-    bool fail(Outcome outcome, Solution<T>& solution) const {
-        if (outcome == Outcome::stopped) return false;
-        if (outcome == Outcome::wrong) {
-            solution.status = Status::nan;
-            solution.row = pass_.wrong_row();
-            solution.column = pass_.wrong_column();
-        } else {
-            solution.status = Status::infeasible;
-        }
-        return true;
-    }
-
-    Outcome run(double epsilon, double tolerance, std::int64_t most, Solution<T>& solution) {
-        pass_.begin(cost_, epsilon);
-        anderson_.start(columns_.data(), width_);
-        double* const potential = potential_.data();
-        for (std::int64_t made = 1;; ++made) {
-            const Outcome outcome = iterate();
-            if (outcome != Outcome::reached) return outcome;
-            ++solution.iterations;
-            if (tolerance > 0 && error_ <= tolerance) return Outcome::reached;
-            if (made >= most) return tolerance > 0 ? Outcome::not_reached : Outcome::reached;
-            if (tolerance > 0) anderson_.step(potential, image_.data(), error_);
-            else std::copy_n(image_.data(), width_, potential);
-            for (std::int64_t j = 0; j < width_; ++j) potential[j] = std::min(potential[j], 0.0);
-        }
-    }
-
-    // The rows' F, and L, from G, and into image_ the G that follows from F.
-    Outcome iterate() {
-        const double *const potential = potential_.data(), *const b = columns_.data(), *const a = rows_.data();
-        const Outcome outcome = pass_.absorb(potential, b);
-        if (outcome != Outcome::reached) return outcome;
-        double* const ratio = log_ratio_.reserve(std::max(cost_.rows, width_));
-        double* const scale = row_.reserve(cost_.rows);
+    // The rows' F, and L, from G, which is held to 0, and into image_ the G that follows from F.
+    bool iterate(double* potential) {
+        const double *const b = task_.column_weight, *const a = task_.row_weight;
+        const std::int64_t rows = task_.cost.rows;
+        for (std::int64_t j = 0; j < width_; ++j) potential[j] = std::min(potential[j], 0.0);
+        failure_ = pass_.absorb(potential, b);
+        if (failure_ != Outcome::reached) return false;
+        double* const ratio = log_ratio_.reserve(std::max(rows, width_));
+        double* const scale = scale_.reserve(rows);
         double reachable = 0;
-        for (std::int64_t i = 0; i < cost_.rows; ++i) {
+        for (std::int64_t i = 0; i < rows; ++i) {
             ratio[i] = -pass_.row_potential()[i];
             if (ratio[i] > -kInfinity) reachable += a[i];
         }
-        if (!(reachable >= mass_ * (1 - kMostLost))) return Outcome::empty_row;
-        level_ = raise_to_mass(cost_.rows, a);
-        for (std::int64_t i = 0; i < cost_.rows; ++i) scale[i] = a[i] * std::min(1.0, std::exp(level_ + ratio[i]));
+        failure_ = Outcome::empty_row;
+        if (!(reachable >= task_.mass * (1 - kMostLost))) return false;
+        level_ = raise_to_mass(rows, a);
+        for (std::int64_t i = 0; i < rows; ++i) scale[i] = a[i] * std::min(1.0, std::exp(level_ + ratio[i]));
         double least = 0;
-        if (!pass_.sweep(1, b, scale, least)) return Outcome::stopped;
+        failure_ = Outcome::stopped;
+        if (!pass_.sweep(1, b, scale, least)) return false;
         const double* const sums = pass_.sums();
         double missed = 0;
         for (std::int64_t j = 0; j < width_; ++j) {
@@ -138,12 +93,31 @@ class PartialSolver {
             const double sum = b[j] * sums[j];
             if (b[j] > 0) missed += std::abs(sum - std::min(b[j], sum * std::exp(-potential[j])));
         }
-        error_ = missed / mass_;
-        const double raise = raise_to_mass(cost_.columns, b);
+        error_ = missed / task_.mass;
+        const double raise = raise_to_mass(task_.cost.columns, b);
         double* const image = image_.reserve(width_);
         for (std::int64_t j = 0; j < width_; ++j) image[j] = b[j] > 0 ? std::min(0.0, -(raise + ratio[j])) : -kInfinity;
-        return Outcome::reached;
+        ++iterations_;
+        return true;
     }
+
+    // Of the columns that something holds back: the others stay where they are.
+    template <class What>
+    void each_missed(const double* potential, What&& what) const {
+        const double* const b = task_.column_weight;
+        for (std::int64_t j = 0; j < task_.cost.columns; ++j)
+            if (b[j] > 0 && potential[j] < 0) what(j, b[j] * (pass_.sums()[j] - 1));
+    }
+
+    Problem task_{};
+    std::int64_t width_ = 0, iterations_ = 0;
+    Buffer<double> image_;
+    double error_ = kInfinity;
+    Outcome failure_ = Outcome::stopped;
+
+   private:
+    // The share of the mass that rounding may hide.
+    static constexpr double kMostLost = 1e-6;
 
     // The x for which the sum of weight_i min(1, exp(x + ratio_i)) is the mass. Newton's method from below, of a
     // function that is concave in exp(x): what is full becomes more, and a step that fills nothing is the last.
@@ -159,37 +133,106 @@ class PartialSolver {
                 if (raise + ratio[i] >= 0) full += weight[i];
                 else rest += weight[i] * std::exp(ratio[i] - most);
             }
-            if (!(rest > 0) || !(full < mass_)) break;
-            const double next = std::log((mass_ - full) / rest) - most;
+            if (!(rest > 0) || !(full < task_.mass)) break;
+            const double next = std::log((task_.mass - full) / rest) - most;
             if (!(next > raise)) break;
             raise = next;
         }
         return raise;
     }
 
+    LogPass<T> pass_;
+    double level_ = 0;
+    Buffer<double> log_ratio_, scale_;
+};
+
+template <class T>
+class PartialSolver {
+   public:
+    PartialSolver(Isa isa, const Options& options, Team& team, Pulse& pulse)
+        : options_(options), engine_(isa, team, pulse) {}
+
+    // False when the call is to stop.
+    bool solve(const Batch& batch, std::int64_t p, double mass, Solution<T>& solution) {
+        const MatrixView<T> cost = batch.costs.at<T>(p);
+        const std::int64_t width = padded(cost.columns);
+        std::fill_n(solution.f, cost.rows, -std::numeric_limits<T>::infinity());
+        std::fill_n(solution.g, cost.columns, -std::numeric_limits<T>::infinity());
+        take(batch.row_weights.of<T>(p), cost.rows, cost.rows, rows_);
+        take(batch.column_weights.of<T>(p), cost.columns, width, columns_);
+        task_ = {cost, batch.epsilon[p * batch.epsilon_stride], rows_.data(), columns_.data(), mass};
+        double* const potential = potential_.reserve(width);
+        for (std::int64_t j = 0; j < width; ++j) potential[j] = columns_.data()[j] > 0 ? 0 : -kInfinity;
+        const auto run = [&](double epsilon, double tolerance, std::int64_t most) {
+            PartialTask<T> task = task_;
+            task.epsilon = epsilon;
+            const Outcome outcome = tolerance > 0 ? engine_.run(task, tolerance, most, potential)
+                                                  : engine_.run_plain(task, most, potential);
+            solution.iterations += engine_.iterations();
+            return outcome;
+        };
+        Outcome outcome = Outcome::reached;
+        if (options_.tolerance > 0)
+            outcome = lower_epsilon(spread_of_costs(cost).ordinary, task_.epsilon, options_.most_iterations,
+                                    solution.iterations, potential, width, run);
+        double aim = options_.tolerance;
+        for (int attempt = 0; attempt < kAttempts && outcome == Outcome::reached; ++attempt, aim /= 4) {
+            outcome =
+                run(task_.epsilon, aim, std::max<std::int64_t>(options_.most_iterations - solution.iterations, 1));
+            if (outcome > Outcome::stalled) break;
+            if (!conclude(solution)) return false;
+            if (solution.status != Status::ok || solution.error <= options_.tolerance || options_.tolerance == 0)
+                return true;
+        }
+        if (outcome == Outcome::stopped) return false;
+        if (outcome == Outcome::wrong) {
+            solution.row = engine_.pass().wrong_row();
+            solution.column = engine_.pass().wrong_column();
+        }
+        solution.status = outcome == Outcome::wrong         ? Status::nan
+                          : outcome > Outcome::stalled      ? Status::infeasible
+                          : outcome == Outcome::not_reached ? Status::not_converged
+                                                            : Status::precision_limit;
+        return true;
+    }
+
+   private:
+    static constexpr int kAttempts = 4;
+
+    static void take(const T* given, std::int64_t count, std::int64_t room, Buffer<double>& out) {
+        double* const values = out.reserve(room);
+        std::fill_n(values, room, 0.0);
+        for (std::int64_t i = 0; i < count; ++i)
+            values[i] = given != nullptr ? double{given[i]} : 1 / static_cast<double>(count);
+    }
+
     // Writes the potentials, rounded to T, and what their plan proves.
     bool conclude(Solution<T>& solution) {
+        const MatrixView<T>& cost = task_.cost;
+        const double epsilon = task_.epsilon, level = engine_.level();
         const double *const potential = potential_.data(), *const a = rows_.data(), *const b = columns_.data();
-        double* const row = row_.reserve(cost_.rows);
-        double* const column = column_.reserve(width_);
-        double* const row_sum = row_sum_.reserve(cost_.rows);
-        for (std::int64_t i = 0; i < cost_.rows; ++i) {
-            const double own = pass_.row_potential()[i];
-            if (a[i] > 0 && own < kInfinity) solution.f[i] = T(epsilon_ * (std::min(own, level_) + std::log(a[i])));
+        const std::int64_t width = padded(cost.columns);
+        double* const row = row_.reserve(cost.rows);
+        double* const column = column_.reserve(width);
+        double* const row_sum = row_sum_.reserve(cost.rows);
+        for (std::int64_t i = 0; i < cost.rows; ++i) {
+            const double own = engine_.row_potential()[i];
+            if (a[i] > 0 && own < kInfinity) solution.f[i] = T(epsilon * (std::min(own, level) + std::log(a[i])));
             row[i] = double{solution.f[i]};
         }
-        for (std::int64_t j = 0; j < width_; ++j) {
+        for (std::int64_t j = 0; j < width; ++j) {
             column[j] = -kInfinity;
             if (!(b[j] > 0)) continue;
-            solution.g[j] = T(epsilon_ * (potential[j] + std::log(b[j])));
+            solution.g[j] = T(epsilon * (potential[j] + std::log(b[j])));
             column[j] = double{solution.g[j]};
         }
-        if (!pass_.sum_plan(row, column, row_sum, solution.cost)) return false;
+        LogPass<T>& pass = engine_.pass();
+        if (!pass.sum_plan(row, column, row_sum, solution.cost)) return false;
         double total = 0, missed = 0, value = 0, masses[2] = {};
         const auto side = [&](std::int64_t count, const double* weight, const double* at, const double* sum,
                               double& whole) {
             // A potential without unit; the greatest is that of what nothing holds back.
-            const auto dual = [&](std::int64_t i) { return at[i] / epsilon_ - std::log(weight[i]); };
+            const auto dual = [&](std::int64_t i) { return at[i] / epsilon - std::log(weight[i]); };
             double free = -kInfinity;
             for (std::int64_t i = 0; i < count; ++i)
                 if (weight[i] > 0) free = std::max(free, dual(i));
@@ -200,11 +243,11 @@ class PartialSolver {
                 value += sum[i] * dual(i);
             }
         };
-        side(cost_.rows, a, row, row_sum, masses[0]);
-        side(cost_.columns, b, column, pass_.sums(), masses[1]);
-        for (std::int64_t i = 0; i < cost_.rows; ++i) total += row_sum[i];
-        solution.error = (missed + std::abs(total - mass_)) / mass_;
-        solution.value = epsilon_ * (value - total + masses[0] * masses[1]);
+        side(cost.rows, a, row, row_sum, masses[0]);
+        side(cost.columns, b, column, pass.sums(), masses[1]);
+        for (std::int64_t i = 0; i < cost.rows; ++i) total += row_sum[i];
+        solution.error = (missed + std::abs(total - task_.mass)) / task_.mass;
+        solution.value = epsilon * (value - total + masses[0] * masses[1]);
         for (double* number : {&solution.error, &solution.value, &solution.cost})
             if (!std::isfinite(*number)) {
                 solution.status = Status::precision_limit;
@@ -213,16 +256,10 @@ class PartialSolver {
         return true;
     }
 
-    // The share of the mass that rounding may hide.
-    static constexpr double kMostLost = 1e-6;
-
     Options options_;
-    LogPass<T> pass_;
-    Anderson anderson_;
-    MatrixView<T> cost_{};
-    double epsilon_ = 1, mass_ = 1, level_ = 0, error_ = kInfinity;
-    std::int64_t width_ = 0;
-    Buffer<double> rows_, columns_, potential_, image_, log_ratio_, row_, column_, row_sum_;
+    Accelerated<PartialEngine<T>> engine_;
+    PartialTask<T> task_{};
+    Buffer<double> rows_, columns_, potential_, row_, column_, row_sum_;
 };
 
 }  // namespace
@@ -230,20 +267,13 @@ class PartialSolver {
 template <class T>
 Run solve_partial(Isa isa, const Batch& batch, const double* mass, int threads, double work_per_thread, Pulse& pulse,
                   std::vector<Solution<T>>& solutions) {
-    const double iterations = std::min(100.0, static_cast<double>(batch.options.most_iterations));
-    const double cells = batch.costs.elements();
-    const std::int64_t count = batch.costs.count;
-    const double cells_each = cells / static_cast<double>(std::max<std::int64_t>(count, 1));
-    const double cells_per_thread = work_per_thread > 0 ? kCellsPerThread : 0;
-    Team team(count < threads ? useful_threads(cells_each, threads, cells_per_thread) : 1);
-    Run run = run_batch(
-        count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
-        [&] { return std::make_unique<PartialSolver<T>>(isa, batch.options, team, pulse); },
+    const double passes = std::min(100.0, static_cast<double>(batch.options.most_iterations));
+    return run_problems(
+        {batch.costs.count, batch.costs.elements(), passes, kCellsPerThread}, threads, work_per_thread, pulse,
+        [&](Team& team) { return std::make_unique<PartialSolver<T>>(isa, batch.options, team, pulse); },
         [&](auto& worker, std::int64_t p, std::int64_t) {
             return worker->solve(batch, p, mass[p], solutions[static_cast<std::size_t>(p)]) ? p + 1 : p;
         });
-    run.workers *= team.size();
-    return run;
 }
 
 template Run solve_partial(Isa, const Batch&, const double*, int, double, Pulse&, std::vector<Solution<float>>&);

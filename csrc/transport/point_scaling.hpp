@@ -121,6 +121,11 @@ class PointEngine {
         return true;
     }
 
+    template <class What>
+    void each_missed(const double* potential, What&& what) const {
+        each_missed_column(task_, potential, image_.data(), what);
+    }
+
     const PointPair& pair() const { return *task_.cost.pair; }
     // What stands in the exponents of row i, or of column j, beside potentials.
     double row_constant(std::int64_t i) const {

@@ -1,12 +1,10 @@
 // Entropic optimal transport of point clouds, whose costs are made where they are used and never stored.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "core/batch_run.hpp"
-#include "core/team.hpp"
+#include "transport/problems.hpp"
 #include "transport/sinkhorn.hpp"
 
 namespace coalign::transport {
@@ -24,9 +22,8 @@ struct PointBatch {
     std::int64_t y_item(std::int64_t p) const { return y.count > 1 ? p : 0; }
 };
 
-// Runs solve(worker, problem) for each problem, which returns false when the call is to stop. Few large problems go one
-// after the other, each by all threads; the workers that make(team) returns hold what each thread needs. A cell is
-// passed `passes` times.
+// Runs solve(worker, problem) for each problem, which returns false when the call is to stop; the workers that
+// make(team) returns hold what each thread needs. A cell is passed `passes` times.
 template <class Make, class Solve>
 Run over_pairs(const PointBatch& batch, double passes, int threads, double work_per_thread, Pulse& pulse, Make&& make,
                Solve&& solve) {
@@ -38,13 +35,8 @@ Run over_pairs(const PointBatch& batch, double passes, int threads, double work_
     for (std::int64_t p = 0; p < count; ++p)
         cells += static_cast<double>(batch.x.rows_of(batch.x_item(p))) *
                  static_cast<double>(batch.y.rows_of(batch.y_item(p)));
-    const double cells_each = cells / static_cast<double>(std::max<std::int64_t>(count, 1));
-    Team team(count < threads ? useful_threads(cells_each, threads, work_per_thread > 0 ? cells_per_thread : 0) : 1);
-    Run run = run_batch(
-        count, cells * passes, team.size() > 1 ? 1 : threads, work_per_thread, pulse, [&] { return make(team); },
-        [&](auto& worker, std::int64_t p, std::int64_t) { return solve(*worker, p) ? p + 1 : p; });
-    run.workers *= team.size();
-    return run;
+    return run_problems({count, cells, passes, cells_per_thread}, threads, work_per_thread, pulse, make,
+                        [&](auto& worker, std::int64_t p, std::int64_t) { return solve(*worker, p) ? p + 1 : p; });
 }
 
 // With the status nan, a solution's row is the number of the first value of x that is not finite, or its column that of

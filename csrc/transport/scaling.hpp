@@ -126,6 +126,11 @@ class KernelMatrix {
         return true;
     }
 
+    template <class What>
+    void each_missed(const double* potential, What&& what) const {
+        each_missed_column(task_, potential, image_.data(), what);
+    }
+
     // While the matrix holds, an iteration of a balanced problem is a sweep and a division.
     bool run_scalings(std::int64_t most, double* potential) {
         sweeping_.scale(potential, absorbed_.data(), task_.column_weight, width_, scaling_.data());

@@ -12,8 +12,10 @@
 
 #include "core/buffer.hpp"
 #include "core/finite.hpp"
+#include "transport/log_pass.hpp"
 #include "transport/point_scaling.hpp"
 #include "transport/points.hpp"
+#include "transport/problems.hpp"
 #include "transport/scaling.hpp"
 #include "transport/spread.hpp"
 #include "transport/tiny.hpp"
@@ -75,55 +77,24 @@ class StoredCosts {
     using Quick = Scaling<T, float>;
     using Exact = Scaling<T, double>;
 
-    StoredCosts(Isa isa, Team& team, Pulse& pulse)
-        : kernels_(table_for<ColumnKernels<T>>(isa)), team_(team), pulse_(pulse) {}
+    StoredCosts(Isa isa, Team& team, Pulse& pulse) : pass_(isa, team, pulse) {}
 
-    static Spread spread(const Costs& cost) {
-        return spread_of_costs(cost.rows, cost.columns, [&](std::int64_t i, std::int64_t j) {
-            return double{cost.data[i * cost.row_stride + j]};
-        });
-    }
+    static Spread spread(const Costs& cost) { return spread_of_costs(cost); }
     // Costs are subtracted in float64 in any case.
     static bool suits_float32(const Costs&, double) { return true; }
     // Where float32 cannot go on; what is left is for float64.
     static double quick_tolerance(const Costs&, double) { return 2e-6; }
 
-    // The first column of a row that is NaN or -inf.
-    static std::int64_t wrong_column(const Costs& cost, std::int64_t i) {
-        const T* const row = cost.data + i * cost.row_stride;
-        const auto is_wrong = [](T value) { return !(value > -std::numeric_limits<T>::infinity()); };
-        return std::find_if(row, row + cost.columns, is_wrong) - row;
-    }
+    static std::int64_t wrong_column(const Costs& cost, std::int64_t i) { return first_wrong_column(cost, i); }
 
     // The cost and the sums of the plan at the potentials f and g; null where the call is to stop.
     const double* sum_plan(const Task<Costs>& task, const double* f, const double* g, double* row_sum, double& cost) {
-        const std::int64_t rows = task.cost.rows, width = task.width();
-        const Chunks chunks(rows, task.cost.columns);
-        const std::int64_t all = chunks.number * width;
-        double *const column_sum = column_sum_.reserve(all), *const costs = cost_.reserve(chunks.number);
-        T* const plan_row = plan_row_.reserve(all);
-        std::fill_n(column_sum, all, 0.0);
-        std::fill_n(costs, chunks.number, 0.0);
-        const bool is_done =
-            over_rows(chunks, width, team_, pulse_, [&](std::int64_t c, std::int64_t from, std::int64_t to) {
-                PlanPass<T> pass{cost_rows(task, from, to), f + from, g, plan_row + c * width, 0, row_sum + from,
-                                 column_sum + c * width,    0};
-                kernels_.plan(pass);
-                costs[c] += pass.cost;
-            });
-        if (!is_done) return nullptr;
-        for (std::int64_t at = width; at < all; ++at) column_sum[at % width] += column_sum[at];
-        cost = 0;
-        for (std::int64_t c = 0; c < chunks.number; ++c) cost += costs[c];
-        return column_sum;
+        pass_.begin(task.cost, task.epsilon);
+        return pass_.sum_plan(f, g, row_sum, cost) ? pass_.sums() : nullptr;
     }
 
    private:
-    const ColumnKernels<T>& kernels_;
-    Team& team_;
-    Pulse& pulse_;
-    Buffer<double> column_sum_, cost_;
-    Buffer<T> plan_row_;
+    LogPass<T> pass_;
 };
 
 template <class Model>
@@ -480,24 +451,19 @@ struct Worker {
 
 template <class T>
 Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Pulse& pulse, Results<T>& results) {
-    const double iterations = std::min(100.0, static_cast<double>(batch.options.most_iterations));
+    const double passes = std::min(100.0, static_cast<double>(batch.options.most_iterations));
     const double cells = batch.costs.elements();
     const std::int64_t count = batch.costs.count;
-    // Few large problems go one after the other, each by all threads.
-    const double cells_each = cells / static_cast<double>(std::max<std::int64_t>(count, 1));
-    const double cells_per_thread = work_per_thread > 0 ? kCellsPerThread : 0;
-    Team team(count < threads ? useful_threads(cells_each, threads, cells_per_thread) : 1);
-    Run run = run_batch(
-        count, cells * iterations, team.size() > 1 ? 1 : threads, work_per_thread, pulse,
-        [&] { return Worker<T>{{isa, batch.options, team, pulse, count}, {isa, batch.options, pulse}}; },
+    const bool are_tiny = cells <= static_cast<double>(count) * kMostTiny * kMostTiny;
+    return run_problems(
+        {count, cells, passes, kCellsPerThread}, threads, work_per_thread, pulse,
+        [&](Team& team) { return Worker<T>{{isa, batch.options, team, pulse, count}, {isa, batch.options, pulse}}; },
         [&](Worker<T>& worker, std::int64_t p, std::int64_t end) {
             const std::int64_t solved = worker.solve(batch, p, end, results);
             if (count > 1) pulse.add_done(solved - p);
             return solved;
         },
-        cells_each <= kMostTiny * kMostTiny ? kMostLanes : 1);
-    run.workers *= team.size();
-    return run;
+        are_tiny ? kMostLanes : 1);
 }
 
 template <class T>

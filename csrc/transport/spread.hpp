@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/ragged.hpp"
+
 namespace coalign::transport {
 
 struct Spread {
@@ -55,6 +57,12 @@ Spread spread_of_costs(std::int64_t all_rows, std::int64_t all_columns, Cost&& c
         for (double* value = own; value < spreads + count; ++value) *value -= least;
     }
     return spread_of(spreads, count);
+}
+
+template <class T>
+Spread spread_of_costs(const MatrixView<T>& cost) {
+    return spread_of_costs(cost.rows, cost.columns,
+                           [&](std::int64_t i, std::int64_t j) { return double{cost.data[i * cost.row_stride + j]}; });
 }
 
 }  // namespace coalign::transport

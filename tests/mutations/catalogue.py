@@ -3954,22 +3954,22 @@ TRANSPORT_FUNCTIONS = [
     Mutation(
         "the error of partial transport is not that of what is returned",
         "csrc/transport/partial.cpp",
-        "solution.error = (missed + std::abs(total - mass_)) / mass_;",
-        "solution.error = error_;",
+        "solution.error = (missed + std::abs(total - task_.mass)) / task_.mass;",
+        "solution.error = engine_.error();",
         (f"{PARTIAL}::test_what_does_not_get_there_says_so",),
     ),
     Mutation(
         "the value of partial transport forgets the product of the weights",
         "csrc/transport/partial.cpp",
-        "solution.value = epsilon_ * (value - total + masses[0] * masses[1]);",
-        "solution.value = epsilon_ * (value - total);",
+        "solution.value = epsilon * (value - total + masses[0] * masses[1]);",
+        "solution.value = epsilon * (value - total);",
         (f"{PARTIAL}::test_it_meets_the_oracle",),
     ),
     Mutation(
         "a mass that rows cannot give is sought",
         "csrc/transport/partial.cpp",
-        "if (!(reachable >= mass_ * (1 - kMostLost))) return Outcome::empty_row;",
-        "if (!(reachable >= 0)) return Outcome::empty_row;",
+        "if (!(reachable >= task_.mass * (1 - kMostLost))) return false;",
+        "if (!(reachable >= 0)) return false;",
         (f"{PARTIAL}::test_forbidden_pairs_and_weights_of_0",),
     ),
     Mutation(
