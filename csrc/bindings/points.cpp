@@ -138,14 +138,10 @@ struct PointArguments {
                             is_list ? column_counts.data() : nullptr,
                             nullptr};
         Result made(kTransport, counts, sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
-        Parts<T> f(made.data<T>(kF), form, x.batch().rows, T(0)), own_g(made.data<T>(kG), form, y.batch().rows, T(0));
-        std::vector<Solution<T>> solutions(row_counts.size());
+        Places<T> places(made, rows(), columns());
         double work = 0;
-        for (std::size_t p = 0; p < solutions.size(); ++p) {
-            solutions[p].f = f.take(row_counts[p]);
-            solutions[p].g = own_g.take(column_counts[p]);
+        for (std::size_t p = 0; p < row_counts.size(); ++p)
             work += static_cast<double>(row_counts[p]) * static_cast<double>(column_counts[p]);
-        }
         PointBatch batch{x.batch(), y.batch(), metric, {}};
         batch.rest.row_weights = a.vectors();
         batch.rest.column_weights = b.vectors();
@@ -157,23 +153,21 @@ struct PointArguments {
         const auto iterations = static_cast<double>(options.most_iterations);
         const int most = threads.for_work(work * std::min(iterations, 100.0), per_thread);
         const auto solve_all = [&](Pulse& pulse) {
-            return solve_points<T>(forced.isa, batch, most, per_thread, pulse, solutions);
+            return solve_points<T>(forced.isa, batch, most, per_thread, pulse, places.results);
         };
         const Run run = run_call(work * iterations <= kSmallWork, solve_all, progress);
         forced.note(name(forced.isa), run.workers);
-        fill(made, solutions, kept, epsilon, options);
-        bool is_solved = true;
-        for (std::size_t p = 0; p < solutions.size(); ++p) {
-            is_solved &= solutions[p].status == Status::ok;
-            if (solutions[p].status != Status::nan) continue;
+        keep_options(made, kept, epsilon, options);
+        if (const auto& wrong = places.results.first_nan(); wrong.problem >= 0) {
             if (!prepared) return nullptr;
-            const Wrong wrong{"points", static_cast<std::int64_t>(p), solutions[p].row, solutions[p].column};
-            return py::make_tuple(made.release(), words(wrong)).release().ptr();
+            const py::tuple what = words({"points", wrong.problem, wrong.row, wrong.column});
+            return py::make_tuple(made.release(), what).release().ptr();
         }
         py::object result = made.release();
         if (prepared) return py::make_tuple(result, py::none()).release().ptr();
         // The caller is past this function's Python half.
-        if (!is_solved) py::module_::import("coalign._transport").attr("warn_of_unsolved")(result, 3, kName);
+        if (!places.results.is_solved())
+            py::module_::import("coalign._transport").attr("warn_of_unsolved")(result, 3, kName);
         return result.release().ptr();
     }
 

@@ -54,35 +54,13 @@ struct SinkhornArguments {
     template <class T>
     PyObject* run(const Forced& forced, bool prepared) const {
         const Ragged& shapes = costs.batch();
-        const Form form = costs.form();
         if (const std::optional<Wrong> wrong =
                 wrong_weights<T>(rows_of(costs), columns_of(costs), a.vectors(), b.vectors(), options))
             return prepared ? py::make_tuple(py::none(), words(*wrong)).release().ptr() : nullptr;
-        Result made(kTransport, Counts::of(form, shapes),
+        Result made(kTransport, Counts::of(costs.form(), shapes),
                     sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
-        Results<T> results;
-        results.f = made.data<T>(kF);
-        results.g = made.data<T>(kG);
-        results.rows = shapes.rows;
-        results.columns = shapes.columns;
-        results.cost = made.data<double>(kCost);
-        results.value = made.data<double>(kValue);
-        results.error = made.data<double>(kMarginalError);
-        results.iterations = made.data<std::int64_t>(kIterations);
-        results.status = made.data<std::int32_t>(kStatus);
-        std::vector<T*> f_items, g_items;
-        if (form == Form::list) {
-            Parts<T> rows(results.f, form, 0, T(0)), columns(results.g, form, 0, T(0));
-            for (std::int64_t p = 0; p < shapes.count; ++p) {
-                f_items.push_back(rows.take(shapes.rows_of(p)));
-                g_items.push_back(columns.take(shapes.columns_of(p)));
-            }
-            results.f_items = f_items.data();
-            results.g_items = g_items.data();
-        }
-        // What a problem leaves of its room.
-        if (form == Form::padded && shapes.row_lengths != nullptr) std::fill_n(results.f, made.size(kF), T(0));
-        if (form == Form::padded && shapes.column_lengths != nullptr) std::fill_n(results.g, made.size(kG), T(0));
+        Places<T> places(made, rows_of(costs), columns_of(costs));
+        Results<T>& results = places.results;
         const Batch batch{shapes,      a.vectors(),    b.vectors(),      f.vectors(),
                           g.vectors(), epsilon.data(), epsilon.stride(), options};
         const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);

@@ -226,17 +226,38 @@ inline void keep_options(Result& made, const Kept& kept, const PlainEpsilon& eps
     }
 }
 
+// Where solutions go: into the fields of the result that is made.
 template <class T>
-void fill(Result& made, const std::vector<transport::Solution<T>>& solutions, const Kept& kept,
-          const PlainEpsilon& epsilon, const transport::Options& options) {
-    for (std::size_t p = 0; p < solutions.size(); ++p) {
-        made.data<double>(kCost)[p] = solutions[p].cost;
-        made.data<double>(kValue)[p] = solutions[p].value;
-        made.data<double>(kMarginalError)[p] = solutions[p].error;
-        made.data<std::int64_t>(kIterations)[p] = solutions[p].iterations;
-        made.data<std::int32_t>(kStatus)[p] = static_cast<std::int32_t>(solutions[p].status);
+class Places {
+   public:
+    Places(Result& made, const Axis& rows, const Axis& columns) {
+        results.f = made.data<T>(kF);
+        results.g = made.data<T>(kG);
+        results.rows = rows.room;
+        results.columns = columns.room;
+        results.cost = made.data<double>(kCost);
+        results.value = made.data<double>(kValue);
+        results.error = made.data<double>(kMarginalError);
+        results.iterations = made.data<std::int64_t>(kIterations);
+        results.status = made.data<std::int32_t>(kStatus);
+        if (rows.form == Form::list) {
+            results.f_items = items(results.f, rows, f_items_);
+            results.g_items = items(results.g, columns, g_items_);
+        }
+        // What a problem leaves of its room.
+        if (rows.form == Form::padded && rows.lengths != nullptr) std::fill_n(results.f, made.size(kF), T(0));
+        if (rows.form == Form::padded && columns.lengths != nullptr) std::fill_n(results.g, made.size(kG), T(0));
     }
-    keep_options(made, kept, epsilon, options);
-}
+    transport::Results<T> results;
+
+   private:
+    static T* const* items(T* data, const Axis& axis, std::vector<T*>& out) {
+        Parts<T> parts(data, axis.form, 0, T(0));
+        for (std::int64_t p = 0; p < axis.problems; ++p) out.push_back(parts.take(axis.length(p)));
+        return out.data();
+    }
+
+    std::vector<T*> f_items_, g_items_;
+};
 
 }  // namespace coalign::bindings

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "transport/problems.hpp"
 #include "transport/sinkhorn.hpp"
@@ -43,6 +42,6 @@ Run over_pairs(const PointBatch& batch, double passes, int threads, double work_
 // y, counted along the dimensions of a point.
 template <class T>
 Run solve_points(Isa isa, const PointBatch& batch, int threads, double work_per_thread, Pulse& pulse,
-                 std::vector<Solution<T>>& solutions);
+                 Results<T>& results);
 
 }  // namespace coalign::transport

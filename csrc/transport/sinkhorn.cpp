@@ -492,7 +492,7 @@ std::int64_t first_wrong(const MatrixView<T>& points) {
 
 template <class T>
 Run solve_points(Isa isa, const PointBatch& batch, int threads, double work_per_thread, Pulse& pulse,
-                 std::vector<Solution<T>>& solutions) {
+                 Results<T>& results) {
     struct Worker {
         Solver<PointModel<T>> solver;
         PointPair pair;
@@ -506,25 +506,26 @@ Run solve_points(Isa isa, const PointBatch& batch, int threads, double work_per_
             return std::make_unique<Worker>(Worker{Solver<PointModel<T>>(isa, options, team, pulse, count), {}});
         },
         [&](Worker& worker, std::int64_t p) {
-            Solution<T>& solution = solutions[static_cast<std::size_t>(p)];
+            Solution<T> solution{results.f_of(p), results.g_of(p)};
             const MatrixView<T> x = batch.x.at<T>(batch.x_item(p)), y = batch.y.at<T>(batch.y_item(p));
             solution.row = first_wrong(x);
             solution.column = solution.row < 0 ? first_wrong(y) : -1;
             if (solution.row >= 0 || solution.column >= 0) {
                 solution.status = Status::nan;
-                return true;
+            } else {
+                worker.pair.take(x, y, batch.metric);
+                if (!worker.solver.solve(batch.rest, p, {x.rows, y.rows, &worker.pair}, solution)) return false;
             }
-            worker.pair.take(x, y, batch.metric);
-            const bool is_done = worker.solver.solve(batch.rest, p, {x.rows, y.rows, &worker.pair}, solution);
-            if (is_done && count > 1) pulse.add_done(1);
-            return is_done;
+            results.keep(p, solution);
+            if (count > 1) pulse.add_done(1);
+            return true;
         });
 }
 
 template Run solve(Isa, const Batch&, int, double, Pulse&, Results<float>&);
 template Run solve(Isa, const Batch&, int, double, Pulse&, Results<double>&);
 
-template Run solve_points(Isa, const PointBatch&, int, double, Pulse&, std::vector<Solution<float>>&);
-template Run solve_points(Isa, const PointBatch&, int, double, Pulse&, std::vector<Solution<double>>&);
+template Run solve_points(Isa, const PointBatch&, int, double, Pulse&, Results<float>&);
+template Run solve_points(Isa, const PointBatch&, int, double, Pulse&, Results<double>&);
 
 }  // namespace coalign::transport

@@ -1172,9 +1172,9 @@ POINT_CLOUDS = [
     ),
     Mutation(
         "a padded batch of clouds returns what lies past a length",
-        "csrc/bindings/points.cpp",
-        "f(made.data<T>(kF), form, x.batch().rows, T(0))",
-        "f(made.data<T>(kF), form, x.batch().rows, T(1))",
+        "csrc/bindings/transport.hpp",
+        "std::fill_n(results.f, made.size(kF), T(0));",
+        "std::fill_n(results.f, made.size(kF), T(1));",
         (POINTS,),
     ),
     Mutation(

@@ -19,6 +19,7 @@
 #include "transport/point_pair.hpp"
 #include "transport/points.hpp"
 #include "transport_oracle.hpp"
+#include "transport_results.hpp"
 
 using namespace coalign;
 using namespace coalign::testing;
@@ -100,12 +101,11 @@ Answer<T> transport(Isa isa, const Problem<T>& problem, double epsilon, Options 
     batch.rest.column_weights.data = problem.b.data();
     batch.rest.epsilon = &epsilon;
     batch.rest.options = options;
-    std::vector<Solution<T>> solutions(1);
-    solutions[0].f = answer.f.data();
-    solutions[0].g = answer.g.data();
+    Room<T> room;
+    room.add(answer.f, answer.g);
     Pulse pulse(monitor);
-    answer.run = solve_points<T>(isa, batch, threads, 0, pulse, solutions);
-    answer.found = solutions[0];
+    answer.run = solve_points<T>(isa, batch, threads, 0, pulse, room.results());
+    answer.found = room.solution(0);
     return answer;
 }
 
