@@ -13,6 +13,7 @@
 #include "bindings/result.hpp"
 #include "core/batch_run.hpp"
 #include "transport/plan.hpp"
+#include "transport/problems.hpp"
 #include "transport/sinkhorn.hpp"
 
 namespace coalign::bindings {
@@ -156,38 +157,26 @@ struct PlanArguments {
         std::vector<std::size_t> factor_at;
         if (is_product) factors<T>(wide, factor_at);
         const double per_thread = forced.work_per_thread.value_or(kTransportWorkPerThread);
-        const double work = 4 * shapes.elements();
+        const double work = kPasses * shapes.elements();
         const int most = threads.for_work(work, per_thread);
-        // What is made row by row is a task for some rows.
-        const bool by_rows = what == kWrite || what == kApply || what == kHard;
-        const std::vector<Part> parts = by_rows ? some_rows() : whole_problems();
-        const auto solve = [&](Planner<T>& planner, std::int64_t task, std::int64_t) {
-            const auto [p, begin, end] = parts[static_cast<std::size_t>(task)];
+        const auto solve = [&](Planner<T>& planner, std::int64_t p, std::int64_t) {
             const auto at = static_cast<std::size_t>(p);
-            MatrixView<T> cost = shapes.at<T>(p);
-            cost.data += begin * cost.row_stride;
-            cost.rows = end - begin;
-            const Plan<T> plan{cost,
-                               f.vectors().of<T>(p) + begin,
-                               g.vectors().of<T>(p),
-                               a.vectors().of<T>(p),
-                               b.vectors().of<T>(p),
-                               epsilon.data()[p * epsilon.stride()],
-                               row_penalty,
-                               column_penalty};
+            const Plan<T> plan{shapes.at<T>(p),      f.vectors().of<T>(p), g.vectors().of<T>(p),
+                               a.vectors().of<T>(p), b.vectors().of<T>(p), epsilon.data()[p * epsilon.stride()],
+                               row_penalty,          column_penalty};
             const std::int64_t many = is_product ? seeds.batch().columns_of(p) : 0;
             bool done = true;
             switch (what) {
                 case kWrite:
-                    done = planner.write(plan, values + cell_at[at] + begin * cost.columns);
+                    done = planner.write(plan, values + cell_at[at]);
                     break;
                 case kApply:
                 case kApplyTransposed:
                     done = planner.apply(plan, wide.data() + factor_at[at], many, what == kApplyTransposed,
-                                         values + seed_at[at] + begin * many);
+                                         values + seed_at[at]);
                     break;
                 case kHard:
-                    done = planner.choose(plan, column_of_row + row_at[at] + begin);
+                    done = planner.choose(plan, column_of_row + row_at[at]);
                     break;
                 case kFeasible:
                     done = planner.round(plan, one + cell_at[at], other[p]);
@@ -204,12 +193,12 @@ struct PlanArguments {
                 case kNothing:
                     break;
             }
-            return done ? task + 1 : task;
+            return done ? p + 1 : p;
         };
         const Run run = run_call(work <= kSmallWork, [&](Pulse& pulse) {
-            return run_batch(
-                static_cast<std::int64_t>(parts.size()), work, most, per_thread, pulse,
-                [&] { return Planner<T>(forced.isa, pulse); }, solve);
+            return run_problems(
+                {count, shapes.elements(), kPasses, kCellsPerThread}, most, per_thread, pulse,
+                [&](Team& team) { return Planner<T>(forced.isa, team, pulse); }, solve);
         });
         forced.note(name(forced.isa), run.workers);
         if (what == kHard) return chosen.release().ptr();
@@ -222,26 +211,9 @@ struct PlanArguments {
    private:
     enum What { kWrite, kApply, kApplyTransposed, kHard, kFeasible, kBounds, kWeights, kVjp, kNothing };
 
-    // Rows `begin` to `end` of a problem.
-    struct Part {
-        std::int64_t problem, begin, end;
-    };
-    std::vector<Part> whole_problems() const {
-        std::vector<Part> out;
-        for (std::int64_t p = 0; p < costs.batch().count; ++p) out.push_back({p, 0, costs.batch().rows_of(p)});
-        return out;
-    }
-    std::vector<Part> some_rows() const {
-        constexpr std::int64_t cells = 1 << 16, least = 16;
-        std::vector<Part> out;
-        for (const Part& whole : whole_problems()) {
-            const std::int64_t step =
-                std::max(cells / costs.batch().columns_of(whole.problem) / least, std::int64_t{1});
-            for (std::int64_t begin = 0; begin < whole.end; begin += step * least)
-                out.push_back({whole.problem, begin, std::min(begin + step * least, whole.end)});
-        }
-        return out;
-    }
+    static constexpr double kPasses = 4;
+    // Of one problem: a thread that comes late costs some 50 us, in which another makes so many exponentials.
+    static constexpr double kCellsPerThread = 1 << 16;
 
     // What the plans are multiplied with, in float64, and where the part of each problem begins.
     template <class T>

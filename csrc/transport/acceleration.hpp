@@ -32,14 +32,23 @@ struct Task {
 
 // A large problem goes by chunks of rows, whose sums are added in order whatever the number of threads.
 struct Chunks {
+    static constexpr int kMost = 16;
+
     Chunks() = default;
     // Of multiples of `group` rows.
     Chunks(std::int64_t rows, std::int64_t columns, std::int64_t group = 4) : count(rows) {
         constexpr double cells = 1 << 16;
         const double wanted = static_cast<double>(rows) * static_cast<double>(columns) / cells;
-        const auto many = static_cast<std::int64_t>(std::clamp(wanted, 1.0, 16.0));
+        const auto many = static_cast<std::int64_t>(std::clamp(wanted, 1.0, double{kMost}));
         size = ((rows + many - 1) / many + group - 1) / group * group;
         number = (rows + size - 1) / size;
+    }
+    // All rows in one.
+    static Chunks one(std::int64_t rows) {
+        Chunks out;
+        out.count = out.size = rows;
+        out.number = 1;
+        return out;
     }
     std::int64_t begin(std::int64_t chunk) const { return chunk * size; }
     std::int64_t end(std::int64_t chunk) const { return std::min(count, chunk * size + size); }

@@ -11,72 +11,110 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // Half of a unit in the last place, and somewhat more.
 constexpr double kRounding = 0x1p-53 * 1.01;
-constexpr std::int64_t kRows = 16;
+// Rows of the plan are made so many at a time, or fewer where they are so wide that all chunks' would fill the memory.
+constexpr std::int64_t kRows = 16, kMostCells = 1 << 16;
+constexpr std::int64_t rows_at_a_time(std::int64_t columns) {
+    return std::clamp<std::int64_t>(kMostCells / padded(columns), 1, kRows);
+}
+
+template <class T>
+Chunks chunks_of(const Plan<T>& plan) {
+    return {plan.cost.rows, plan.cost.columns, kRows};
+}
+
+// Adds what each chunk has to what the first one has, in order.
+void add_chunks(const Chunks& chunks, std::int64_t count, double* sums) {
+    for (std::int64_t at = count; at < chunks.number * count; ++at) sums[at % count] += sums[at];
+}
+
+// What a chunk of rows adds to a bound.
+struct Tally {
+    double most = 0, total = 0, size = 0, missed = 0;
+    bool is_forbidden = false;
+
+    void add(const Tally& other) {
+        most = std::max(most, other.most);
+        total += other.total;
+        size += other.size;
+        missed += other.missed;
+        is_forbidden |= other.is_forbidden;
+    }
+};
 
 }  // namespace
 
-// Calls use(first, count, rows, stride) for the rows of the plan, some at a time; rows without potential are 0.
+// Readies the potentials, and the scratch memory of so many chunks for rows of so many columns.
 template <class T>
-template <class Use>
-bool Planner<T>::each_block(const Plan<T>& plan, Use&& use) {
+void Planner<T>::begin(const Plan<T>& plan, std::int64_t chunks, std::int64_t some) {
     const std::int64_t rows = plan.cost.rows, columns = plan.cost.columns, width = padded(columns);
     double* const f = row_potential_.reserve(rows);
     double* const g = column_potential_.reserve(width);
     for (std::int64_t i = 0; i < rows; ++i) f[i] = double{plan.f[i]};
     for (std::int64_t j = 0; j < width; ++j) g[j] = j < columns ? double{plan.g[j]} : -kInfinity;
-    PlanPass<T> pass{};
-    pass.column_potential = g;
-    pass.plan = block_.reserve(kRows * width);
-    pass.plan_stride = width;
-    pass.row_sum = row_sum_.reserve(rows);
-    pass.column_sum = column_sum_.reserve(width);
-    std::fill_n(pass.column_sum, width, 0.0);
-    for (std::int64_t begin = 0; begin < rows; begin += kRows) {
-        const std::int64_t count = std::min(kRows, rows - begin);
-        pass.rows = {plan.cost.data + begin * plan.cost.row_stride, plan.cost.row_stride, count, columns,
-                     1 / plan.epsilon};
-        pass.row_potential = f + begin;
-        pass.row_sum = row_sum_.data() + begin;
-        kernels_.plan(pass);
-        use(begin, count, pass.plan, width);
-        if (!pacer_.proceed(count * width / 2)) return false;
-    }
-    return true;
+    row_sum_.reserve(chunks * kRows);
+    block_.reserve(chunks * rows_at_a_time(some) * padded(some));
+    std::fill_n(column_sum_.reserve(chunks * padded(some)), chunks * padded(some), 0.0);
 }
 
-// Calls use(i, row) for each row, in order.
+// Some rows of some columns of the plan, the first of which is a multiple of the padding: a row follows the one before
+// after padded(columns). Rows without potential are 0.
+template <class T>
+const T* Planner<T>::make_rows(const Plan<T>& plan, std::int64_t chunk, std::int64_t first, std::int64_t count,
+                               std::int64_t column, std::int64_t columns, std::int64_t most_columns) {
+    const std::int64_t width = padded(most_columns);
+    PlanPass<T> pass{{plan.cost.data + first * plan.cost.row_stride + column, plan.cost.row_stride, count, columns,
+                      1 / plan.epsilon},
+                     row_potential_.data() + first,
+                     column_potential_.data() + column,
+                     block_.data() + chunk * rows_at_a_time(most_columns) * width,
+                     padded(columns),
+                     row_sum_.data() + chunk * kRows,
+                     column_sum_.data() + chunk * width,
+                     0};
+    kernels_.plan(pass);
+    return pass.plan;
+}
+
+// Calls use(chunk, first, count, rows) for the rows of the plan, some at a time.
 template <class T>
 template <class Use>
-bool Planner<T>::each_row(const Plan<T>& plan, Use&& use) {
-    return each_block(plan, [&](std::int64_t begin, std::int64_t count, const T* rows, std::int64_t stride) {
-        for (std::int64_t i = 0; i < count; ++i) use(begin + i, rows + i * stride);
+bool Planner<T>::each_block(const Plan<T>& plan, const Chunks& chunks, Use&& use) {
+    const std::int64_t columns = plan.cost.columns, step = rows_at_a_time(columns);
+    begin(plan, chunks.number, columns);
+    return over_rows(chunks, padded(columns), team_, pulse_, [&](std::int64_t c, std::int64_t from, std::int64_t to) {
+        for (std::int64_t first = from; first < to; first += step) {
+            const std::int64_t count = std::min(step, to - first);
+            use(c, first, count, make_rows(plan, c, first, count, 0, columns, columns));
+        }
+    });
+}
+
+// Calls use(chunk, i, row) for each row, those of a chunk in order.
+template <class T>
+template <class Use>
+bool Planner<T>::each_row(const Plan<T>& plan, const Chunks& chunks, Use&& use) {
+    const std::int64_t stride = padded(plan.cost.columns);
+    return each_block(plan, chunks, [&](std::int64_t c, std::int64_t first, std::int64_t count, const T* rows) {
+        for (std::int64_t i = 0; i < count; ++i) use(c, first + i, rows + i * stride);
     });
 }
 
 template <class T>
 bool Planner<T>::write(const Plan<T>& plan, T* out) {
     const std::int64_t columns = plan.cost.columns;
-    return each_row(plan, [&](std::int64_t i, const T* row) { std::copy_n(row, columns, out + i * columns); });
+    return each_row(plan, chunks_of(plan),
+                    [&](std::int64_t, std::int64_t i, const T* row) { std::copy_n(row, columns, out + i * columns); });
 }
 
 template <class T>
 bool Planner<T>::apply(const Plan<T>& plan, const double* v, std::int64_t many, bool transposed, T* out) {
-    const std::int64_t columns = plan.cost.columns, results = transposed ? columns : kRows;
-    double* const sums = scratch_.reserve(results * many);
-    std::fill_n(sums, results * many, 0.0);
-    if (transposed) {
-        const bool done = each_row(plan, [&](std::int64_t i, const T* row) {
-            for (std::int64_t j = 0; j < columns; ++j) {
-                // A plan of 0 takes nothing, of an infinite value either.
-                if (row[j] == T(0)) continue;
-                for (std::int64_t k = 0; k < many; ++k) sums[j * many + k] += double{row[j]} * v[i * many + k];
-            }
-        });
-        std::transform(sums, sums + columns * many, out, [](double sum) { return static_cast<T>(sum); });
-        return done;
-    }
+    if (transposed) return apply_transposed(plan, v, many, out);
+    const std::int64_t columns = plan.cost.columns, stride = padded(columns);
+    const Chunks chunks = chunks_of(plan);
+    double* const scratch = scratch_.reserve(chunks.number * kRows * many);
     const bool is_finite = std::all_of(v, v + columns * many, [](double value) { return std::isfinite(value); });
-    return each_block(plan, [&](std::int64_t begin, std::int64_t count, const T* rows, std::int64_t stride) {
+    return each_block(plan, chunks, [&](std::int64_t c, std::int64_t first, std::int64_t count, const T* rows) {
+        double* const sums = scratch + c * kRows * many;
         if (is_finite) {
             row_kernels_.multiply(rows, stride, count, columns, v, many, sums);
         } else {
@@ -86,8 +124,35 @@ bool Planner<T>::apply(const Plan<T>& plan, const double* v, std::int64_t many, 
                     for (std::int64_t k = 0; rows[i * stride + j] > T(0) && k < many; ++k)
                         sums[i * many + k] += double{rows[i * stride + j]} * v[j * many + k];
         }
-        std::transform(sums, sums + count * many, out + begin * many, [](double sum) { return static_cast<T>(sum); });
+        std::transform(sums, sums + count * many, out + first * many, [](double sum) { return static_cast<T>(sum); });
     });
+}
+
+// A chunk is of columns here: their sums are then those over all rows in order.
+template <class T>
+bool Planner<T>::apply_transposed(const Plan<T>& plan, const double* v, std::int64_t many, T* out) {
+    const std::int64_t rows = plan.cost.rows, columns = plan.cost.columns;
+    const Chunks chunks(columns, rows, kPadding);
+    const std::int64_t step = rows_at_a_time(chunks.size);
+    begin(plan, chunks.number, chunks.size);
+    double* const sums = scratch_.reserve(columns * many);
+    std::fill_n(sums, columns * many, 0.0);
+    team_.run(chunks.number, [&](std::int64_t c) {
+        const std::int64_t column = chunks.begin(c), some = chunks.end(c) - column;
+        for (std::int64_t first = 0; first < rows && pulse_.alive(); first += step) {
+            const std::int64_t count = std::min(step, rows - first);
+            const T* row = make_rows(plan, c, first, count, column, some, chunks.size);
+            for (std::int64_t i = first; i < first + count; ++i, row += padded(some))
+                for (std::int64_t j = 0; j < some; ++j) {
+                    // A plan of 0 takes nothing, of an infinite value either.
+                    if (row[j] == T(0)) continue;
+                    double* const own = sums + (column + j) * many;
+                    for (std::int64_t k = 0; k < many; ++k) own[k] += double{row[j]} * v[i * many + k];
+                }
+        }
+    });
+    std::transform(sums, sums + columns * many, out, [](double sum) { return static_cast<T>(sum); });
+    return !pulse_.stopped();
 }
 
 template <class T>
@@ -95,12 +160,13 @@ bool Planner<T>::choose(const Plan<T>& plan, std::int64_t* column_of_row) {
     const std::int64_t columns = plan.cost.columns;
     double* const g = column_potential_.reserve(columns);
     std::transform(plan.g, plan.g + columns, g, [](T potential) { return double{potential}; });
-    for (std::int64_t i = 0; i < plan.cost.rows; ++i) {
-        const bool has_plan = plan.f[i] > -std::numeric_limits<T>::infinity();
-        column_of_row[i] = has_plan ? row_kernels_.choose(plan.cost.data + i * plan.cost.row_stride, g, columns) : -1;
-        if (!pacer_.proceed(columns)) return false;
-    }
-    return true;
+    return over_rows(chunks_of(plan), columns, team_, pulse_, [&](std::int64_t, std::int64_t from, std::int64_t to) {
+        for (std::int64_t i = from; i < to; ++i) {
+            const bool has_plan = plan.f[i] > -std::numeric_limits<T>::infinity();
+            const T* const cost = plan.cost.data + i * plan.cost.row_stride;
+            column_of_row[i] = has_plan ? row_kernels_.choose(cost, g, columns) : -1;
+        }
+    });
 }
 
 // Both sides' weights in float64, those of the columns scaled to the mass of the rows, which is returned.
@@ -127,32 +193,40 @@ bool Planner<T>::round(const Plan<T>& plan, double* out, double& upper) {
     const std::int64_t rows = plan.cost.rows, columns = plan.cost.columns;
     const double mass = weigh(plan);
     const double *const a = row_weight_.data(), *const b = column_weight_.data();
-    double most = 0;
-    bool is_forbidden = false;
-    // Scales, what each side lacks, the sums of the rounded plan, and one row of it.
+    Chunks chunks = chunks_of(plan);
+    Tally tallies[Chunks::kMost];
+    // Scales, what each side lacks, and of each chunk the sums of the rounded plan and one row of it.
+    const std::int64_t all = chunks.number * columns;
     double *const x = row_scale_.reserve(2 * rows), *const lack_a = x + rows;
-    double *const y = column_scale_.reserve(4 * columns), *const lack_b = y + columns;
-    double *const sums = lack_b + columns, *const line = sums + columns;
-    if (!each_row(plan, [&](std::int64_t i, const T* row) {
+    double *const y = column_scale_.reserve(2 * columns + 2 * all), *const lack_b = y + columns;
+    double *const sums = lack_b + columns, *const lines = sums + all;
+    if (!each_row(plan, chunks, [&](std::int64_t c, std::int64_t i, const T* row) {
             const T* const cost = plan.cost.data + i * plan.cost.row_stride;
             double sum = 0;
+            Tally own;
             for (std::int64_t j = 0; j < columns; ++j) {
                 const double size = std::abs(double{cost[j]});
-                if (size < kInfinity) most = std::max(most, size);
-                else is_forbidden = true;
+                if (size < kInfinity) own.most = std::max(own.most, size);
+                else own.is_forbidden = true;
                 sum += double{row[j]};
             }
+            tallies[c].add(own);
             x[i] = sum;
         }))
         return false;
+    for (std::int64_t c = 1; c < chunks.number; ++c) tallies[0].add(tallies[c]);
+    const double most = tallies[0].most;
+    const bool is_forbidden = tallies[0].is_forbidden;
     // Without forbidden pairs, rows and then columns are scaled down to their weights, and what they then lack is
     // spread in proportion.
     for (std::int64_t i = 0; i < rows; ++i) x[i] = x[i] > a[i] || (is_forbidden && x[i] > 0) ? a[i] / x[i] : 1;
-    std::fill_n(sums, columns, 0.0);
-    if (!each_row(plan, [&](std::int64_t i, const T* row) {
-            for (std::int64_t j = 0; j < columns; ++j) sums[j] += x[i] * double{row[j]};
+    std::fill_n(sums, all, 0.0);
+    if (!each_row(plan, chunks, [&](std::int64_t c, std::int64_t i, const T* row) {
+            double* const own = sums + c * columns;
+            for (std::int64_t j = 0; j < columns; ++j) own[j] += x[i] * double{row[j]};
         }))
         return false;
+    add_chunks(chunks, columns, sums);
     double lack = 0;
     for (std::int64_t j = 0; j < columns; ++j) {
         y[j] = sums[j] > b[j] && !is_forbidden ? b[j] / sums[j] : 1;
@@ -160,13 +234,15 @@ bool Planner<T>::round(const Plan<T>& plan, double* out, double& upper) {
         if (!is_forbidden) lack_b[j] = std::max(lack_b[j], 0.0);
         lack += std::max(lack_b[j], 0.0);
     }
-    if (!is_forbidden && !each_row(plan, [&](std::int64_t i, const T* row) {
+    if (!is_forbidden && !each_row(plan, chunks, [&](std::int64_t, std::int64_t i, const T* row) {
             double sum = 0;
             for (std::int64_t j = 0; j < columns; ++j) sum += double{row[j]} * y[j];
             lack_a[i] = std::max(a[i] - x[i] * sum, 0.0) * (lack > 0 ? 1 / lack : 0);
         }))
         return false;
-    // Beside forbidden pairs, rows have their weights, and move what columns have too much of to columns that lack it.
+    // Beside forbidden pairs, rows have their weights, and one after the other they move what columns have too much of
+    // to columns that lack it.
+    if (is_forbidden) chunks = Chunks::one(rows);
     const auto move = [&](double* part, const T* cost) {
         const auto is_open = [&](std::int64_t j) { return cost == nullptr || double{cost[j]} < kInfinity; };
         double over = 0, room = 0;
@@ -183,29 +259,35 @@ bool Planner<T>::round(const Plan<T>& plan, double* out, double& upper) {
             lack_b[j] -= step;
         }
     };
-    double total = 0, size = 0, missed = 0;
-    std::fill_n(sums, columns, 0.0);
-    if (!each_row(plan, [&](std::int64_t i, const T* row) {
+    std::fill_n(tallies, Chunks::kMost, Tally{});
+    std::fill_n(sums, all, 0.0);
+    if (!each_row(plan, chunks, [&](std::int64_t c, std::int64_t i, const T* row) {
             const T* const cost = plan.cost.data + i * plan.cost.row_stride;
-            double* const part = out != nullptr ? out + i * columns : line;
+            double* const part = out != nullptr ? out + i * columns : lines + c * columns;
+            double* const columns_of_chunk = sums + c * columns;
+            Tally own;
             for (std::int64_t j = 0; j < columns; ++j)
                 part[j] = x[i] * double{row[j]} * y[j] + (is_forbidden ? 0 : lack_a[i] * lack_b[j]);
             if (is_forbidden) move(part, cost);
             double sum = 0;
             for (std::int64_t j = 0; j < columns; ++j) {
                 sum += part[j];
-                sums[j] += part[j];
+                columns_of_chunk[j] += part[j];
                 const double price = part[j] > 0 ? part[j] * double{cost[j]} : 0;
-                total += price;
-                size += std::abs(price);
+                own.total += price;
+                own.size += std::abs(price);
             }
-            missed += std::abs(sum - a[i]);
+            own.missed = std::abs(sum - a[i]);
+            tallies[c].add(own);
         }))
         return false;
+    add_chunks(chunks, columns, sums);
+    for (std::int64_t c = 1; c < chunks.number; ++c) tallies[0].add(tallies[c]);
+    double missed = tallies[0].missed;
     for (std::int64_t j = 0; j < columns; ++j) missed += std::abs(sums[j] - b[j]);
     const double rounding = 4 * (static_cast<double>(rows + columns) + 8) * kRounding;
     // A plan whose sums are off by so much can be mended by moving twice as much, at no more than the greatest cost.
-    upper = total + rounding * size + 4 * (missed + rounding * mass) * most;
+    upper = tallies[0].total + rounding * tallies[0].size + 4 * (missed + rounding * mass) * most;
     if (!(upper < kInfinity) || (is_forbidden && missed > rounding * mass)) upper = kInfinity;
     if (is_forbidden && out != nullptr && upper == kInfinity)
         for (std::int64_t i = 0; i < rows; ++i) move(out + i * columns, nullptr);
@@ -217,34 +299,42 @@ bool Planner<T>::bound(const Plan<T>& plan, double& lower) {
     const std::int64_t rows = plan.cost.rows, columns = plan.cost.columns;
     weigh(plan);
     const double *const a = row_weight_.data(), *const b = column_weight_.data();
-    double* const g = column_scale_.reserve(columns);
-    std::fill_n(g, columns, kInfinity);
-    const auto cost_of = [&](std::int64_t i) { return plan.cost.data + i * plan.cost.row_stride; };
-    for (std::int64_t i = 0; i < rows; ++i) {
-        const double f{plan.f[i]};
-        if (!(a[i] > 0) || !std::isfinite(f)) continue;
-        const T* const cost = cost_of(i);
-        for (std::int64_t j = 0; j < columns; ++j) g[j] = std::min(g[j], double{cost[j]} - f);
-        if (!pacer_.proceed(columns)) return false;
-    }
-    double sum = 0, size = 0;
-    const auto add = [&](double weight, double dual) {
-        if (!(weight > 0)) return;
-        sum += weight * dual;
-        size += std::abs(weight * dual);
+    const Chunks chunks = chunks_of(plan);
+    double* const g = column_scale_.reserve(chunks.number * columns);
+    std::fill_n(g, chunks.number * columns, kInfinity);
+    // Calls body(chunk, i, cost) for the rows that have weight.
+    const auto each_cost = [&](auto&& body) {
+        return over_rows(chunks, columns, team_, pulse_, [&](std::int64_t c, std::int64_t from, std::int64_t to) {
+            for (std::int64_t i = from; i < to; ++i)
+                if (a[i] > 0) body(c, i, plan.cost.data + i * plan.cost.row_stride);
+        });
     };
-    for (std::int64_t i = 0; i < rows; ++i) {
-        if (!(a[i] > 0)) continue;
-        const T* const cost = cost_of(i);
-        double f = kInfinity;
-        for (std::int64_t j = 0; j < columns; ++j)
-            if (b[j] > 0) f = std::min(f, double{cost[j]} - g[j]);
-        // Each difference is rounded by no more than this.
-        add(a[i], f - 2 * kRounding * std::abs(f));
-        if (!pacer_.proceed(columns)) return false;
-    }
-    for (std::int64_t j = 0; j < columns; ++j) add(b[j], g[j]);
-    lower = sum - 4 * (static_cast<double>(rows + columns) + 8) * kRounding * size;
+    if (!each_cost([&](std::int64_t c, std::int64_t i, const T* cost) {
+            const double f{plan.f[i]};
+            double* const own = g + c * columns;
+            for (std::int64_t j = 0; std::isfinite(f) && j < columns; ++j)
+                own[j] = std::min(own[j], double{cost[j]} - f);
+        }))
+        return false;
+    for (std::int64_t at = columns; at < chunks.number * columns; ++at)
+        g[at % columns] = std::min(g[at % columns], g[at]);
+    Tally tallies[Chunks::kMost];
+    const auto add = [&](std::int64_t c, double weight, double dual) {
+        if (!(weight > 0)) return;
+        tallies[c].total += weight * dual;
+        tallies[c].size += std::abs(weight * dual);
+    };
+    if (!each_cost([&](std::int64_t c, std::int64_t i, const T* cost) {
+            double f = kInfinity;
+            for (std::int64_t j = 0; j < columns; ++j)
+                if (b[j] > 0) f = std::min(f, double{cost[j]} - g[j]);
+            // Each difference is rounded by no more than this.
+            add(c, a[i], f - 2 * kRounding * std::abs(f));
+        }))
+        return false;
+    for (std::int64_t c = 1; c < chunks.number; ++c) tallies[0].add(tallies[c]);
+    for (std::int64_t j = 0; j < columns; ++j) add(0, b[j], g[j]);
+    lower = tallies[0].total - 4 * (static_cast<double>(rows + columns) + 8) * kRounding * tallies[0].size;
     if (!std::isfinite(lower)) lower = -kInfinity;
     return true;
 }
@@ -325,7 +415,7 @@ bool Planner<T>::pull_back(const Plan<T>& plan, const MatrixView<T>& seed, T* ou
     const auto seed_at = [&](std::int64_t i, std::int64_t j) {
         return double{seed.data[i * seed.row_stride + j * seed.column_stride]};
     };
-    if (!each_row(plan, [&](std::int64_t i, const T* row) {
+    if (!each_row(plan, Chunks::one(rows), [&](std::int64_t, std::int64_t i, const T* row) {
             double sum = 0, product = 0;
             for (std::int64_t j = 0; j < columns; ++j) {
                 const double part{row[j]}, value = part > 0 ? part * seed_at(i, j) : 0;

@@ -10,12 +10,14 @@
 #include "core/isa.hpp"
 #include "core/parallel.hpp"
 #include "core/ragged.hpp"
+#include "core/team.hpp"
+#include "transport/acceleration.hpp"
 #include "transport/kernels.hpp"
 #include "transport/plan_kernels.hpp"
 
 namespace coalign::transport {
 
-// One solved problem of N rows and M columns. Plans, products with them and choices may be made of some rows alone.
+// One solved problem of N rows and M columns.
 template <class T>
 struct Plan {
     MatrixView<T> cost;  // rows of unit stride
@@ -36,12 +38,17 @@ inline double by_weight(double weight, double potential, double transform, doubl
     return is_met ? dual : -rho * std::expm1(-dual / rho) + epsilon * (mass - std::exp(-dual / rho));
 }
 
-// The work on one plan after the other; holds the scratch memory. Each returns false when the call is to stop.
+// The work on one plan after the other, by a team; holds the scratch memory. Each returns false when the call is to
+// stop.
 template <class T>
 class Planner {
    public:
-    Planner(Isa isa, Pulse& pulse)
-        : kernels_(table_for<ColumnKernels<T>>(isa)), row_kernels_(table_for<PlanKernels<T>>(isa)), pacer_(pulse) {}
+    Planner(Isa isa, Team& team, Pulse& pulse)
+        : kernels_(table_for<ColumnKernels<T>>(isa)),
+          row_kernels_(table_for<PlanKernels<T>>(isa)),
+          team_(team),
+          pulse_(pulse),
+          pacer_(pulse) {}
 
     // The plan in rows of M.
     bool write(const Plan<T>& plan, T* out);
@@ -61,15 +68,21 @@ class Planner {
     bool pull_back(const Plan<T>& plan, const MatrixView<T>& seed, T* out, double& residual);
 
    private:
+    void begin(const Plan<T>& plan, std::int64_t chunks, std::int64_t some);
+    const T* make_rows(const Plan<T>& plan, std::int64_t chunk, std::int64_t first, std::int64_t count,
+                       std::int64_t column, std::int64_t columns, std::int64_t most_columns);
     template <class Use>
-    bool each_block(const Plan<T>& plan, Use&& use);
+    bool each_block(const Plan<T>& plan, const Chunks& chunks, Use&& use);
     template <class Use>
-    bool each_row(const Plan<T>& plan, Use&& use);
+    bool each_row(const Plan<T>& plan, const Chunks& chunks, Use&& use);
+    bool apply_transposed(const Plan<T>& plan, const double* v, std::int64_t many, T* out);
     double weigh(const Plan<T>& plan);
     void transform(const Plan<T>& plan, double* rows, double* columns);
 
     const ColumnKernels<T>& kernels_;
     const PlanKernels<T>& row_kernels_;
+    Team& team_;
+    Pulse& pulse_;
     Pacer pacer_;
     Buffer<double> row_potential_, column_potential_, row_sum_, column_sum_, row_weight_, column_weight_;
     Buffer<double> row_scale_, column_scale_, scratch_;

@@ -81,7 +81,7 @@ class PointPlanner {
 
 // What one problem of a batch after the other is followed with: its clouds, and what needs the costs in a matrix.
 struct PointFollower {
-    PointFollower(Isa isa, Team& team, Pulse& pulse) : points(isa, team, pulse), stored(isa, pulse) {}
+    PointFollower(Isa isa, Team& team, Pulse& pulse) : points(isa, team, pulse), stored(isa, team, pulse) {}
 
     // A plan with the sums a and b, in rows of M where there is an `out`, and no less than the least cost of such
     // plans.
