@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/lanes.hpp"
+#include "core/lanes/wide.hpp"
 
 namespace coalign::COALIGN_SET {
 namespace {
@@ -27,16 +28,8 @@ template <int... I>
     return __builtin_shufflevector(below, v, (I + kWidth<double> - 1)...);
 }
 
-// As many scores as a vector of float64 has lanes. Sums are in float64 whatever the scores are: beside it float32 saves
-// little here, and would lose the digits of a sum over thousands of frames.
-[[gnu::always_inline]] inline Float64Lanes widened(const double* p) {
-    return load(p);
-}
-[[gnu::always_inline]] inline Float64Lanes widened(const float* p) {
-    return load_widened(p);
-}
-
-// The scores of kTile frames, for each a row of kStrip tokens.
+// The scores of kTile frames, for each a row of kStrip tokens. Their sums are in float64 whatever they are: beside it
+// float32 saves little here, and would lose the digits of a sum over thousands of frames.
 template <class T>
 struct Tile {
     alignas(64) T values[kTile * kStrip];
