@@ -115,8 +115,10 @@ bench-math: $(VENV)/tools
 
 # Time against size, seven minutes; the records and the pictures are committed.
 plot:
-	$(MAKE) bench SUITES="scaling ctc_scaling"
-	$(BENCH_PYTHON) bench/report.py bench/latest-ctc_scaling.json --record bench/results/ctc_scaling.json
+	$(MAKE) bench SUITES="scaling ctc_scaling transport_scaling"
+	for suite in ctc_scaling transport_scaling; do \
+	  $(BENCH_PYTHON) bench/report.py bench/latest-$$suite.json --record bench/results/$$suite.json || exit 1; \
+	done
 	$(BENCH_PYTHON) bench/report.py bench/latest-scaling.json --record bench/results/scaling.json --documents
 
 # On a machine with a GPU, offline: build, test, check, measure. Packages that it lacks come from WHEELS=folder.

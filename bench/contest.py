@@ -89,6 +89,10 @@ class Problem(abc.ABC):
     def verify(self, data: Data, found: Any, rtol: float) -> None:
         """Assert what else coalign's result holds."""
 
+    def iterations(self, data: Data, found: Any) -> int | None:
+        """Count the iterations of a call, where that is of interest."""
+        return None
+
     def sample(self, data: Data, count: int) -> tuple[Data, Any]:
         """Choose some of the problems, which the CPU solves as well, and say which."""
         raise NotImplementedError("only for problems with cases on a GPU")
@@ -106,7 +110,8 @@ class Contender:
 
     `prepare` converts the arguments to the contender's layout, `load` imports what it takes and
     gives the call that is timed, and `costs(prepared, result)` gives what contenders must agree on.
-    `isa` is the instruction set that coalign is held to, and None for a peer.
+    `iterations(prepared, result)` says how many were made, where that is of interest. `isa` is the
+    instruction set that coalign is held to, and None for a peer.
     """
 
     name: str
@@ -116,6 +121,7 @@ class Contender:
     prepare: Callable[[Data], Any] = lambda data: data
     isa: str | None = None
     threads: int = 1
+    iterations: Callable[[Any, Any], int | None] = lambda prepared, found: None
 
 
 def calling(path: str, use: Callable[[Any], Callable[..., Any]]) -> Callable[[], Any]:
@@ -134,6 +140,7 @@ def ours(problem: Problem, dtype: str, isa: str, threads: int = 1) -> Contender:
         costs=problem.costs,
         isa=isa,
         threads=threads,
+        iterations=problem.iterations,
     )
 
 
@@ -329,6 +336,8 @@ class Suite:
         result = timed if warm is None else warm
         if contender.isa is not None:
             problem.verify(first, result, self.tolerance[contender.dtype])
+        if (iterations := contender.iterations(first, result)) is not None:
+            benchmark.extra_info["iterations"] = iterations
         return contender.costs(first, result)
 
     def _first(self, problem: Problem) -> Any:

@@ -77,7 +77,7 @@ def of_potentials(dtype: str) -> Callable[[Prepared, Any], NDArray[np.float64]]:
 
     def costs(prepared: Prepared, found: Any) -> NDArray[np.float64]:
         one = prepared.problems
-        f, g = (np.asarray(v, np.float64).reshape(one.count, -1) for v in found)
+        f, g = (np.asarray(v, np.float64).reshape(one.count, -1) for v in found[:2])
         return in_units(one.error(one.plans(f, g)), prepared.tol, FLOOR[dtype])
 
     return costs
@@ -85,7 +85,7 @@ def of_potentials(dtype: str) -> Callable[[Prepared, Any], NDArray[np.float64]]:
 
 # --- POT -----------------------------------------------------------------------------------------
 
-# A method: solve(a, b, cost, epsilon, iterations, threshold) -> plan
+# A method: solve(a, b, cost, epsilon, iterations, threshold) -> plan, and what it logs
 Method = Callable[..., Any]
 
 
@@ -95,9 +95,8 @@ def by_sinkhorn(method: str) -> Method:
     def solve(a: Any, b: Any, cost: Any, epsilon: float, most: int, threshold: float) -> Any:
         import ot
 
-        return ot.sinkhorn(
-            a, b, cost, epsilon, method=method, numItermax=most, stopThr=threshold, warn=False
-        )
+        options = {"numItermax": most, "stopThr": threshold, "warn": False, "log": True}
+        return ot.sinkhorn(a, b, cost, epsilon, method=method, **options)
 
     return solve
 
@@ -126,7 +125,17 @@ def pot(method: str, dtype: str) -> Contender:
         epsilon = prepared.problems.epsilon
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return [run(*each, epsilon, most, threshold) for each in lists]
+            return [run(*each, epsilon, most, threshold)[0] for each in lists]
+
+    def iterations(prepared: Prepared, found: Any) -> int | None:
+        # A call of its own says it, outside the timing.
+        lists, most, threshold = prepared.given
+        if not prepared.tol or len(lists) > 1:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _, log = run(*lists[0], prepared.problems.epsilon, most, threshold)
+        return int(log["niter"]) + 1
 
     def load() -> Any:
         from threadpoolctl import threadpool_limits
@@ -134,7 +143,8 @@ def pot(method: str, dtype: str) -> Contender:
         threadpool_limits(CPUS, "blas")
         return solve
 
-    return Contender(f"pot-{method}-{SHORT[dtype]}", dtype, load, of_plans(dtype), prepare)
+    name = f"pot-{method}-{SHORT[dtype]}"
+    return Contender(name, dtype, load, of_plans(dtype), prepare, iterations=iterations)
 
 
 # Hundreds of times what the quickest needs in any case.
@@ -309,9 +319,12 @@ def ott(mode: str, dtype: str, *, points: bool = False) -> Contender:
     def solve(prepared: Prepared) -> Any:
         run, given = prepared.given
         with jax_width(wide):
-            f, g, _ = run(*given)
+            f, g, made = run(*given)
             f.block_until_ready()
-        return f, g
+        return f, g, made
+
+    def iterations(prepared: Prepared, found: Any) -> int | None:
+        return int(found[2]) if prepared.tol and prepared.problems.count == 1 else None
 
     def load() -> Any:
         import jax
@@ -324,7 +337,7 @@ def ott(mode: str, dtype: str, *, points: bool = False) -> Contender:
         return solve
 
     name = f"ott-{mode}-{SHORT[dtype]}"
-    return Contender(name, dtype, load, of_potentials(dtype), prepare)
+    return Contender(name, dtype, load, of_potentials(dtype), prepare, iterations=iterations)
 
 
 def jax_width(wide: bool) -> Any:

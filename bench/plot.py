@@ -148,6 +148,12 @@ def bandwidth(benchmarks: Iterable[Any]) -> list[tuple[str, str, int, float]]:
     ]
 
 
+def iterations(benchmarks: Iterable[Any]) -> list[tuple[str, str, int, float]]:
+    """Give how many iterations each contender made, as points of `curves`."""
+    counted = (b for b in benchmarks if b.iterations is not None)
+    return scaling([replace(b, median=float(b.iterations)) for b in counted])
+
+
 def per_frame(
     benchmarks: Iterable[Any], frames: Callable[[str], int]
 ) -> list[tuple[str, str, int, float]]:
@@ -160,5 +166,6 @@ def scaling(benchmarks: Iterable[Any]) -> list[tuple[str, str, int, float]]:
     points = []
     for benchmark in sorted(benchmarks, key=lambda benchmark: benchmark.peer):
         family, _, size = benchmark.case.partition(", n = ")
-        points.append((family, benchmark.contender.split("-")[0], int(size), benchmark.median))
+        name = "coalign" if not benchmark.peer else benchmark.contender.rsplit("-f", 1)[0]
+        points.append((family, name, int(size), benchmark.median))
     return points

@@ -39,10 +39,16 @@ CENSUSES = {
         "The worst of the [census of transport](docs/transport.md#census):",
     ),
 }
-LATER = (*TABLES, *CENSUSES, "ctc_scaling")
+LATER = (*TABLES, *CENSUSES, "ctc_scaling", "transport_scaling")
 CTC_PICTURES = """![Time of a frame against frames, symbols and labels](ctc-frames.svg)
 
 ![Speed beside a copy of the scores](ctc-bandwidth.svg)
+"""
+TRANSPORT_PICTURES = """![Iterations to an error of 1e-4 against epsilon](transport-iterations.svg)
+
+![Time to an error of 1e-4 against epsilon](transport-epsilon.svg)
+
+![Time of iterations against size](transport-size.svg)
 """
 
 # What users ask about: suite, case, contender, and the same in words.
@@ -80,6 +86,7 @@ class Benchmark:
     cells: int
     median: float
     rounds: int
+    iterations: int | None = None  # of a call, where that is of interest
 
     @property
     def rate(self) -> float:
@@ -106,7 +113,13 @@ class Record:
         head = {"schema": SCHEMA, **{f.name: getattr(self, f.name) for f in fields(self)}}
         if not self.wrong:
             del head["wrong"]
-        entries = ",\n".join(json.dumps(asdict(b), ensure_ascii=False) for b in self.benchmarks)
+        entries = ",\n".join(
+            json.dumps(
+                {k: v for k, v in asdict(b).items() if k != "iterations" or v is not None},
+                ensure_ascii=False,
+            )
+            for b in self.benchmarks
+        )
         whole = json.dumps({**head, "benchmarks": []}, indent=1)
         return whole.replace('"benchmarks": []', f'"benchmarks": [\n{entries}\n ]') + "\n"
 
@@ -122,7 +135,8 @@ def cut(raw: dict[str, Any]) -> Record:
     if len(suites) != 1:
         raise SystemExit(f"expected the benchmarks of one suite, got {suites}")
     machine, cpu = raw["machine_info"], raw["machine_info"]["cpu"]
-    names = [field.name for field in fields(Benchmark) if field.name not in ("median", "rounds")]
+    own = ("median", "rounds", "iterations")
+    names = [field.name for field in fields(Benchmark) if field.name not in own]
     return Record(
         suite=suites[0],
         date=raw["datetime"][:10],
@@ -139,6 +153,7 @@ def cut(raw: dict[str, Any]) -> Record:
                 # Noise starts at the third digit; a short file shows changes better.
                 median=float(f"{entry['stats']['median']:.6g}"),
                 rounds=entry["stats"]["rounds"],
+                iterations=entry["extra_info"].get("iterations"),
             )
             for entry in raw["benchmarks"]
         ),
@@ -481,6 +496,9 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     if "ctc_scaling" in later:
         pictures = ctc_pictures(later["ctc_scaling"], root)
         text = between(text, "ctc_scaling", CTC_PICTURES)
+    if "transport_scaling" in later:
+        pictures |= transport_pictures(later["transport_scaling"], root)
+        text = between(text, "transport_scaling", TRANSPORT_PICTURES)
     for suite in later.keys() & CENSUSES.keys():
         (name, words), counted = CENSUSES[suite], later[suite]
         path = root / "docs" / name
@@ -508,6 +526,25 @@ def ctc_pictures(record: Record, root: Path) -> dict[Path, str]:
         root / "docs" / "ctc-frames.svg": plot.curves(f"Time of a frame: {where}", seconds),
         root / "docs" / "ctc-bandwidth.svg": plot.curves(
             f"Speed beside a copy of the scores: {where}", share, plot.percent_in_words
+        ),
+    }
+
+
+def transport_pictures(record: Record, root: Path) -> dict[Path, str]:
+    """Draw iterations and time of transport, against the greatest cost over epsilon, and size."""
+    where = f"coalign on one thread; {machine(record)}"
+    sought = [b for b in record.benchmarks if b.case.startswith("to ")]
+    fixed = [b for b in record.benchmarks if b not in sought]
+    error = "to an error of 1e-4 against max C / epsilon"
+    return {
+        root / "docs" / "transport-iterations.svg": plot.curves(
+            f"Iterations {error}; {machine(record)}", plot.iterations(sought), plot.number_of_tens
+        ),
+        root / "docs" / "transport-epsilon.svg": plot.curves(
+            f"Time {error}: {where}", plot.scaling(sought)
+        ),
+        root / "docs" / "transport-size.svg": plot.curves(
+            f"Time of 20 iterations in float32: {where}", plot.scaling(fixed)
         ),
     }
 

@@ -312,6 +312,42 @@ def test_points_of_ctc_are_of_a_frame_and_beside_a_copy() -> None:
     assert ">10 %<" in list(pictures.values())[1]
 
 
+def test_pictures_of_transport_count_iterations_where_they_are_known() -> None:
+    run = record(
+        ("to 1e-4, uniform, n = 10", "coalign-f64-v4", 2.0),
+        ("to 1e-4, uniform, n = 10", "pot-sinkhorn-f64", 8.0),
+        ("to 1e-4, uniform, n = 10", "pot-log-f64", 4.0),
+        ("an iteration, n = 100", "coalign-f32-v4", 1.0),
+        ("an iteration, n = 1000", "coalign-f32-v4", 30.0),
+    )
+    ours, theirs, *rest = run.benchmarks
+    counted = replace(
+        run, benchmarks=(replace(ours, iterations=30), replace(theirs, iterations=500), *rest)
+    )
+    assert plot.iterations(counted.benchmarks) == [
+        ("to 1e-4, uniform", "coalign", 10, 30.0),
+        ("to 1e-4, uniform", "pot-sinkhorn", 10, 500.0),
+    ]
+    pictures = report.transport_pictures(counted, Path("docs"))
+    names = ["transport-iterations.svg", "transport-epsilon.svg", "transport-size.svg"]
+    assert [path.name for path in pictures] == names
+    made, time, size = pictures.values()
+    assert ">1000<" in made
+    assert ">pot-log<" not in made
+    assert ">pot-log<" in time
+    assert ">an iteration<" in size
+
+
+def test_a_record_keeps_iterations_where_they_were_counted(tmp_path: Path) -> None:
+    run = record((UNIFORM, "aeon-f64", 6.0), (UNIFORM, "coalign-f64-v4", 1.0))
+    first, second = run.benchmarks
+    run = replace(run, benchmarks=(first, replace(second, iterations=7)))
+    text = run.text()
+    assert text.count("iterations") == 1
+    (tmp_path / "run.json").write_text(text, encoding="utf-8")
+    assert report.load(tmp_path / "run.json") == run
+
+
 def test_points_are_read_from_the_names_of_cases() -> None:
     run = record(("uniform, n = 64", "scipy-f64", 2.0), ("uniform, n = 64", "coalign-f64-v4", 1.0))
     assert plot.scaling(run.benchmarks) == [
