@@ -17,6 +17,7 @@ from coalign import (
     _execution,
     _forced_alignment,
     _monotonic,
+    _partial,
     _points,
     _transport,
     _warping,
@@ -105,6 +106,21 @@ PLAIN: dict[str, Call] = {
         BATCH[:, :3], text_lengths=np.array([3, 0, 1]), frame_lengths=np.array([4, 0, 2])
     ),
     "monotonic_alignment of a list": lambda: coalign.monotonic_alignment([COST, COST[:2, ::2]]),
+    "partial_transport": lambda: coalign.partial_transport(COST, mass=0.5, epsilon=2),
+    "partial_transport float32": lambda: coalign.partial_transport(
+        COST.astype(np.float32)[::-2], mass=1, epsilon=0.5, threads=2, device="cpu"
+    ),
+    "partial_transport of a padded batch": lambda: coalign.partial_transport(
+        BATCH,
+        np.ones(BATCH.shape[:2]),
+        np.ones(BATCH.shape[2]),
+        mass=np.linspace(0.3, 1, len(BATCH)),
+        epsilon=np.linspace(1, 2, len(BATCH)),
+        row_lengths=np.arange(1, len(BATCH) + 1),
+    ),
+    "partial_transport of a list": lambda: coalign.partial_transport(
+        [COST, COST[:2, 3:]], [ROW_WEIGHTS, ROW_WEIGHTS[:2]], mass=0.3, epsilon=0.1, tol=1e-6
+    ),
     "sinkhorn": lambda: coalign.sinkhorn(COST, epsilon=2.0),
     "sinkhorn float32": lambda: coalign.sinkhorn(
         COST.astype(np.float32)[::-2], epsilon=3, threads=2
@@ -198,6 +214,7 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_decoding, "ctc_greedy", refuse)
     monkeypatch.setattr(_forced_alignment, "ctc_align", refuse)
     monkeypatch.setattr(_monotonic, "monotonic_alignment", refuse)
+    monkeypatch.setattr(_partial, "partial_transport", refuse)
     monkeypatch.setattr(_points, "sinkhorn_points", refuse)
     monkeypatch.setattr(_transport, "sinkhorn", refuse)
     monkeypatch.setattr(_warping, "dtw", refuse)

@@ -244,6 +244,7 @@ FRONT_DOORS = (
     "dtw",
     "linear_sum_assignment",
     "monotonic_alignment",
+    "partial_transport",
     "sinkhorn",
     "sinkhorn_points",
 )

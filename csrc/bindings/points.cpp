@@ -158,17 +158,9 @@ struct PointArguments {
         const Run run = run_call(work * iterations <= kSmallWork, solve_all, progress);
         forced.note(name(forced.isa), run.workers);
         keep_options(made, kept, epsilon, options);
-        if (const auto& wrong = places.results.first_nan(); wrong.problem >= 0) {
-            if (!prepared) return nullptr;
-            const py::tuple what = words({"points", wrong.problem, wrong.row, wrong.column});
-            return py::make_tuple(made.release(), what).release().ptr();
-        }
-        py::object result = made.release();
-        if (prepared) return py::make_tuple(result, py::none()).release().ptr();
-        // The caller is past this function's Python half.
-        if (!places.results.is_solved())
-            py::module_::import("coalign._transport").attr("warn_of_unsolved")(result, 3, kName);
-        return result.release().ptr();
+        std::optional<Wrong> wrong = wrong_costs(places.results);
+        if (wrong) wrong->what = "points";
+        return returned(made, places.results, wrong, prepared, kName);
     }
 
    private:

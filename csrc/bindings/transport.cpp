@@ -73,28 +73,10 @@ struct SinkhornArguments {
         const Run run = run_call(shapes.elements() * iterations <= kSmallWork, solve_all, progress);
         forced.note(name(forced.isa), run.workers);
         keep_options(made, kept, epsilon, options);
-        if (const std::optional<Wrong> wrong = wrong_costs(results)) {
-            if (!prepared) return nullptr;
-            return py::make_tuple(std::move(made).release(), words(*wrong)).release().ptr();
-        }
-        py::object result = made.release();
-        if (prepared) return py::make_tuple(result, py::none()).release().ptr();
-        // The caller is past this function's Python half.
-        if (!results.is_solved()) py::module_::import(kGeneral).attr("warn_of_unsolved")(result, 3);
-        return result.release().ptr();
+        return returned(made, results, wrong_costs(results), prepared, kName);
     }
 
    private:
-    template <class T>
-    static std::optional<Wrong> wrong_costs(const Results<T>& results) {
-        const auto words_of = [](const char* what, const typename Results<T>::Place& place) {
-            return Wrong{what, place.problem, place.row, place.column};
-        };
-        if (results.first_nan().problem >= 0) return words_of("cost", results.first_nan());
-        if (results.first_infeasible().problem >= 0) return words_of("infeasible", results.first_infeasible());
-        return std::nullopt;
-    }
-
     PlainBatch costs{kCosts};
     PlainVectors a, b, f, g;
     PlainEpsilon epsilon;

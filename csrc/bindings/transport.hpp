@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "bindings/batch.hpp"
@@ -33,25 +34,34 @@ enum TransportField {
     kColLengths
 };
 
-inline constexpr Schema kTransport{
-    "TransportFields",
-    "The fields of `coalign.Transport`.",
-    15,
-    {{{"f", Per::row, Element::computed, "The potentials of the rows."},
-      {"g", Per::column, Element::computed, "The potentials of the columns."},
-      {"cost", Per::problem, Element::float64, "The sum of plan times cost."},
-      {"value", Per::problem, Element::float64, "The regularised objective."},
-      {"marginal_error", Per::problem, Element::float64, "How far the plan is from its marginals."},
-      {"iterations", Per::problem, Element::int64, "How many updates of both potentials were made."},
-      {"status", Per::problem, Element::int32, "A `Status` for each problem."},
-      {"cost_matrix", Per::option, Element::computed, "The costs that were given."},
-      {"a", Per::option, Element::computed, "The weights of the rows, or None."},
-      {"b", Per::option, Element::computed, "The weights of the columns, or None."},
-      {"epsilon", Per::option, Element::float64, "The regularisation."},
-      {"unbalanced", Per::option, Element::float64, "What a divergence from the marginals costs, or None."},
-      {"tol", Per::option, Element::float64, "The marginal error that was asked for."},
-      {"row_lengths", Per::option, Element::int64, "The rows of each problem of a padded batch, or None.", true},
-      {"col_lengths", Per::option, Element::int64, "The columns of each problem of a padded batch, or None.", true}}}};
+// The fields of a result of either kind, which differ by two options alone.
+constexpr Schema fields_of(const char* name, const char* doc, const Field& first, const Field& second) {
+    return {
+        name,
+        doc,
+        15,
+        {{{"f", Per::row, Element::computed, "The potentials of the rows."},
+          {"g", Per::column, Element::computed, "The potentials of the columns."},
+          {"cost", Per::problem, Element::float64, "The sum of plan times cost."},
+          {"value", Per::problem, Element::float64, "The regularised objective."},
+          {"marginal_error", Per::problem, Element::float64, "How far the plan is from its marginals."},
+          {"iterations", Per::problem, Element::int64, "How many updates of both potentials were made."},
+          {"status", Per::problem, Element::int32, "A `Status` for each problem."},
+          {"cost_matrix", Per::option, Element::computed, "The costs that were given."},
+          {"a", Per::option, Element::computed, "The weights of the rows, or None."},
+          {"b", Per::option, Element::computed, "The weights of the columns, or None."},
+          first,
+          second,
+          {"tol", Per::option, Element::float64, "The marginal error that was asked for."},
+          {"row_lengths", Per::option, Element::int64, "The rows of each problem of a padded batch, or None.", true},
+          {"col_lengths", Per::option, Element::int64, "The columns of each problem of a padded batch, or None.",
+           true}}}};
+}
+
+inline constexpr Field kEpsilonField{"epsilon", Per::option, Element::float64, "The regularisation."};
+inline constexpr Schema kTransport =
+    fields_of("TransportFields", "The fields of `coalign.Transport`.", kEpsilonField,
+              {"unbalanced", Per::option, Element::float64, "What a divergence from the marginals costs, or None."});
 
 // Calls with fewer cells times iterations keep the GIL: so many take some 50 us.
 inline constexpr double kSmallWork = 1e5;
@@ -136,6 +146,8 @@ class PlainEpsilon {
     }
     const double* data() const { return stride_ != 0 ? array_.data<double>() : &number_; }
     std::int64_t stride() const { return stride_; }
+    // The number for all, if there is one.
+    py::object number() const { return stride_ == 0 ? py::object(py::float_(number_)) : py::object(); }
 
    private:
     PlainArray array_;
@@ -212,18 +224,46 @@ inline py::tuple words(const Wrong& wrong) {
 // What a result keeps as it was given: the fields from kCostMatrix on.
 using Kept = std::array<PyObject*, kColLengths - kCostMatrix + 1>;
 
-// Numbers are kept as floats, whatever they were.
-inline void keep_options(Result& made, const Kept& kept, const PlainEpsilon& epsilon,
-                         const transport::Options& options) {
-    const bool is_pair = PyTuple_CheckExact(kept[std::size_t{kUnbalanced - kCostMatrix}]);
+// Keeps what was given, but for the numbers in the list: these are kept as floats, whatever they were.
+inline void keep(Result& made, const Kept& kept, std::initializer_list<std::pair<int, py::object>> numbers) {
     for (int field = kCostMatrix; field <= kColLengths; ++field) {
         py::object value = py::reinterpret_borrow<py::object>(kept[static_cast<std::size_t>(field - kCostMatrix)]);
-        if (field == kEpsilon && epsilon.stride() == 0) value = py::float_(*epsilon.data());
-        if (field == kTol) value = py::float_(options.tolerance);
-        if (field == kUnbalanced && is_pair) value = py::make_tuple(options.row_penalty, options.column_penalty);
-        if (field == kUnbalanced && !is_pair && !value.is_none()) value = py::float_(options.row_penalty);
+        for (const auto& [at, number] : numbers)
+            if (at == field && number) value = number;
         made.set(field, value);
     }
+}
+
+inline void keep_options(Result& made, const Kept& kept, const PlainEpsilon& epsilon,
+                         const transport::Options& options) {
+    PyObject* const given = kept[std::size_t{kUnbalanced - kCostMatrix}];
+    py::object penalties;
+    if (PyTuple_CheckExact(given)) penalties = py::make_tuple(options.row_penalty, options.column_penalty);
+    else if (given != Py_None) penalties = py::float_(options.row_penalty);
+    keep(made, kept, {{kEpsilon, epsilon.number()}, {kUnbalanced, penalties}, {kTol, py::float_(options.tolerance)}});
+}
+
+template <class T>
+std::optional<Wrong> wrong_costs(const transport::Results<T>& results) {
+    const auto& [what, place] = results.first_nan().problem >= 0 ? std::pair("cost", results.first_nan())
+                                                                 : std::pair("infeasible", results.first_infeasible());
+    if (place.problem < 0) return std::nullopt;
+    return Wrong{what, place.problem, place.row, place.column};
+}
+
+// What a call returns of a result that is made, or null where the general way is to word what is wrong.
+template <class T>
+PyObject* returned(Result& made, const transport::Results<T>& results, const std::optional<Wrong>& wrong, bool prepared,
+                   const char* name) {
+    if (prepared) {
+        const py::object what = wrong ? py::object(words(*wrong)) : py::object(py::none());
+        return py::make_tuple(made.release(), what).release().ptr();
+    }
+    if (wrong) return nullptr;
+    py::object result = made.release();
+    // The caller is past this function's Python half.
+    if (!results.is_solved()) py::module_::import("coalign._transport").attr("warn_of_unsolved")(result, 3, name);
+    return result.release().ptr();
 }
 
 // Where solutions go: into the fields of the result that is made.

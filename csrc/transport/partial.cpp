@@ -266,17 +266,20 @@ class PartialSolver {
 
 template <class T>
 Run solve_partial(Isa isa, const Batch& batch, const double* mass, int threads, double work_per_thread, Pulse& pulse,
-                  std::vector<Solution<T>>& solutions) {
+                  Results<T>& results) {
     const double passes = std::min(100.0, static_cast<double>(batch.options.most_iterations));
     return run_problems(
         {batch.costs.count, batch.costs.elements(), passes, kCellsPerThread}, threads, work_per_thread, pulse,
         [&](Team& team) { return std::make_unique<PartialSolver<T>>(isa, batch.options, team, pulse); },
         [&](auto& worker, std::int64_t p, std::int64_t) {
-            return worker->solve(batch, p, mass[p], solutions[static_cast<std::size_t>(p)]) ? p + 1 : p;
+            Solution<T> solution{results.f_of(p), results.g_of(p)};
+            if (!worker->solve(batch, p, mass[p], solution)) return p;
+            results.keep(p, solution);
+            return p + 1;
         });
 }
 
-template Run solve_partial(Isa, const Batch&, const double*, int, double, Pulse&, std::vector<Solution<float>>&);
-template Run solve_partial(Isa, const Batch&, const double*, int, double, Pulse&, std::vector<Solution<double>>&);
+template Run solve_partial(Isa, const Batch&, const double*, int, double, Pulse&, Results<float>&);
+template Run solve_partial(Isa, const Batch&, const double*, int, double, Pulse&, Results<double>&);
 
 }  // namespace coalign::transport

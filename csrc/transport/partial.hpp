@@ -2,9 +2,6 @@
 // sums are at most a and b.
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
 #include "core/batch_run.hpp"
 #include "core/isa.hpp"
 #include "transport/sinkhorn.hpp"
@@ -15,6 +12,6 @@ namespace coalign::transport {
 // is what the sums of the plan and its mass miss, over the mass.
 template <class T>
 Run solve_partial(Isa isa, const Batch& batch, const double* mass, int threads, double work_per_thread, Pulse& pulse,
-                  std::vector<Solution<T>>& solutions);
+                  Results<T>& results);
 
 }  // namespace coalign::transport

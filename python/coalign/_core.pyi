@@ -9,6 +9,7 @@ from ._assignment_result import Assignment
 from ._ctc_result import CTCPosteriors
 from ._decoding_result import CTCDecoding
 from ._monotonic_result import MonotonicAlignment
+from ._partial_result import PartialTransport
 from ._transport_result import Transport
 from ._warping_result import Warping
 
@@ -200,6 +201,41 @@ class TransportFields:
     @property
     def col_lengths(self) -> Any: ...
 
+class PartialFields:
+    _fields: tuple[str, ...]
+    def __init__(self, *fields: Any, **named: Any) -> None: ...
+    def _writeable_fields(self) -> tuple[Any, ...]: ...
+    @property
+    def f(self) -> Any: ...
+    @property
+    def g(self) -> Any: ...
+    @property
+    def cost(self) -> Any: ...
+    @property
+    def value(self) -> Any: ...
+    @property
+    def marginal_error(self) -> Any: ...
+    @property
+    def iterations(self) -> Any: ...
+    @property
+    def status(self) -> Any: ...
+    @property
+    def cost_matrix(self) -> Any: ...
+    @property
+    def a(self) -> Any: ...
+    @property
+    def b(self) -> Any: ...
+    @property
+    def mass(self) -> Any: ...
+    @property
+    def epsilon(self) -> Any: ...
+    @property
+    def tol(self) -> float: ...
+    @property
+    def row_lengths(self) -> Any: ...
+    @property
+    def col_lengths(self) -> Any: ...
+
 class WarpingFields:
     _fields: tuple[str, ...]
     def __init__(self, *fields: Any, **named: Any) -> None: ...
@@ -352,7 +388,25 @@ def points_plan(
     what: str,
     v: list[Any] | None,
 ) -> Any: ...
-def partial_transport(*prepared: Any) -> tuple[list[Any], list[Any], Any, Any, Any]: ...
+@overload
+def partial_transport(
+    cost: Any,
+    a: Any,
+    b: Any,
+    mass: Any,
+    epsilon: Any,
+    tol: Any,
+    max_iterations: Any,
+    row_lengths: Any,
+    col_lengths: Any,
+    threads: Any,
+    device: Any,
+    /,
+) -> PartialTransport: ...
+@overload
+def partial_transport(
+    *prepared: Any,
+) -> tuple[PartialTransport, tuple[str, int, int, int] | None]: ...
 def transport_plan(*prepared: Any) -> Any: ...
 def dtw(*arguments: Any) -> Warping: ...
 def connect_result(
@@ -361,6 +415,7 @@ def connect_result(
         | CTCAlignmentFields
         | CTCDecodingFields
         | MonotonicFields
+        | PartialFields
         | PosteriorsFields
         | TransportFields
         | WarpingFields

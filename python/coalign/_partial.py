@@ -10,7 +10,7 @@ import numpy as np
 from . import _core, _execution, _validate
 from ._arrays import Array
 from ._batch import Batch, is_plain_matrix
-from ._errors import InfeasibleError, Status
+from ._errors import InfeasibleError
 from ._partial_result import PartialTransport
 from ._pipeline import ResultCall, carry_out
 from ._scalars import take_count, take_real
@@ -19,6 +19,7 @@ from ._transport import (
     _is_kept,
     _take_vectors,
     _word,
+    nothing,
     repeated,
     take_epsilon,
     warn_of_unsolved,
@@ -38,9 +39,8 @@ class _Call(ResultCall[PartialTransport]):
     tol: float
     max_iterations: int
     threads: int
-    cost: Any
+    kept: tuple[Any, ...]
     given: Batch
-    kept_lengths: tuple[Any, Any]
 
     @property
     def only_cpu(self) -> str:
@@ -50,67 +50,55 @@ class _Call(ResultCall[PartialTransport]):
     def on_host(self) -> PartialTransport:
         """Solve on the CPU; raise for the first problem that has no solution."""
         (costs,) = self.inputs
-        count = len(costs)
-        if count == 0:
-            nothing = np.empty((3, 0)), np.empty((1, 0), np.int64), np.empty(0, np.int32)
-            return self._result([], [], *nothing)
-        a, b = (each_vector(costs, given, axis) for axis, given in enumerate(self.weights))
-        each_mass = np.array(np.broadcast_to(self.mass, count), np.float64)
-        for problem in range(count):
-            which = f"problem {problem}: " if costs.is_batch else ""
-            at = f" at index ({problem},)" if np.ndim(self.mass) else ""
-            there = min(
-                1.0 if each is None else weight_mass(each[problem], name, which)
-                for name, each in (("a", a), ("b", b))
-            )
-            if each_mass[problem] > there * (1 + _MOST_ABOVE[costs.dtype.name]):
-                raise ValueError(
-                    f"{which}mass: expected at most {there:.9g}, the lesser of the masses of "
-                    f"a and b, got {each_mass[problem]:.9g}{at}"
-                )
-            each_mass[problem] = min(each_mass[problem], there)
-        found = _core.partial_transport(
+        if len(costs) == 0:
+            return nothing(PartialTransport, costs, costs.dtype, self.kept)
+        self._require_masses()
+        found, wrong = _core.partial_transport(
             costs.native(costs.dtype, is_plain_matrix),
-            a,
-            b,
-            each_mass,
-            np.ascontiguousarray(np.broadcast_to(self.epsilon, count), np.float64),
+            *self.weights,
+            self.mass,
+            self.epsilon,
             self.tol,
             self.max_iterations,
             costs.native_lengths(0),
             costs.native_lengths(1),
             self.threads,
+            None,
+            self.kept,
         )
-        *_, places, status = found
-        self._require_solved(places, status)
-        return self._result(*found)
+        if wrong is not None:
+            raise self._error(*wrong)
+        return found
 
-    def _require_solved(self, places: Array, status: Array) -> None:
-        for problem in np.flatnonzero(status == Status.NAN).tolist():
-            place = tuple(places[1:, problem].tolist())
-            item = problem if self.given.is_batch else 0
-            raise self.given.bad_value(item, place, "finite costs, or +inf to forbid a pair")
-        for problem in np.flatnonzero(status == Status.INFEASIBLE).tolist():
-            which = f"problem {problem}: " if self.inputs[0].is_batch else ""
-            raise InfeasibleError(
-                f"{which}the rows that have a finite cost against a column that has weight "
-                "hold less than the mass"
-            )
-
-    def _result(
-        self, f: list[Array], g: list[Array], sums: Array, places: Array, status: Array
-    ) -> PartialTransport:
+    def _require_masses(self) -> None:
+        """Check the weights of every problem, and that they hold its mass."""
         (costs,) = self.inputs
-        numbers: list[Any] = [*sums, places[0], status]
-        sides: list[Any] = [f, g]
-        if not costs.is_batch:
-            sides = [side[0] for side in sides]
-            numbers = [each[0] for each in numbers]
-        elif costs.is_padded:
-            sides = [padded(side, costs.room(axis) or 0, costs) for axis, side in enumerate(sides)]
-        kept = (self.cost, *self.weights, self.mass, self.epsilon, self.tol, *self.kept_lengths)
-        fields = [*sides, *numbers, *kept]
-        return PartialTransport(*fields)
+        each_mass = np.broadcast_to(self.mass, len(costs))
+        for problem, mass in enumerate(each_mass.tolist()):
+            which = f"problem {problem}: " if costs.is_batch else ""
+            there = min(
+                1.0
+                if given is None
+                else weight_mass(_own(costs, given, axis, problem), name, which)
+                for axis, (name, given) in enumerate(zip("ab", self.weights, strict=True))
+            )
+            if mass > there * (1 + _MOST_ABOVE[costs.dtype.name]):
+                at = f" at index ({problem},)" if np.ndim(self.mass) else ""
+                raise ValueError(
+                    f"{which}mass: expected at most {there:.9g}, the lesser of the masses of "
+                    f"a and b, got {mass:.9g}{at}"
+                )
+
+    def _error(self, what: str, problem: int, row: int, column: int) -> ValueError:
+        if what == "cost":
+            item = problem if self.given.is_batch else 0
+            wanted = "finite costs, or +inf to forbid a pair"
+            return self.given.bad_value(item, (row, column), wanted)
+        which = f"problem {problem}: " if self.inputs[0].is_batch else ""
+        return InfeasibleError(
+            f"{which}the rows that have a finite cost against a column that has weight "
+            "hold less than the mass"
+        )
 
     def settle(self, found: PartialTransport, *, from_gpu: bool) -> PartialTransport:
         """Warn of what has not converged."""
@@ -118,15 +106,10 @@ class _Call(ResultCall[PartialTransport]):
         return found
 
 
-def each_vector(costs: Batch, given: Any, axis: int) -> list[Array] | None:
-    """Return a vector for each problem, cut to its length; None where there are none."""
-    if given is None:
-        return None
-    vectors = []
-    for problem, length in enumerate(costs.lengths[axis].tolist()):
-        own = given[problem] if isinstance(given, list) or given.ndim == 2 else given
-        vectors.append(np.ascontiguousarray(own[:length], costs.dtype))
-    return vectors
+def _own(costs: Batch, given: Any, axis: int, problem: int) -> Array:
+    """Return the weights of one problem, cut to its length."""
+    own: Array = given[problem] if isinstance(given, list) or given.ndim == 2 else given
+    return own[: costs.lengths[axis][problem]]
 
 
 def weight_mass(weights: Array, name: str, which: str) -> float:
@@ -141,14 +124,6 @@ def weight_mass(weights: Array, name: str, which: str) -> float:
     if not 0 < mass < np.inf:
         raise ValueError(f"{which}{name}: expected a finite mass above 0, got {mass:.9g}")
     return mass
-
-
-def padded(vectors: list[Array], room: int, costs: Batch) -> Array:
-    """Put vectors into rows of one array, and 0 past the end of each."""
-    out = np.zeros((len(vectors), room), costs.dtype)
-    for row, vector in zip(out, vectors, strict=True):
-        row[: len(vector)] = vector
-    return out
 
 
 def partial_transport(
@@ -172,22 +147,16 @@ def partial_transport(
     lengths = (row_lengths, "row_lengths"), (col_lengths, "col_lengths")
     given = _validate.take_matrices(cost, "cost", *lengths)
     costs = repeated(given, a, b)
-    call = _Call(
-        (costs,),
-        tuple(
-            _take_vectors(side, name, costs, axis)
-            for axis, (name, side) in enumerate((("a", a), ("b", b)))
-        ),
-        take_epsilon(mass, costs, "mass"),
-        take_epsilon(epsilon, costs),
-        tolerance,
-        iterations,
-        threads,
+    weights = (_take_vectors(a, "a", costs, 0), _take_vectors(b, "b", costs, 1))
+    each_mass, each_epsilon = take_epsilon(mass, costs, "mass"), take_epsilon(epsilon, costs)
+    kept = (
         cost if _is_kept(cost) else given.data if given.is_batch else given.data[0],
-        given,
-        (
-            None if row_lengths is None else costs.lengths[0],
-            None if col_lengths is None else costs.lengths[1],
-        ),
+        *weights,
+        each_mass,
+        each_epsilon,
+        tolerance,
+        None if row_lengths is None else costs.lengths[0],
+        None if col_lengths is None else costs.lengths[1],
     )
-    return carry_out(call, device)
+    options = (each_mass, each_epsilon, tolerance, iterations, threads)
+    return carry_out(_Call((costs,), weights, *options, kept, given), device)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from ._core import PartialFields, connect_result
 from ._errors import InfeasibleError, Status
-from ._result import PlainResult
+from ._transport_result import Plans
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class PartialTransport(PlainResult):
+class PartialTransport(PartialFields, Plans):
     """Entropic plans of one or more problems that move a part of the mass.
 
     The plan is P_ij = exp((f_i + g_j - C_ij) / ε). f_i - ε log a_i is greatest, and the same, for
@@ -58,39 +57,9 @@ class PartialTransport(PlainResult):
     (0.0, True)
     """
 
-    f: Any
-    g: Any
-    cost: Any
-    value: Any
-    marginal_error: Any
-    iterations: Any
-    status: Any
-    cost_matrix: Any
-    a: Any
-    b: Any
-    mass: Any
-    epsilon: Any
-    tol: Any
-    row_lengths: Any
-    col_lengths: Any
+    __slots__ = ()
+    __module__ = "coalign"
 
-    _fields: ClassVar[tuple[str, ...]] = (
-        "f",
-        "g",
-        "cost",
-        "value",
-        "marginal_error",
-        "iterations",
-        "status",
-        "cost_matrix",
-        "a",
-        "b",
-        "mass",
-        "epsilon",
-        "tol",
-        "row_lengths",
-        "col_lengths",
-    )
     _wrong: ClassVar = {
         Status.NAN: (ValueError, "a cost is NaN or -inf"),
         Status.INFEASIBLE: (InfeasibleError, "finite costs do not allow the mass"),
@@ -103,86 +72,5 @@ class PartialTransport(PlainResult):
         """None: divergences from the marginals have no price."""
         return None
 
-    @property
-    def converged(self) -> Any:
-        """Whether `marginal_error` ≤ `tol`, and nothing else: bool, or array of shape (B,)."""
-        return self.marginal_error <= self.tol
 
-    def plan(self) -> Any:
-        """Return the plan.
-
-        Returns
-        -------
-        array of shape (N, M), (B, N, M), or list of (N, M) arrays
-            P_ij = exp((f_i + g_j - C_ij) / ε), of the dtype of the computation; 0 past the lengths
-            of a padded batch.
-
-        Examples
-        --------
-        >>> import coalign
-        >>> found = coalign.partial_transport([[0.0, 5.0], [5.0, 9.0]], mass=0.5, epsilon=0.1)
-        >>> found.plan().round(3).tolist()
-        [[0.5, 0.0], [0.0, 0.0]]
-        """
-        return _plans().plan(self, "plan")
-
-    def apply(self, v: Any, *, transpose: bool = False) -> Any:
-        """Return the plan times vectors, without a plan in memory.
-
-        Parameters
-        ----------
-        v : array of shape (M,) or (M, K), (B, M) or (B, M, K), or list of such arrays
-            Vectors beside the columns; with `transpose` beside the rows. One vector goes with every
-            problem of a batch.
-        transpose : bool
-            Multiply with the transpose of the plan instead.
-
-        Returns
-        -------
-        array of shape (N,) or (N, K), (B, N) or (B, N, K), or list of such arrays
-            P v, or Pᵀ v; sums are in float64. 0 past the lengths of a padded batch.
-
-        Raises
-        ------
-        ValueError
-            The shape of `v` is not that of the columns, or the rows.
-        TypeError
-            A dtype or kind of array is wrong.
-
-        Examples
-        --------
-        >>> import coalign
-        >>> found = coalign.partial_transport([[0.0, 5.0], [5.0, 9.0]], mass=0.5, epsilon=0.1)
-        >>> found.apply([1.0, 1.0]).round(3).tolist()
-        [0.5, 0.0]
-        """
-        return _plans().apply(self, v, transpose)
-
-    def hard(self) -> Any:
-        """Return the column that has most of each row, the first of equals.
-
-        Returns
-        -------
-        int64 array of shape (N,), (B, N), or list of (N,) arrays
-            -1 for a row without weight, and past the length of a problem. A row that moves next to
-            nothing has a column too: see the sums of the plan, `apply` of ones.
-
-        Examples
-        --------
-        >>> import coalign
-        >>> found = coalign.partial_transport([[0.0, 5.0], [5.0, 9.0]], mass=0.5, epsilon=0.1)
-        >>> found.hard().tolist()
-        [0, 0]
-        """
-        return _plans().hard(self)
-
-
-def _plans() -> Any:
-    # Imported at first use, as for `Transport`.
-    from . import _transport_plan
-
-    return _transport_plan
-
-
-# Not in the class's body: there, dataclass would look up ClassVar in the module that it names.
-PartialTransport.__module__ = "coalign"
+connect_result(PartialTransport)

@@ -111,7 +111,7 @@ class _Call(ResultCall[Transport]):
         """Solve on the CPU; raise for the first problem that is none."""
         pairs = self.pairs
         if len(pairs) == 0:
-            return nothing(pairs, self.dtype, self.kept)
+            return nothing(Transport, pairs, self.dtype, self.kept)
         found, wrong = _core.sinkhorn_points(
             *(side.native(self.dtype, has_contiguous_frames) for side in pairs.sides),
             *self.weights,

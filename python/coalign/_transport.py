@@ -16,7 +16,7 @@ from ._batch import Batch, Shapes, is_plain_matrix
 from ._cuda_transport import COSTS_PER_BLOCK, solve
 from ._device import DeviceArray, Gpu
 from ._errors import ConvergenceWarning, InfeasibleError, Status
-from ._pipeline import ResultCall, carry_out
+from ._pipeline import AnyResult, ResultCall, carry_out
 from ._progress import Progress, reporter
 from ._scalars import take_count
 from ._transport_result import Transport
@@ -63,7 +63,7 @@ class _Call(ResultCall[Transport]):
         """Solve on the CPU; raise for the first problem that has no solution."""
         costs = self.costs
         if len(costs) == 0:
-            return nothing(costs, self.dtype, self.kept)
+            return nothing(Transport, costs, self.dtype, self.kept)
         found, wrong = _core.sinkhorn(
             costs.native(self.dtype, is_plain_matrix),
             *self.weights,
@@ -112,14 +112,16 @@ class _Call(ResultCall[Transport]):
         return found
 
 
-def nothing(costs: Shapes, dtype: np.dtype[Any], kept: tuple[Any, ...]) -> Transport:
+def nothing(
+    kind: Callable[..., AnyResult], costs: Shapes, dtype: np.dtype[Any], kept: tuple[Any, ...]
+) -> AnyResult:
     """Return the result of a batch of no problems."""
     sides: list[Any] = [
         [] if not costs.is_padded else np.empty((0, costs.room(axis) or 0), dtype)
         for axis in (0, 1)
     ]
     sums = (np.empty(0), np.empty(0), np.empty(0))
-    return Transport(*sides, *sums, np.empty(0, np.int64), np.empty(0, np.int32), *kept)
+    return kind(*sides, *sums, np.empty(0, np.int64), np.empty(0, np.int32), *kept)
 
 
 def weight_error(

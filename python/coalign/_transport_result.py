@@ -22,7 +22,85 @@ class PointCosts:
         return f"<{self.metric} of point clouds>"
 
 
-class Transport(TransportFields, Result):
+class Plans(Result):
+    """What potentials give: the plan exp((f_i + g_j - C_ij) / ε), and what it alone says."""
+
+    __slots__ = ()
+
+    @property
+    def converged(self) -> Any:
+        """Whether `marginal_error` ≤ `tol`, and nothing else: bool, or array of shape (B,)."""
+        return self.marginal_error <= self.tol  # type: ignore[attr-defined]
+
+    def plan(self) -> Any:
+        """Return the plan.
+
+        Returns
+        -------
+        array of shape (N, M), (B, N, M), or list of (N, M) arrays
+            P_ij = exp((f_i + g_j - C_ij) / ε), of the dtype of the computation; 0 past the lengths
+            of a padded batch.
+
+        Examples
+        --------
+        >>> import coalign
+        >>> found = coalign.sinkhorn([[0.0, 1.0], [1.0, 0.0]], epsilon=0.5)
+        >>> found.plan().round(3).tolist()
+        [[0.44, 0.06], [0.06, 0.44]]
+        """
+        return _plans().plan(self, "plan")
+
+    def apply(self, v: Any, *, transpose: bool = False) -> Any:
+        """Return the plan times vectors, without a plan in memory.
+
+        Parameters
+        ----------
+        v : array of shape (M,) or (M, K), (B, M) or (B, M, K), or list of such arrays
+            Vectors beside the columns; with `transpose` beside the rows. One vector goes with every
+            problem of a batch.
+        transpose : bool
+            Multiply with the transpose of the plan instead.
+
+        Returns
+        -------
+        array of shape (N,) or (N, K), (B, N) or (B, N, K), or list of such arrays
+            P v, or Pᵀ v; sums are in float64. 0 past the lengths of a padded batch.
+
+        Raises
+        ------
+        ValueError
+            The shape of `v` is not that of the columns, or the rows.
+        TypeError
+            A dtype or kind of array is wrong.
+
+        Examples
+        --------
+        >>> import coalign
+        >>> found = coalign.sinkhorn([[0.0, 1.0], [1.0, 0.0]], epsilon=0.5)
+        >>> found.apply([1.0, 3.0]).round(3).tolist()
+        [0.619, 1.381]
+        """
+        return _plans().apply(self, v, transpose)
+
+    def hard(self) -> Any:
+        """Return the column that has most of each row, the first of equals.
+
+        Returns
+        -------
+        int64 array of shape (N,), (B, N), or list of (N,) arrays
+            -1 for a row without weight, and past the length of a problem. A row that moves next to
+            nothing has a column too: see the sums of the plan, `apply` of ones.
+
+        Examples
+        --------
+        >>> import coalign
+        >>> coalign.sinkhorn([[0.0, 1.0], [1.0, 0.0]], epsilon=0.5).hard().tolist()
+        [0, 1]
+        """
+        return _plans().hard(self)
+
+
+class Transport(TransportFields, Plans):
     """Entropic transport plans of one or more problems, as the potentials that give them.
 
     The plan is P_ij = exp((f_i + g_j - C_ij) / ε). A row or a column without weight has the
@@ -85,77 +163,6 @@ class Transport(TransportFields, Result):
         Status.PRECISION_LIMIT: (ArithmeticError, "the dtype cannot hold better potentials"),
         Status.INVALID: (ValueError, "a weight or a length out of range"),
     }
-
-    @property
-    def converged(self) -> Any:
-        """Whether `marginal_error` ≤ `tol`, and nothing else: bool, or array of shape (B,)."""
-        return self.marginal_error <= self.tol
-
-    def plan(self) -> Any:
-        """Return the plan.
-
-        Returns
-        -------
-        array of shape (N, M), (B, N, M), or list of (N, M) arrays
-            P_ij = exp((f_i + g_j - C_ij) / ε), of the dtype of the computation; 0 past the lengths
-            of a padded batch.
-
-        Examples
-        --------
-        >>> import coalign
-        >>> found = coalign.sinkhorn([[0.0, 1.0], [1.0, 0.0]], epsilon=0.5)
-        >>> found.plan().round(3).tolist()
-        [[0.44, 0.06], [0.06, 0.44]]
-        """
-        return _plans().plan(self, "plan")
-
-    def apply(self, v: Any, *, transpose: bool = False) -> Any:
-        """Return the plan times vectors, without a plan in memory.
-
-        Parameters
-        ----------
-        v : array of shape (M,) or (M, K), (B, M) or (B, M, K), or list of such arrays
-            Vectors beside the columns; with `transpose` beside the rows. One vector goes with every
-            problem of a batch.
-        transpose : bool
-            Multiply with the transpose of the plan instead.
-
-        Returns
-        -------
-        array of shape (N,) or (N, K), (B, N) or (B, N, K), or list of such arrays
-            P v, or Pᵀ v; sums are in float64. 0 past the lengths of a padded batch.
-
-        Raises
-        ------
-        ValueError
-            The shape of `v` is not that of the columns, or the rows.
-        TypeError
-            A dtype or kind of array is wrong.
-
-        Examples
-        --------
-        >>> import coalign
-        >>> found = coalign.sinkhorn([[0.0, 1.0], [1.0, 0.0]], epsilon=0.5)
-        >>> found.apply([1.0, 3.0]).round(3).tolist()
-        [0.619, 1.381]
-        """
-        return _plans().apply(self, v, transpose)
-
-    def hard(self) -> Any:
-        """Return the column that has most of each row, the first of equals.
-
-        Returns
-        -------
-        int64 array of shape (N,), (B, N), or list of (N,) arrays
-            -1 for a row without weight, and past the length of a problem.
-
-        Examples
-        --------
-        >>> import coalign
-        >>> coalign.sinkhorn([[0.0, 1.0], [1.0, 0.0]], epsilon=0.5).hard().tolist()
-        [0, 1]
-        """
-        return _plans().hard(self)
 
     def feasible_plan(self) -> Any:
         """Return the plan rounded to the exact marginals, to the last digits of float64.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _partial
+from . import _core
 from ._partial_result import PartialTransport
 
 __all__ = ["PartialTransport", "partial_transport"]
@@ -102,7 +102,7 @@ def partial_transport(
     >>> found.plan().round(3).tolist()
     [[0.5, 0.0], [0.0, 0.0]]
     """
-    return _partial.partial_transport(
+    return _core.partial_transport(
         cost,
         a,
         b,

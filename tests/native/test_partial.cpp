@@ -17,6 +17,7 @@
 #include "stopper.hpp"
 #include "transport/partial.hpp"
 #include "transport_oracle.hpp"
+#include "transport_results.hpp"
 
 using namespace coalign;
 using namespace coalign::testing;
@@ -63,12 +64,11 @@ Answer<T> transport(Isa isa, const Problem<T>& problem, double epsilon, Options 
     batch.column_weights.data = problem.b.data();
     batch.epsilon = &epsilon;
     batch.options = options;
-    std::vector<Solution<T>> solutions(1);
-    solutions[0].f = answer.f.data();
-    solutions[0].g = answer.g.data();
+    Room<T> room;
+    room.add(answer.f, answer.g);
     Pulse pulse(monitor);
-    answer.run = solve_partial<T>(isa, batch, &problem.mass, threads, 0, pulse, solutions);
-    answer.found = solutions[0];
+    answer.run = solve_partial<T>(isa, batch, &problem.mass, threads, 0, pulse, room.results());
+    answer.found = room.solution(0);
     return answer;
 }
 
