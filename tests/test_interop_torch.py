@@ -20,6 +20,8 @@ from coalign import (
     dtw,
     dtw_cdist,
     monotonic_alignment,
+    sinkhorn_divergence_points,
+    sinkhorn_points,
     slanted,
 )
 from oracles.compare import assert_same_bits
@@ -67,6 +69,54 @@ def test_matrices_of_a_warping_of_tensors() -> None:
     cost = ((x.numpy().T @ W_x - y.numpy().T @ W_y) ** 2).sum()
     np.testing.assert_allclose(cost, float(warping.cost), rtol=1e-5)
     assert len(dtw([x, y], y, path=True).matrices()) == 2
+
+
+@pytest.mark.parametrize("form", ["one", "padded", "list", "one and many"])
+def test_points_of_tensors_are_those_of_arrays(form: str) -> None:
+    clouds = [rng.normal(size=(n, 3)).astype(np.float32) for n in (6, 4, 6)]
+    weights: Any = [np.full(len(cloud), 1 / len(cloud), np.float32) for cloud in clouds]
+    y, options = clouds[0] + 1, {"epsilon": 0.5, "tol": 1e-5}
+    if form == "list":
+        x, v = clouds, [*weights]
+    elif form == "one":
+        x, v, weights = clouds[0], weights[0], weights[0]
+    else:
+        x, v, weights = BATCH[..., [0, 1, 1]], np.ones((3, 6), np.float32), weights[0]
+        if form == "padded":
+            options["x_lengths"], weights = np.array([6, 1, 4]), None
+    wanted = sinkhorn_points(x, y, weights, **options)
+
+    def given(arrays: Any) -> Any:
+        return [*map(tensor, arrays)] if isinstance(arrays, list) else tensor(arrays)
+
+    found = sinkhorn_points(
+        given(x), tensor(y), None if weights is None else given(weights), **options
+    )
+    pairs = [
+        (getattr(each, name) for each in (found, wanted)) for name in ("f", "g", "cost", "value")
+    ]
+    pairs.append(each.plan() for each in (found, wanted))
+    pairs.append((found.apply(given(v), transpose=True), wanted.apply(v, transpose=True)))
+    pairs += zip(found.gradients(), wanted.gradients(), strict=True)
+    for mine, expected in pairs:
+        if isinstance(expected, list):
+            assert type(mine) is list
+            for one, other in zip(mine, expected, strict=True):
+                assert_tensor(one, other)
+        else:
+            assert_tensor(mine, np.asarray(expected))
+
+
+def test_a_divergence_of_tensors_is_a_loss() -> None:
+    x, y = BATCH[0], BATCH[1]
+    wanted = sinkhorn_divergence_points(x, y, epsilon=0.5, gradients=True)
+    found = sinkhorn_divergence_points(tensor(x), tensor(y), epsilon=0.5, gradients=True)
+    for mine, expected in zip(found, wanted, strict=True):
+        assert_tensor(mine, np.asarray(expected))
+    with pytest.raises(TypeError, match="grad"):
+        sinkhorn_points(tensor(x).requires_grad_(), tensor(y), epsilon=0.5)
+    with pytest.raises(TypeError, match="x and y"):
+        sinkhorn_points(tensor(x), y, epsilon=0.5)
 
 
 def test_results_own_their_memory() -> None:
