@@ -1280,7 +1280,7 @@ def identity_and_repr(s: Subject) -> None:
         assert found != copy.copy(found)
         shown = repr(found)
         assert shown.startswith(f"{type(found).__name__}({found._fields[0]}=")
-        at = [shown.index(f"{name}=") for name in found._fields]
+        at = [re.search(rf"\b{name}=", shown).start() for name in found._fields]
         assert at == sorted(at)
         assert len(shown) < 60 * len(at)
         for value in (getattr(found, name) for name in found._fields):

@@ -114,6 +114,7 @@ def test_public_names_are_all_there_is() -> None:
         "transport",
         "one_dimension",
         "partial",
+        "soft_warping",
         "warping",
         "demo",
     }
@@ -166,6 +167,7 @@ INSTANCES = {
     "PartialTransport": lambda: coalign.partial_transport([[0.0]], mass=0.5, epsilon=1.0),
     "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
     "SinkhornBarycenter": lambda: coalign.sinkhorn_barycenter([[1.0]], [[0.0]], epsilon=1.0),
+    "SoftWarping": lambda: coalign.soft_dtw([0.0], [0.0], grad=True),
     "StepPattern": lambda: coalign.StepPattern([[(1, 1, 1.0)]]),
     "Transport": lambda: coalign.sinkhorn([[0.0]], epsilon=1.0),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),

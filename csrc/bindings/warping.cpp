@@ -9,6 +9,7 @@
 #include "bindings/call.hpp"
 #include "bindings/plain.hpp"
 #include "bindings/result.hpp"
+#include "bindings/series.hpp"
 #include "core/buffer.hpp"
 #include "warping/inputs.hpp"
 #include "warping/step_pattern.hpp"
@@ -38,69 +39,7 @@ constexpr Schema kWarping{
 // Calls with fewer cells (times dimensions) keep the GIL: so many take some 10 us.
 constexpr double kSmallWork = 1 << 14;
 
-constexpr Readable kSeries{Readable::Items::series, 1, kMostFrames};
 constexpr Readable kLocalCosts{Readable::Items::matrices_by_rows, 1, kMostFrames};
-
-bool read_metric(PyObject* given, bool prepared, Metric& metric) {
-    if (is_text(given, "sqeuclidean")) metric = Metric::sqeuclidean;
-    else if (is_text(given, "euclidean")) metric = Metric::euclidean;
-    else if (is_text(given, "cityblock")) metric = Metric::cityblock;
-    else if (is_text(given, "cosine")) metric = Metric::cosine;
-    else if (prepared && is_text(given, "precomputed")) metric = Metric::precomputed;
-    else return false;
-    return true;
-}
-
-// A window as callers give it, or as the general way prepares it: ("none", 0), ("band", r), ("slanted", r), ("itakura",
-// (rise, run)) or ("rows", array), whose bounds are read where they lie.
-class WindowArgument {
-   public:
-    bool read(PyObject* given, bool prepared) {
-        if (given == Py_None) return true;
-        std::int64_t radius = 0;
-        if (read_integer(given, radius)) {
-            window_ = {Window::Kind::band, std::min(radius, kMostFrames), nullptr};
-            return radius >= 0;
-        }
-        if (!prepared || !PyTuple_CheckExact(given) || PyTuple_GET_SIZE(given) != 2) return false;
-        PyObject *const kind = PyTuple_GET_ITEM(given, 0), *const value = PyTuple_GET_ITEM(given, 1);
-        if (is_text(kind, "none")) return true;
-        if (is_text(kind, "rows")) {
-            PlainArray rows;
-            require(
-                rows.read(value) && rows.is_int64() && rows.axes() == 2 && rows.length(1) == 2 && rows.is_contiguous(),
-                "window: an (N, 2) array");
-            window_ = {Window::Kind::rows, 0, rows.data<std::int64_t>()};
-            rows_ = rows.length(0);
-            return true;
-        }
-        if (is_text(kind, "itakura")) {
-            std::int64_t rise = 0, run = 0;
-            require(PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 2 &&
-                        read_integer(PyTuple_GET_ITEM(value, 0), rise) &&
-                        read_integer(PyTuple_GET_ITEM(value, 1), run) && run >= 1 && run <= kMostDigits &&
-                        rise >= run && rise <= kMostDigits && rise / run <= kMostFrames + 1,
-                    "window: a slope of at least 1");
-            window_ = {Window::Kind::itakura, 0, nullptr, rise, run};
-            return true;
-        }
-        require(read_integer(value, radius) && radius >= 0, "window: a radius of at least 0");
-        window_ = {is_text(kind, "band") ? Window::Kind::band : Window::Kind::slanted, radius, nullptr};
-        return is_text(kind, "band") || is_text(kind, "slanted");
-    }
-
-    const Window& window() const { return window_; }
-    // Bounds row by row cover this many rows.
-    void require_rows(std::int64_t length) const {
-        require(window_.kind != Window::Kind::rows || rows_ == length, "window: one row per frame of x");
-    }
-
-   private:
-    static constexpr std::int64_t kMostDigits = std::int64_t{1} << 53;  // of a slope's fraction
-
-    Window window_;
-    std::int64_t rows_ = 0;
-};
 
 // The steps as callers name them, or as the general way prepares them: a float64 array with a row (step, rows, columns,
 // weight) for each cell, counted back from the step's end. The first row of a step is where it starts.
@@ -154,14 +93,6 @@ class StepArgument {
     StepPattern pattern_;
     bool is_table_ = false;
 };
-
-// Checks the values of both sides; false when the call was stopped.
-template <class T>
-bool check(Inputs<T>& inputs, const Options& options, double work_per_thread, Pulse& pulse) {
-    if (const auto bad = inputs.check(options.threads, work_per_thread, pulse))
-        throw NotFinite(bad->side, bad->item, bad->element);
-    return !pulse.stopped();
-}
 
 // dtw(x, y, metric, window, step, open_begin, open_end, x_lengths, y_lengths, max_cost, path, threads, device) returns
 // the result. Prepared arguments may be precomputed local costs, in x alone.
@@ -220,7 +151,7 @@ struct WarpArguments {
         const Kernels<T>& kernels = kernels_for<T>(forced.isa);
         const Run run = run_call(work <= kSmallWork, [&](Pulse& pulse) {
             if (!pairs.has_matrices()) {
-                if (!check(inputs, options, per_thread, pulse)) return Run{true, 0};
+                if (!check_values(inputs, options.threads, per_thread, pulse)) return Run{true, 0};
                 pairs = {inputs.x(), inputs.y()};
             }
             return warp_pairs<T>(kernels, pairs, options, per_thread, pulse, costs.data(), outcome.data(),
@@ -316,7 +247,7 @@ struct AllPairsArguments {
         Inputs<T> inputs(options.metric, x.batch(), y.batch());
         const Kernels<T>& kernels = kernels_for<T>(forced.isa);
         const Run run = watch(progress, [&](Pulse& pulse) {
-            if (!check(inputs, options, per_thread, pulse)) return Run{true, 0};
+            if (!check_values(inputs, options.threads, per_thread, pulse)) return Run{true, 0};
             return warp_all_pairs<T>(kernels, inputs.x(), is_self ? inputs.x() : inputs.y(), is_mirrored, options,
                                      per_thread, pulse, out.room<T>(), out.stride(0));
         });

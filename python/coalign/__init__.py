@@ -20,6 +20,7 @@ from .monotonic import MonotonicAlignment, monotonic_alignment
 from .ngram import NGram, read_arpa
 from .one_dimension import wasserstein_1d
 from .partial import PartialTransport, partial_transport
+from .soft_warping import SoftWarping, soft_dtw, soft_dtw_cdist, soft_dtw_divergence
 from .streaming import CTCBeamStream, CTCGreedyStream
 from .transport import (
     Transport,
@@ -47,6 +48,7 @@ __all__ = [
     "PartialTransport",
     "RankedAssignments",
     "SinkhornBarycenter",
+    "SoftWarping",
     "Status",
     "StepPattern",
     "Transport",
@@ -75,6 +77,9 @@ __all__ = [
     "sinkhorn_divergence_points",
     "sinkhorn_points",
     "slanted",
+    "soft_dtw",
+    "soft_dtw_cdist",
+    "soft_dtw_divergence",
     "spans_to_seconds",
     "to_ctm",
     "to_textgrid",

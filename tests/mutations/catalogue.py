@@ -46,6 +46,8 @@ POINTS = "tests/test_points_values.py"
 POINT_RESULT = "tests/test_points_result.py"
 POINT_DIVERGENCE = "tests/test_points_divergence.py"
 MONOTONIC_ERRORS = "tests/test_monotonic_errors.py"
+SOFT = "tests/test_soft_warping_values.py"
+SOFT_ERRORS = "tests/test_soft_warping_errors.py"
 VALUES = "tests/test_warping_values.py"
 PATHS = "tests/test_warping_paths.py"
 WINDOWS = "tests/test_warping_windows.py"
@@ -814,7 +816,7 @@ SHARED_NATIVE = [
     ),
     Mutation(
         "any radius is taken for a window",
-        "csrc/bindings/warping.cpp",
+        "csrc/bindings/series.hpp",
         "require(read_integer(value, radius) && radius >= 0,",
         "require(read_integer(value, radius),",
         (f"{BINDINGS}::test_what_cannot_be_read_safely_is_refused",),
@@ -4030,6 +4032,163 @@ TRANSPORT_FUNCTIONS = [
     ),
 ]
 
+SOFT_WARPING = [
+    Mutation(
+        "cells past the end of a diagonal count",
+        "csrc/soft_warping/kernels.cpp",
+        "            whole = select(inside, whole, splat(kOutside<T>));\n",
+        "",
+        (f"{SOFT}::test_lengths",),
+    ),
+    Mutation(
+        "a part is not aligned with the least",
+        "csrc/soft_warping/kernels.cpp",
+        "maximum(least - whole, splat(T(-C::kBias)))",
+        "maximum(least - least, splat(T(-C::kBias)))",
+        (f"{SOFT}::test_lengths",),
+    ),
+    Mutation(
+        "the diagonal takes what is left twice",
+        "csrc/soft_warping/kernels.cpp",
+        "maximum(splat(T(1)) - (up + left), Vec<T>{})",
+        "maximum(splat(T(1)) - up, Vec<T>{})",
+        (f"{SOFT}::test_lengths",),
+    ),
+    Mutation(
+        "y has the gradient of x",
+        "csrc/soft_warping/kernels.cpp",
+        "load(step.grad_y + at_y) - slope",
+        "load(step.grad_y + at_y) + slope",
+        (f"{SOFT}::test_lengths",),
+    ),
+    Mutation(
+        "equal frames have a slope of 0 / 0",
+        "csrc/soft_warping/kernels.cpp",
+        "select(distance > Vec<T>{}, visits / distance, Vec<T>{})",
+        "visits / distance",
+        (f"{SOFT}::test_equal_frames_have_a_gradient_of_zero",),
+    ),
+    Mutation(
+        "equal values have a slope of -1",
+        "csrc/soft_warping/kernels.cpp",
+        "select(difference < Vec<T>{}, -weight, Vec<T>{})",
+        "-weight",
+        (f"{SOFT}::test_equal_frames_have_a_gradient_of_zero",),
+    ),
+    Mutation(
+        "parts are never scaled",
+        "csrc/soft_warping/lattice.cpp",
+        "k % kScaleInterval == kScaleInterval - 1 ? 1 : 0",
+        "0 * k",
+        (f"{SOFT}::test_float32_agrees_with_float64",),
+    ),
+    Mutation(
+        "what lies beside a diagonal is left as it was",
+        "csrc/soft_warping/lattice.cpp",
+        "            out.whole[i] = kOutside<T>;\n",
+        "            out.whole[i] += 0;\n",
+        (f"{SOFT}::test_windows",),
+    ),
+    Mutation(
+        "flows beside a diagonal are left as they were",
+        "csrc/soft_warping/lattice.cpp",
+        "flow[range.start - 1] = flow[range.stop] = 0;",
+        "flow[range.start - 1] += 0;",
+        (f"{SOFT}::test_windows",),
+    ),
+    Mutation(
+        "a stretch begins from the wrong diagonals",
+        "csrc/soft_warping/lattice.cpp",
+        "for (T* const to : {cells(at).part, cells(at).whole})",
+        "for (T* const to : {cells(at).whole, cells(at).part})",
+        (f"{SOFT}::test_gradients_do_not_depend_on_what_is_kept",),
+    ),
+    Mutation(
+        "every diagonal is recorded",
+        "csrc/soft_warping/lattice.cpp",
+        "recorded_bytes_ / (2 * record_ * static_cast<std::int64_t>(sizeof(T)))",
+        "std::int64_t{1} << 40",
+        (f"{SOFT}::test_gradients_take_memory_for_the_frames_not_for_the_cells",),
+    ),
+    Mutation(
+        "what float32 cannot count is believed",
+        "csrc/soft_warping/lattice.cpp",
+        "> static_cast<double>(kMostWhole<T>)) return Outcome::too_large;",
+        "> 1e300) return Outcome::too_large;",
+        (f"{SOFT}::test_costs_over_gamma_that_float32_cannot_count",),
+    ),
+    Mutation(
+        "a long pair never looks at the pulse",
+        "csrc/soft_warping/lattice.cpp",
+        "            out.whole[i] = kOutside<T>;\n        }\n        if (",
+        "            out.whole[i] = kOutside<T>;\n        }\n        if (false && ",
+        ("native:test_soft_warping",),
+    ),
+    Mutation(
+        "squares have half their slope",
+        "csrc/soft_warping/lattice.cpp",
+        "local_ == Local::square_sum ? T(2) : T(1)",
+        "T(1)",
+        (f"{SOFT}::test_lengths",),
+    ),
+    Mutation(
+        "a minimum that is as good as hard is not computed",
+        "csrc/soft_warping/soft_warping.cpp",
+        "if (too_large && !solve_hard(x, y, window, value, out)) return false;",
+        "",
+        (f"{SOFT}::test_a_small_gamma_gives_the_best_path",),
+    ),
+    Mutation(
+        "a window without a path has a value",
+        "csrc/soft_warping/soft_warping.cpp",
+        "if (!warping::feasible(ranges_, y.length)) {",
+        "if (false) {",
+        (f"{SOFT_ERRORS}::test_a_window_without_a_path_names_the_pair",),
+    ),
+    Mutation(
+        "an overflow is no matter",
+        "csrc/soft_warping/soft_warping.cpp",
+        "            answer.status = Status::precision_limit;\n",
+        "",
+        (f"{SOFT}::test_a_value_beyond_its_dtype_is_reported",),
+    ),
+    Mutation(
+        "one half of a table is empty",
+        "csrc/soft_warping/soft_warping.cpp",
+        "            if (symmetric) out[j * stride + i] = answer.value;\n",
+        "",
+        (f"{SOFT}::test_all_pairs_are_those_of_single_calls",),
+    ),
+    Mutation(
+        "bounds of rows are mirrored",
+        "csrc/bindings/soft_warping.cpp",
+        "is_self && common.options.window.kind != Window::Kind::rows",
+        "is_self",
+        (f"{SOFT}::test_all_pairs_with_bounds_of_rows_are_not_mirrored",),
+    ),
+    Mutation(
+        "a gamma of 0 is taken",
+        "python/coalign/_soft_warping.py",
+        "        if number == 0:\n",
+        "        if number < 0:\n",
+        (f"{SOFT_ERRORS}::test_what_is_refused",),
+    ),
+    Mutation(
+        "a divergence keeps half of a bias",
+        "python/coalign/_soft_warping.py",
+        "(value(0, 0) + value(1, 1)) / 2",
+        "(value(0, 0) + value(0, 0)) / 2",
+        (f"{SOFT}::test_a_divergence_is_made_of_three_values",),
+    ),
+    Mutation(
+        "padding of an alignment is not cut off",
+        "python/coalign/_soft_warping.py",
+        "np.s_[:rows, :columns]",
+        "np.s_[:, :]",
+        (f"{SOFT}::test_batches_and_their_alignments",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -4061,4 +4220,5 @@ CATALOGUE = [
     *AROUND,
     *TRANSPORT_FACE,
     *TRANSPORT_FUNCTIONS,
+    *SOFT_WARPING,
 ]

@@ -1,0 +1,348 @@
+"""The general way of soft-DTW calls: arguments of any kind are checked, prepared and run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _core, _execution, _validate
+from ._arrays import Array, is_array
+from ._batch import Batch, Lengths, has_contiguous_frames
+from ._errors import Status
+from ._pipeline import (
+    ArrayCall,
+    ResultCall,
+    carry_out,
+    carry_out_into,
+    field_in_kind,
+    require_feasible,
+)
+from ._scalars import choice, take_flag, take_real
+from ._soft_warping_result import SoftWarping
+from ._transport import _is_kept
+from ._warping import NativeWindow, _native_window, _not_finite
+from ._windows import Window
+
+METRICS = ("sqeuclidean", "euclidean", "cityblock")
+_ONLY_CPU = 'device: "cuda" does not compute soft-DTW; the CPU does'
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Checked options of a call."""
+
+    gamma: float
+    metric: str
+    window: Window
+    threads: int
+    device: str | None
+
+    @classmethod
+    def take(cls, gamma: Any, metric: Any, window: Window, threads: Any, device: Any) -> Options:
+        """Check the options as the user gave them."""
+        device = _execution.take_device(device)
+        choice(metric, "metric", METRICS)
+        number = take_real(gamma, "gamma", least=0)
+        if number == 0:
+            raise ValueError("gamma: expected a number above 0; dtw computes the limit at 0")
+        return cls(number, metric, window, _execution.thread_count(threads), device)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs(ResultCall[SoftWarping]):
+    """A call on pairs of series; one series against a batch goes with each of its items."""
+
+    options: Options
+    window: NativeWindow
+    grad: bool
+    kept: tuple[Any, ...]
+
+    @classmethod
+    def take(
+        cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any, options: Options, grad: bool
+    ) -> _Pairs:
+        """Check both sides."""
+        xs = _validate.take_series(x, "x", x_lengths, "x_lengths")
+        ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
+        _validate.require_like(xs, ys)
+        _validate.require_pairs(xs, ys)
+        kept = (
+            *(_kept(given, side) for given, side in ((x, xs), (y, ys))),
+            options.gamma,
+            options.metric,
+            options.window,
+            None if x_lengths is None else xs.lengths[0],
+            None if y_lengths is None else ys.lengths[0],
+        )
+        window = _native_window(options.window, *_lengths_of_pairs(xs, ys))
+        return cls((xs, ys), options, window, grad, kept)
+
+    @property
+    def only_cpu(self) -> str:
+        """Why no GPU takes the call."""
+        return _ONLY_CPU
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype that values are computed in."""
+        return np.result_type(*(side.dtype for side in self.inputs))
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the results have a batch axis."""
+        return any(side.is_batch for side in self.inputs)
+
+    @property
+    def lengths(self) -> list[Lengths]:
+        """The frames of both sides of each pair."""
+        return _lengths_of_pairs(*self.inputs)
+
+    def rooms(self, shapes: list[tuple[int, ...]], room: tuple[int | None, ...]) -> Any:
+        """Make results of zeros: one array, a list, or one array where `room` says its size."""
+        if not self.is_batch:
+            return np.zeros(shapes[0], self.dtype)
+        if None in room:
+            return [np.zeros(shape, self.dtype) for shape in shapes]
+        return np.zeros((len(shapes), *room), self.dtype)
+
+    def gradients(self) -> list[Any]:
+        """Make the rooms of both gradients, with two axes each."""
+        rooms = []
+        for side, other, n in zip(self.inputs, self.inputs[::-1], self.lengths, strict=True):
+            dim = side.arrays[0].shape[-1] if side.arrays else 1
+            # One series goes the way of the batch that it is paired with.
+            form = side if side.is_batch else other
+            room = None if form.room(0) is None else side.room(0)
+            rooms.append(self.rooms([(frames, dim) for frames in n.tolist()], (room, dim)))
+        return rooms
+
+    def visits(self) -> Any:
+        """Make the rooms of the alignments."""
+        n, m = (lengths.tolist() for lengths in self.lengths)
+        room = tuple(side.room(0) for side in self.inputs)
+        return self.rooms(list(zip(n, m, strict=True)), room)
+
+    def fill(self, gradients: list[Any] | None, visits: Any) -> tuple[Array, Array]:
+        """Compute values and status, and what has rooms."""
+        count = len(self.lengths[0])
+        if count == 0:
+            return np.empty(0, self.dtype), np.empty(0, np.int32)
+        sides = [side.native(self.dtype, has_contiguous_frames) for side in self.inputs]
+        lengths = [side.native_lengths() for side in self.inputs]
+        n, m = (each.tolist() for each in self.lengths)
+        given: list[Any] = [None, None, None]
+        if gradients is not None:
+            for k, (room, frames) in enumerate(zip(gradients, (n, m), strict=True)):
+                given[k] = _parts(room, self.is_batch, [np.s_[:stop] for stop in frames])
+        copies = None
+        if visits is not None:
+            cells = [np.s_[:rows, :columns] for rows, columns in zip(n, m, strict=True)]
+            parts = _parts(visits, self.is_batch, cells)
+            # The columns of a padded batch may lie apart.
+            given[2] = [np.ascontiguousarray(part) for part in parts]
+            copies = zip(parts, given[2], strict=True)
+        try:
+            value, status = _core.soft_dtw(
+                *sides,
+                self.options.metric,
+                self.window,
+                self.options.gamma,
+                *lengths,
+                self.options.threads,
+                *given,
+            )
+        except _core.NotFiniteError as error:
+            raise _not_finite(error.args, *self.inputs) from None
+        for part, copy in copies or ():
+            if part is not copy:
+                part[...] = copy
+        return value, status
+
+    def on_host(self) -> SoftWarping:
+        """Compute on the CPU; raise for the first value that is not finite."""
+        gradients = self.gradients() if self.grad else None
+        value, status = self.fill(gradients, None)
+        shaped: list[Any] = [None, None]
+        if gradients is not None:
+            pairs = zip(self.inputs, gradients, strict=True)
+            shaped = [_with_axes_of(side, room) for side, room in pairs]
+        numbers: list[Any] = [value, status] if self.is_batch else [value[0], status[0]]
+        fields = [numbers[0], *shaped, numbers[1], *self.kept]
+        return SoftWarping(*fields)
+
+    def settle(self, found: SoftWarping, *, from_gpu: bool) -> SoftWarping:
+        """Raise for the first pair that has no path, and warn of overflow."""
+        n, m = self.lengths
+        require_feasible(
+            found.status,
+            self.is_batch,
+            lambda p: f"no path through the window, for {n[p]} frames of x and {m[p]} of y",
+        )
+        status = np.atleast_1d(found.status)
+        overflown = np.count_nonzero(status == Status.PRECISION_LIMIT)
+        if overflown:
+            warnings.warn(
+                f"soft_dtw: {overflown} of {status.size} values overflow {found.value.dtype}; "
+                "their status is PRECISION_LIMIT",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return found
+
+
+def _lengths_of_pairs(xs: Batch, ys: Batch) -> list[Lengths]:
+    count = _validate.require_pairs(xs, ys)
+    return [np.resize(side.lengths[0], count) for side in (xs, ys)]
+
+
+def _kept(given: Any, side: Batch) -> Any:
+    """Return series as they were given, or the arrays that numbers were made."""
+    if _is_kept(given):
+        return given
+    return side.data if side.is_batch else side.data[0]
+
+
+def _parts(room: Any, is_batch: bool, cuts: list[Any]) -> list[Array]:
+    """View what each pair has of a room."""
+    return [room[p][cut] if is_batch else room[cut] for p, cut in enumerate(cuts)]
+
+
+def _with_axes_of(side: Batch, gradient: Any) -> Any:
+    """Take the second axis off where a series had none."""
+    if isinstance(gradient, list):
+        ndims = side.ndims if side.is_batch else [side.ndims[0]] * len(gradient)
+        return [g[:, 0] if ndim == 1 else g for g, ndim in zip(gradient, ndims, strict=True)]
+    return gradient[..., 0] if not side.is_padded and side.ndims[0] == 1 else gradient
+
+
+def soft_dtw(
+    x: Any,
+    y: Any,
+    *,
+    gamma: Any,
+    metric: Any,
+    window: Any,
+    x_lengths: Any,
+    y_lengths: Any,
+    grad: Any,
+    threads: Any,
+    device: Any,
+) -> SoftWarping:
+    """Compute what `coalign.soft_dtw` takes; raise for the first pair that has no path."""
+    options = Options.take(gamma, metric, window, threads, device)
+    call = _Pairs.take(x, y, x_lengths, y_lengths, options, take_flag(grad, "grad"))
+    return carry_out(call, options.device)
+
+
+def expected_alignment(found: SoftWarping) -> Any:
+    """Compute what `SoftWarping.expected_alignment` returns."""
+    options = Options.take(found.gamma, found.metric, found.window, None, None)
+    call = _Pairs.take(found.x, found.y, found.x_lengths, found.y_lengths, options, False)
+    visits = call.visits()
+    call.fill(None, visits)
+    return field_in_kind(visits, call.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _AllPairs(ArrayCall):
+    """A call on every pair of two collections, or of one with itself."""
+
+    options: Options
+    window: NativeWindow
+
+    @property
+    def only_cpu(self) -> str:
+        """Why no GPU takes the call."""
+        return _ONLY_CPU
+
+    @classmethod
+    def take(cls, X: Any, Y: Any, x_lengths: Any, y_lengths: Any, options: Options) -> _AllPairs:
+        """Check the collections."""
+        xs = _validate.take_series(X, "X", x_lengths, "x_lengths", collection=True)
+        ys = None
+        if Y is not None:
+            ys = _validate.take_series(Y, "Y", y_lengths, "y_lengths", collection=True)
+            _validate.require_like(xs, ys)
+        elif y_lengths is not None:
+            raise ValueError("y_lengths: expected None without Y")
+        inputs = (xs,) if ys is None else (xs, ys)
+        rows, columns = inputs[0], inputs[-1]
+        window = _native_window(options.window, rows.lengths[0], columns.lengths[0])
+        shape = (len(rows), len(columns))
+        is_mirrored = ys is None and window[0] != "rows"
+        total = len(rows) * (len(rows) + 1) // 2 if is_mirrored else shape[0] * shape[1]
+        dtype = np.result_type(rows.dtype, columns.dtype)
+        return cls(inputs, shape, dtype, total, options, window)
+
+    def fill(self, out: Array, report: Callable[[int], None] | None) -> None:
+        """Compute every pair on the CPU."""
+        sides = [side.native(self.dtype, has_contiguous_frames) for side in self.inputs]
+        lengths = [side.native_lengths() for side in self.inputs]
+        try:
+            _core.soft_dtw_all_pairs(
+                sides[0],
+                sides[1] if len(sides) > 1 else None,
+                self.options.metric,
+                self.window,
+                self.options.gamma,
+                lengths[0],
+                lengths[1] if len(sides) > 1 else None,
+                self.options.threads,
+                out,
+                report,
+            )
+        except _core.NotFiniteError as error:
+            raise _not_finite(error.args, *self.inputs) from None
+
+
+def soft_dtw_cdist(
+    X: Any,
+    Y: Any,
+    *,
+    gamma: Any,
+    metric: Any,
+    window: Any,
+    x_lengths: Any,
+    y_lengths: Any,
+    threads: Any,
+    device: Any,
+    out: Any,
+    progress: Any,
+) -> Any:
+    """Compute every pair of what `coalign.soft_dtw_cdist` takes."""
+    options = Options.take(gamma, metric, window, threads, device)
+    call = _AllPairs.take(X, Y, x_lengths, y_lengths, options)
+    return carry_out_into(call, options.device, out, progress, "soft_dtw_cdist")
+
+
+def soft_dtw_divergence(
+    x: Any,
+    y: Any,
+    *,
+    gamma: Any,
+    metric: Any,
+    window: Any,
+    x_lengths: Any,
+    y_lengths: Any,
+    threads: Any,
+    device: Any,
+) -> Any:
+    """Compute what `coalign.soft_dtw_divergence` takes."""
+    options = Options.take(gamma, metric, window, threads, device)
+    if is_array(window) or isinstance(window, (list, tuple)):
+        raise ValueError(
+            "window: expected None, an integer radius or slanted(r), which fit all three lattices"
+        )
+    sides = ((x, x_lengths), (y, y_lengths))
+
+    def value(first: int, second: int) -> Any:
+        (a, a_lengths), (b, b_lengths) = sides[first], sides[second]
+        call = _Pairs.take(a, b, a_lengths, b_lengths, options, False)
+        return carry_out(call, options.device).value
+
+    between = value(0, 1)
+    return between - (value(0, 0) + value(1, 1)) / 2

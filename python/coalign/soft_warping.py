@@ -1,0 +1,258 @@
+"""Soft-DTW: dynamic time warping with a smoothed minimum, and its gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._soft_warping_result import SoftWarping
+
+if TYPE_CHECKING:
+    from ._progress import Progress
+    from ._windows import Window, slanted
+
+__all__ = ["SoftWarping", "soft_dtw", "soft_dtw_cdist", "soft_dtw_divergence"]
+
+
+def soft_dtw(
+    x: Any,
+    y: Any,
+    *,
+    gamma: float = 1.0,
+    metric: str = "sqeuclidean",
+    window: Window = None,
+    x_lengths: Any = None,
+    y_lengths: Any = None,
+    grad: bool = False,
+    threads: int | None = None,
+    device: str | None = None,
+) -> SoftWarping:
+    """Compute soft-DTW of two series, or of each pair of two batches, and its gradients.
+
+    -γ log Σ exp(-cost / γ), over the paths that `dtw` chooses the cheapest of. It is differentiable
+    in x and y, and tends to the cost of the best path with γ towards 0.
+
+    Parameters
+    ----------
+    x, y : array of shape (T,) or (T, D), (B, T, D), or list of (T,) or (T, D) arrays
+        A series of T frames of D dimensions, a padded batch, or a ragged batch. A single series is
+        paired with each item of a batch. Values must be finite.
+    gamma : float
+        The smoothing γ > 0, in the metric's unit.
+    metric : {"sqeuclidean", "euclidean", "cityblock"}
+        Local cost d, as in `dtw`. Where frames are equal, or values with "cityblock", the other two
+        have no derivative, and 0 is taken.
+    window : None, int, slanted, or int array of shape (N, 2)
+        Cells that a path may visit, as in `dtw`.
+    x_lengths, y_lengths : int array of shape (B,), optional
+        Number of frames of each item in a padded batch. Values past them are never used.
+    grad : bool
+        Also compute the gradients. The value has the same bits either way.
+    threads : int, optional
+        The largest number of threads. None means COALIGN_NUM_THREADS if it is set, else the CPUs
+        that this process may use.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute: this runs on the CPU, so "cuda" and arrays on a GPU are refused.
+
+    Returns
+    -------
+    SoftWarping
+        Values and gradients, as arrays of the input's kind. They are float32 if every input is
+        float32, float16 or bfloat16, else float64.
+
+    Raises
+    ------
+    ValueError
+        A shape, length, window or option is wrong, or a value is NaN or infinite.
+    TypeError
+        A dtype or kind of array is wrong, the kinds differ, or a tensor requires grad.
+    InfeasibleError
+        No path fits the window; the message names the problem.
+    DeviceError
+        The device cannot be used.
+
+    Warns
+    -----
+    RuntimeWarning
+        A value overflows its dtype; its status is PRECISION_LIMIT, its value inf and its gradient
+        0.
+
+    See Also
+    --------
+    dtw : The cost of the best path alone.
+
+    References
+    ----------
+    * M. Cuturi, M. Blondel: Soft-DTW: a differentiable loss function for time-series. ICML (2017).
+
+    Examples
+    --------
+    >>> import coalign
+    >>> found = coalign.soft_dtw([0.0, 1.0, 3.0], [0.0, 2.0], gamma=0.1, grad=True)
+    >>> round(float(found.value), 4)
+    1.9307
+    >>> found.grad_y.round(3).tolist()
+    [-1.0, -1.0]
+    """
+    # Imported at first use, as all general ways are.
+    from . import _soft_warping
+
+    return _soft_warping.soft_dtw(
+        x,
+        y,
+        gamma=gamma,
+        metric=metric,
+        window=window,
+        x_lengths=x_lengths,
+        y_lengths=y_lengths,
+        grad=grad,
+        threads=threads,
+        device=device,
+    )
+
+
+def soft_dtw_cdist(
+    X: Any,
+    Y: Any = None,
+    *,
+    gamma: float = 1.0,
+    metric: str = "sqeuclidean",
+    window: Window = None,
+    x_lengths: Any = None,
+    y_lengths: Any = None,
+    threads: int | None = None,
+    device: str | None = None,
+    out: Any = None,
+    progress: Progress = False,
+) -> Any:
+    """Compute soft-DTW of every pair of two collections of series.
+
+    Parameters
+    ----------
+    X, Y : array of shape (n, T) or (n, T, D), or list of (T,) or (T, D) arrays
+        Collections of n and m series. Without Y, X is compared with itself: each pair is computed
+        once, except that a window given as an array, which need not be symmetric, takes both orders
+        of a pair.
+    gamma, metric, window, x_lengths, y_lengths, threads, device
+        As in `soft_dtw`.
+    out : array of shape (n, m), optional
+        Array that takes the result. It must have the result's dtype, and rows of unit stride.
+    progress : bool or callable
+        True shows a tqdm bar. A callable f(done, total) is called in the calling thread with
+        numbers of pairs, but not if there are no pairs.
+
+    Returns
+    -------
+    array of shape (n, m)
+        Values as in `soft_dtw`. An entry is inf if no path fits the window, or if the value
+        overflows.
+
+    Raises
+    ------
+    ValueError, TypeError, DeviceError
+        As in `soft_dtw`. An infeasible pair raises nothing.
+
+    See Also
+    --------
+    soft_dtw : One pair, or pair by pair, with gradients.
+
+    References
+    ----------
+    * M. Cuturi, M. Blondel: Soft-DTW: a differentiable loss function for time-series. ICML (2017).
+
+    Examples
+    --------
+    >>> import coalign
+    >>> found = coalign.soft_dtw_cdist([[0.0, 1.0, 3.0], [0.0, 2.0, 2.0]], gamma=0.1)
+    >>> (found.round(4) + 0.0).tolist()
+    [[0.0, 2.0], [2.0, -0.1099]]
+    """
+    from . import _soft_warping
+
+    return _soft_warping.soft_dtw_cdist(
+        X,
+        Y,
+        gamma=gamma,
+        metric=metric,
+        window=window,
+        x_lengths=x_lengths,
+        y_lengths=y_lengths,
+        threads=threads,
+        device=device,
+        out=out,
+        progress=progress,
+    )
+
+
+def soft_dtw_divergence(
+    x: Any,
+    y: Any,
+    *,
+    gamma: float = 1.0,
+    metric: str = "sqeuclidean",
+    window: int | slanted | None = None,
+    x_lengths: Any = None,
+    y_lengths: Any = None,
+    threads: int | None = None,
+    device: str | None = None,
+) -> Any:
+    """Compare series by soft-DTW without the bias of its smoothing.
+
+    s(x, y) - s(x, x) / 2 - s(y, y) / 2, where s is the value of `soft_dtw`. It is exactly 0 for a
+    series and itself, where s is negative and not even at its least.
+
+    Parameters
+    ----------
+    x, y : array of shape (T,) or (T, D), (B, T, D), or list of (T,) or (T, D) arrays
+        Series, as in `soft_dtw`.
+    gamma, metric
+        As in `soft_dtw`.
+    window : None, int or slanted
+        Cells that a path may visit, as in `dtw`, in each of the three lattices.
+    x_lengths, y_lengths, threads, device
+        As in `soft_dtw`.
+
+    Returns
+    -------
+    scalar, or array of shape (B,)
+        The divergence, in the metric's unit, of the input's kind and the dtype of the values.
+
+    Raises
+    ------
+    ValueError, TypeError, InfeasibleError, DeviceError
+        As in `soft_dtw`.
+
+    Warns
+    -----
+    RuntimeWarning
+        A value overflows its dtype, as in `soft_dtw`.
+
+    See Also
+    --------
+    soft_dtw : The value alone, with gradients.
+
+    References
+    ----------
+    * M. Blondel, A. Mensch, J.-P. Vert: Differentiable divergences between time series. AISTATS
+      (2021).
+
+    Examples
+    --------
+    >>> import coalign
+    >>> float(coalign.soft_dtw_divergence([0.0, 1.0, 3.0], [0.0, 1.0, 3.0]))
+    0.0
+    >>> round(float(coalign.soft_dtw_divergence([0.0, 1.0, 3.0], [0.0, 2.0], gamma=0.1)), 4)
+    1.9307
+    """
+    from . import _soft_warping
+
+    return _soft_warping.soft_dtw_divergence(
+        x,
+        y,
+        gamma=gamma,
+        metric=metric,
+        window=window,
+        x_lengths=x_lengths,
+        y_lengths=y_lengths,
+        threads=threads,
+        device=device,
+    )

@@ -1,0 +1,65 @@
+"""What soft-DTW refuses, and in which words."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import coalign
+from coalign import DeviceError, InfeasibleError
+
+X, Y = np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"gamma": 0}, ValueError, "gamma: expected a number above 0; dtw computes the limit at 0"),
+        ({"gamma": -1.0}, ValueError, "gamma: expected a finite number of at least 0, got -1.0"),
+        ({"gamma": np.inf}, ValueError, "gamma: expected a finite number of at least 0, got inf"),
+        ({"gamma": np.nan}, ValueError, "gamma: expected a number, got NaN"),
+        ({"gamma": "1"}, TypeError, "gamma: expected a number, got str"),
+        (
+            {"metric": "cosine"},
+            ValueError,
+            "metric: expected one of 'sqeuclidean', 'euclidean', 'cityblock', got 'cosine'",
+        ),
+        ({"grad": 1}, TypeError, "grad: expected a bool, got int"),
+        ({"window": -1}, ValueError, "window: expected a radius of at least 0, got -1"),
+        ({"x": np.array([0.0, np.nan, 1.0])}, ValueError, "x: NaN at index (1,)"),
+        ({"y": np.array([0.0, np.inf])}, ValueError, "y: inf at index (1,)"),
+        ({"y": np.zeros((2, 2))}, ValueError, "expected"),
+        ({"device": "cuda"}, DeviceError, 'device: "cuda" does not compute soft-DTW; the CPU does'),
+    ],
+)
+def test_what_is_refused(change: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=re.escape(words)):
+        coalign.soft_dtw(**{"x": X, "y": Y, **change})
+
+
+def test_a_window_without_a_path_names_the_pair() -> None:
+    rows = np.array([[0, 1], [0, 1], [0, 1]])
+    with pytest.raises(InfeasibleError, match="no path through the window, for 3 frames of x"):
+        coalign.soft_dtw(X, Y, window=rows)
+    with pytest.raises(InfeasibleError, match="problem 1: no path"):
+        coalign.soft_dtw([X, X], [Y[:1], Y], window=rows)
+
+
+def test_all_pairs_refuse_lengths_without_y() -> None:
+    with pytest.raises(ValueError, match="y_lengths: expected None without Y"):
+        coalign.soft_dtw_cdist(np.zeros((2, 3)), y_lengths=[1, 2])
+
+
+def test_all_pairs_name_what_is_not_finite() -> None:
+    with pytest.raises(ValueError, match=r"X\[1\]: NaN at index \(0,\)"):
+        coalign.soft_dtw_cdist([X, np.array([np.nan])])
+    with pytest.raises(ValueError, match=r"Y: inf at index \(1, 0\)"):
+        coalign.soft_dtw_cdist([X], np.array([[1.0], [np.inf]]))
+
+
+def test_a_divergence_refuses_bounds_of_rows() -> None:
+    with pytest.raises(ValueError, match=re.escape("window: expected None, an integer radius")):
+        coalign.soft_dtw_divergence(X, X, window=np.array([[0, 3]] * 3))
