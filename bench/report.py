@@ -30,7 +30,14 @@ SCHEMA = 2
 ISA_NAMES = {"v2": "SSE4", "v3": "AVX2", "v4": "AVX-512"}
 SUITES = ("assignment", "warping", "calls")
 # Those whose record may be missing; then their documents stay as they are.
-TABLES = ("ctc", "transport", "transport_functions", "closed_forms", "soft_warping")
+TABLES = (
+    "ctc",
+    "transport",
+    "transport_functions",
+    "closed_forms",
+    "soft_warping",
+    "warping_functions",
+)
 # Censuses, with the guide that each is in, and its words in the README.
 CENSUSES = {
     "ctc_census": ("ctc.md", "The worst of the [census of CTC](docs/ctc.md#census):"),

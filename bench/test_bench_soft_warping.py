@@ -1,4 +1,4 @@
-"""Partial transport and barycenters of histograms beside POT, every answer checked."""
+"""Soft-DTW beside tslearn, every answer checked."""
 
 from typing import Any
 

@@ -38,6 +38,7 @@ SCORES = "expected finite values, or -inf for probability zero"
 ONE_THREAD = "It computes in NumPy, on the calling thread."
 NO_PADDING = "It takes no padded batch; a list holds problems of any sizes."
 COVARIANCES = "Such views of a covariance are none."
+ONE_COLLECTION = "A call averages one collection; tests of its own try its forms and its threads."
 ALONE = "It takes one array, so there is nothing to pair a batch of it with."
 SCIPYS = "It has SciPy's signature, results and words."
 SCIPYS_HAS_NOT = "batches lengths threads device out progress broadcast kinds result words"
@@ -597,6 +598,32 @@ FUNCTIONS = (
         },
     ),
     Function(
+        "dtw_barycenter",
+        partial(coalign.dtw_barycenter, tol=1e-3),
+        make=lambda rng, n, t: {"X": rng.normal(size=(n, t))},
+        inputs={"X": "nt"},
+        sizes={"n": 1, "t": 1},
+        fields={
+            "series": "float t",
+            "cost": "float n",
+            "inertia": "float64",
+            "iterations": "int64",
+            "status": "int32",
+        },
+        variants=({}, {"window": 3}),
+        # Another rounding may choose another path.
+        tolerance={"series": (1e9, 1e9), "cost": (1e9, 1e9), "inertia": (0.1, 0.1)},
+        long=lambda: {"X": np.random.default_rng(0).random((400, 3000)), "tol": 0.0},
+        lacks=dict.fromkeys(("batches", "lengths", "broadcast", "threads"), ONE_COLLECTION)
+        | {
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "device": ON_CPU,
+            "gpu": ON_CPU,
+        },
+    ),
+    Function(
         "soft_dtw",
         coalign.soft_dtw,
         make=lambda rng, n, m, d: {"x": rng.normal(size=(n, d)), "y": rng.normal(size=(m, d))},
@@ -621,6 +648,26 @@ FUNCTIONS = (
         long=lambda: dict(zip("xy", np.random.default_rng(0).random((2, 60_000)), strict=True)),
         long_variants=({}, {"grad": True}),
         lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE, "gpu": ON_CPU},
+    ),
+    Function(
+        "soft_dtw_divergence",
+        coalign.soft_dtw_divergence,
+        make=lambda rng, n, m, d: {"x": rng.normal(size=(n, d)), "y": rng.normal(size=(m, d))},
+        inputs={"x": "nd", "y": "md"},
+        sizes={"n": 1, "m": 1},
+        shared={"d": (1, 3)},
+        lengths={"x_lengths": "n", "y_lengths": "m"},
+        fields={"divergence": "float"},
+        variants=({}, {"window": 3, "gamma": 0.125}, {"metric": "cityblock"}),
+        tolerance={"divergence": (1e9, 1e-7)},
+        long=lambda: dict(zip("xy", np.random.default_rng(0).random((2, 60_000)), strict=True)),
+        lacks={
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "result": "It returns an array.",
+            "sparse": DENSE,
+            "gpu": ON_CPU,
+        },
     ),
     Function(
         "soft_dtw_cdist",

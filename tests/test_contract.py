@@ -78,6 +78,8 @@ def test_every_public_function_has_a_row() -> None:
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
 def test_a_row_says_what_its_function_takes(function: Any) -> None:
     for feature, words in PARAMETERS.items():
+        if "tests of its own" in function.lacks.get(feature, ""):
+            continue
         has = any(re.fullmatch(words, name) for name in function.parameters())
         assert has == (feature not in function.lacks), feature
     assert {*function.inputs, *function.lengths} <= {*function.parameters()}

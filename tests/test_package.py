@@ -116,6 +116,7 @@ def test_public_names_are_all_there_is() -> None:
         "partial",
         "soft_warping",
         "warping",
+        "warping_barycenter",
         "demo",
     }
 
@@ -171,6 +172,7 @@ INSTANCES = {
     "StepPattern": lambda: coalign.StepPattern([[(1, 1, 1.0)]]),
     "Transport": lambda: coalign.sinkhorn([[0.0]], epsilon=1.0),
     "Warping": lambda: coalign.dtw([0.0], [1.0]),
+    "WarpingBarycenter": lambda: coalign.dtw_barycenter([[0.0]]),
     "itakura": lambda: coalign.itakura(2),
     "slanted": lambda: coalign.slanted(3),
 }

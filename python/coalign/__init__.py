@@ -30,6 +30,7 @@ from .transport import (
     sinkhorn_points,
 )
 from .warping import StepPattern, Warping, dtw, dtw_cdist, itakura, rabiner_juang, slanted
+from .warping_barycenter import WarpingBarycenter, dtw_barycenter
 
 __all__ = [
     "Assignment",
@@ -53,6 +54,7 @@ __all__ = [
     "StepPattern",
     "Transport",
     "Warping",
+    "WarpingBarycenter",
     "assign",
     "assign_top_k",
     "ctc_align",
@@ -61,6 +63,7 @@ __all__ = [
     "ctc_greedy",
     "ctc_loss",
     "dtw",
+    "dtw_barycenter",
     "dtw_cdist",
     "gaussian_barycenter",
     "itakura",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from ._pipeline import (
     field_in_kind,
     require_feasible,
 )
-from ._scalars import choice, take_flag, take_real
+from ._scalars import as_integer, choice, take_flag, take_real
 from ._soft_warping_result import SoftWarping
 from ._transport import _is_kept
 from ._warping import NativeWindow, _native_window, _not_finite
@@ -333,16 +333,21 @@ def soft_dtw_divergence(
 ) -> Any:
     """Compute what `coalign.soft_dtw_divergence` takes."""
     options = Options.take(gamma, metric, window, threads, device)
-    if is_array(window) or isinstance(window, (list, tuple)):
+    if as_integer(window) is None and (is_array(window) or isinstance(window, (list, tuple))):
         raise ValueError(
-            "window: expected None, an integer radius or slanted(r), which fit all three lattices"
+            "window: expected None, an integer radius, slanted(r) or itakura(s), "
+            "which fit all three lattices"
         )
-    sides = ((x, x_lengths), (y, y_lengths))
+    between = _Pairs.take(x, y, x_lengths, y_lengths, options, False)
+    found = carry_out(between, options.device).value
+    return found - sum(_with_itself(between, side) for side in between.inputs) / 2
 
-    def value(first: int, second: int) -> Any:
-        (a, a_lengths), (b, b_lengths) = sides[first], sides[second]
-        call = _Pairs.take(a, b, a_lengths, b_lengths, options, False)
-        return carry_out(call, options.device).value
 
-    between = value(0, 1)
-    return between - (value(0, 0) + value(1, 1)) / 2
+def _with_itself(between: _Pairs, side: Batch) -> Any:
+    """Compare the series of a side with themselves, in the dtype of both sides."""
+    arrays = [array.astype(between.dtype, copy=False) for array in side.arrays]
+    side = replace(side, data=arrays[0] if side.is_padded else arrays)
+    lengths = side.lengths[0]
+    window = _native_window(between.options.window, lengths, lengths)
+    call = replace(between, inputs=(side, side), window=window)
+    return carry_out(call, between.options.device).value

@@ -8,7 +8,7 @@ from ._soft_warping_result import SoftWarping
 
 if TYPE_CHECKING:
     from ._progress import Progress
-    from ._windows import Window, slanted
+    from ._windows import Window, itakura, slanted
 
 __all__ = ["SoftWarping", "soft_dtw", "soft_dtw_cdist", "soft_dtw_divergence"]
 
@@ -189,7 +189,7 @@ def soft_dtw_divergence(
     *,
     gamma: float = 1.0,
     metric: str = "sqeuclidean",
-    window: int | slanted | None = None,
+    window: int | slanted | itakura | None = None,
     x_lengths: Any = None,
     y_lengths: Any = None,
     threads: int | None = None,
@@ -206,7 +206,7 @@ def soft_dtw_divergence(
         Series, as in `soft_dtw`.
     gamma, metric
         As in `soft_dtw`.
-    window : None, int or slanted
+    window : None, int, slanted or itakura
         Cells that a path may visit, as in `dtw`, in each of the three lattices.
     x_lengths, y_lengths, threads, device
         As in `soft_dtw`.

@@ -4176,8 +4176,8 @@ SOFT_WARPING = [
     Mutation(
         "a divergence keeps half of a bias",
         "python/coalign/_soft_warping.py",
-        "(value(0, 0) + value(1, 1)) / 2",
-        "(value(0, 0) + value(0, 0)) / 2",
+        "for side in between.inputs) / 2",
+        "for side in 2 * between.inputs[:1]) / 2",
         (f"{SOFT}::test_a_divergence_is_made_of_three_values",),
     ),
     Mutation(
@@ -4186,6 +4186,59 @@ SOFT_WARPING = [
         "np.s_[:rows, :columns]",
         "np.s_[:, :]",
         (f"{SOFT}::test_batches_and_their_alignments",),
+    ),
+]
+
+BARYCENTER = "tests/test_warping_barycenter.py"
+WARPING_BARYCENTER = [
+    Mutation(
+        "a mean along paths forgets the weights",
+        "python/coalign/_warping_barycenter.py",
+        "sums += self.weights[k] * np.add",
+        "sums += np.add",
+        (f"{BARYCENTER}::test_an_iteration_takes_means_along_paths",),
+    ),
+    Mutation(
+        "the series of a later part are those of the first",
+        "python/coalign/_warping_barycenter.py",
+        "strict=True), part.start):",
+        "strict=True)):",
+        (f"{BARYCENTER}::test_series_in_many_parts_have_the_same_barycenter",),
+    ),
+    Mutation(
+        "a medoid forgets the weights",
+        "python/coalign/_warping_barycenter.py",
+        "costs.astype(np.float64) @ series.weights[chosen]",
+        "costs.astype(np.float64).sum(1)",
+        (f"{BARYCENTER}::test_it_begins_at_the_medoid",),
+    ),
+    Mutation(
+        "a medoid is sought among the first series",
+        "python/coalign/_warping_barycenter.py",
+        "np.linspace(0, count - 1, min(count, _MOST_CANDIDATES))",
+        "np.arange(min(count, _MOST_CANDIDATES))",
+        (f"{BARYCENTER}::test_it_begins_at_the_medoid",),
+    ),
+    Mutation(
+        "a first iteration counts as converged",
+        "python/coalign/_warping_barycenter.py",
+        "if fall <= tolerance * inertia:",
+        "if fall >= tolerance * inertia:",
+        (f"{BARYCENTER}::test_an_iteration_takes_means_along_paths",),
+    ),
+    Mutation(
+        "an overflown cost is averaged on",
+        "python/coalign/_warping_barycenter.py",
+        "if not np.isfinite(inertia):",
+        "if np.isnan(inertia):",
+        (f"{BARYCENTER}::test_a_cost_that_overflows_is_told",),
+    ),
+    Mutation(
+        "padding is averaged",
+        "python/coalign/_warping_barycenter.py",
+        "m if self.batch.is_padded else None",
+        "None",
+        (f"{BARYCENTER}::test_padding_is_not_read",),
     ),
 ]
 
@@ -4221,4 +4274,5 @@ CATALOGUE = [
     *TRANSPORT_FACE,
     *TRANSPORT_FUNCTIONS,
     *SOFT_WARPING,
+    *WARPING_BARYCENTER,
 ]
