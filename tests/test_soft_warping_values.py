@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import coalign
-from coalign import Status, _execution, slanted
+from coalign import Status, _core, _execution, _warping, slanted
 from oracles.compare import assert_same_bits
 from oracles.instances import Array, make_series, make_staircase, pad
 from oracles.soft_warping import by_every_path, by_loops, gradients
@@ -472,3 +472,29 @@ def test_a_divergence_is_made_of_three_values(dtype: np.dtype) -> None:
     wanted = [value(x, y) - (value(x, x) + value(y, y)) / 2 for y in ys]
     assert found.dtype == dtype
     assert found == pytest.approx(wanted, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("isa", _execution.available())
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_frames_too_far_apart_to_say_move_nothing(isa: str, metric: str, dtype: Any) -> None:
+    x = np.array([-0.8, 0.8], dtype) * np.finfo(dtype).max
+    with _execution.forced(isa):
+        found = coalign.soft_dtw(x, x, metric=metric, grad=True)
+    assert (float(found.value), int(found.status)) == (0.0, Status.OK)
+    assert found.grad_x.tolist() == found.grad_y.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("slope", [1.0, 1.5, 3.0])
+def test_an_itakura_window_is_that_of_its_rows(slope: float) -> None:
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=12), rng.normal(size=12)
+    window = coalign.itakura(slope)
+    rows = _core.window_ranges(
+        window=_warping._native_window(window, np.array([12]), np.array([12])), n=12, m=12
+    )
+    ours = coalign.soft_dtw(x, y, window=window, grad=True)
+    theirs = coalign.soft_dtw(x, y, window=rows, grad=True)
+    assert_same_bits(ours.value, theirs.value)
+    assert_same_bits(ours.grad_x, theirs.grad_x)
+    assert coalign.soft_dtw_divergence(x, x, window=window) == 0

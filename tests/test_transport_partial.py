@@ -58,6 +58,35 @@ def test_it_becomes_that_of_linear_programming(share: float, epsilon: float) -> 
     assert float(found.cost) >= wanted - 1e-7
 
 
+@pytest.mark.parametrize(
+    ("cost", "epsilon"),
+    [
+        ([[0.0, 0.0], [1.0, 1.0]], 1.4e-3),
+        ([[0.0, 0.0], [1.0, 1.0]], 1.2e-3),
+        ([[0.0, 1.0], [0.0, 1.0]], 1.2e-3),
+        ([[0.0, 0.0], [1000.0, 1000.0]], 1.0),
+    ],
+)
+def test_what_is_full_may_dwarf_what_is_not(cost: Any, epsilon: float) -> None:
+    # The cheap row, or column, gives its half of the mass, and the other one a quarter.
+    found = coalign.partial_transport(cost, mass=0.75, epsilon=epsilon)
+    assert found.status == Status.OK
+    assert float(found.plan().sum()) == pytest.approx(0.75, rel=1e-4)
+    assert float(found.cost) == pytest.approx(0.25 * np.max(cost), rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_small_epsilon_reaches_linear_programming(seed: int) -> None:
+    own = np.random.default_rng([seed, 5])
+    n, m = own.integers(2, 10, size=2)
+    cost, mass = own.random((n, m)), own.uniform(0.3, 1.0)
+    a, b = np.full(n, 1 / n), np.full(m, 1 / m)
+    wanted = oracle.partial_linear_program(oracle.problem(cost, a, b, epsilon=1), mass)
+    found = coalign.partial_transport(cost, mass=mass, epsilon=1e-5)
+    assert found.status == Status.OK
+    assert float(found.cost) == pytest.approx(wanted, abs=2e-4)
+
+
 def test_all_of_equal_masses_is_sinkhorn() -> None:
     a, b = A / A.sum(), B / B.sum()
     found = coalign.partial_transport(COST, a, b, mass=1.0, epsilon=0.1, tol=1e-9)

@@ -112,7 +112,8 @@ void backward(const BackwardStep<T>& step) {
         for (std::int64_t d = 0; d < frames.dim; ++d) {
             const std::int64_t at_x = d * frames.x_stride + i, at_y = d * frames.y_stride + frames.shift + i;
             const Vec<T> difference = load(frames.x + at_x) - load(frames.y + at_y);
-            Vec<T> slope = weight * difference;
+            // A pair that no path visits may be farther apart than T can say.
+            Vec<T> slope = select(weight > Vec<T>{}, weight * difference, Vec<T>{});
             if constexpr (kLocal == Local::magnitude_sum)
                 slope = select(difference > Vec<T>{}, weight, select(difference < Vec<T>{}, -weight, Vec<T>{}));
             store(step.grad_x + at_x, load(step.grad_x + at_x) + slope);

@@ -120,20 +120,21 @@ class PartialEngine {
     static constexpr double kMostLost = 1e-6;
 
     // The x for which the sum of weight_i min(1, exp(x + ratio_i)) is the mass. Newton's method from below, of a
-    // function that is concave in exp(x): what is full becomes more, and a step that fills nothing is the last.
+    // function that is concave in exp(x): what is full becomes more, and a step that fills nothing is the last. What is
+    // not full is summed relative to its own greatest, which may be any number of times less than what is.
     double raise_to_mass(std::int64_t count, const double* weight) const {
         const double* const ratio = log_ratio_.data();
-        double most = -kInfinity, raise = -kInfinity;
-        for (std::int64_t i = 0; i < count; ++i)
-            if (weight[i] > 0) most = std::max(most, ratio[i]);
+        double raise = -kInfinity;
         for (std::int64_t step = 0; step <= count; ++step) {
-            double full = 0, rest = 0;
+            double full = 0, rest = 0, most = -kInfinity;
             for (std::int64_t i = 0; i < count; ++i) {
                 if (!(weight[i] > 0)) continue;
                 if (raise + ratio[i] >= 0) full += weight[i];
-                else rest += weight[i] * std::exp(ratio[i] - most);
+                else most = std::max(most, ratio[i]);
             }
-            if (!(rest > 0) || !(full < task_.mass)) break;
+            if (!(most > -kInfinity) || !(full < task_.mass)) break;
+            for (std::int64_t i = 0; i < count; ++i)
+                if (weight[i] > 0 && !(raise + ratio[i] >= 0)) rest += weight[i] * std::exp(ratio[i] - most);
             const double next = std::log((task_.mass - full) / rest) - most;
             if (!(next > raise)) break;
             raise = next;
@@ -185,11 +186,15 @@ class PartialSolver {
                 return true;
         }
         if (outcome == Outcome::stopped) return false;
+        // Potentials beyond float64 may be what is wrong instead of a cost.
+        bool is_cost = false;
         if (outcome == Outcome::wrong) {
             solution.row = engine_.pass().wrong_row();
             solution.column = engine_.pass().wrong_column();
+            is_cost = solution.column < cost.columns;
         }
-        solution.status = outcome == Outcome::wrong         ? Status::nan
+        solution.status = is_cost                           ? Status::nan
+                          : outcome == Outcome::wrong       ? Status::precision_limit
                           : outcome > Outcome::stalled      ? Status::infeasible
                           : outcome == Outcome::not_reached ? Status::not_converged
                                                             : Status::precision_limit;

@@ -16,7 +16,8 @@ def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
     """Check an option that is one of a few names."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
-    return value
+    # Native code reads no subclass, such as NumPy's.
+    return str(value)
 
 
 def take_flag(value: Any, name: str) -> bool:

@@ -3954,6 +3954,13 @@ TRANSPORT_FUNCTIONS = [
         (f"{PARTIAL}::test_tol_0_makes_so_many_plain_updates",),
     ),
     Mutation(
+        "what is not full is summed relative to what is",
+        "csrc/transport/partial.cpp",
+        "                else most = std::max(most, ratio[i]);",
+        "                most = std::max(most, ratio[i]);",
+        (f"{PARTIAL}::test_what_is_full_may_dwarf_what_is_not",),
+    ),
+    Mutation(
         "the error of partial transport is not that of what is returned",
         "csrc/transport/partial.cpp",
         "solution.error = (missed + std::abs(total - task_.mass)) / task_.mass;",
