@@ -254,7 +254,7 @@ def test_native_code_is_given_the_callers_memory(monkeypatch: pytest.MonkeyPatch
 
     def spied(call: Any) -> Any:
         def spy(*arguments: Any) -> Any:
-            given.update(x=arguments[0], y=arguments[1], out=arguments[8])
+            given.update(x=arguments[0], y=arguments[1], out=arguments[12])
             return call(*arguments)
 
         return spy
