@@ -90,8 +90,10 @@ def gated(random: Random, n: int, m: int, *, never: float) -> Made:
     """Squared distances in the plane, and `never` beyond the nearest quarter; one row takes all."""
     cost, _, _ = points(random, n, m, dim=2)
     cost[cost > np.quantile(cost, 0.25)] = never
-    # Every point finds room on the last row and column, so that there is a plan.
+    # Every point finds room on the last row and column, so that there is a plan; and one pair is
+    # near: where none is, nothing is left for the last of both, and sentinels take part.
     cost[-1], cost[:, -1] = 4, 4
+    cost[0, 0] = min(cost[0, 0], 1)
     a, b = np.ones(n), np.ones(m)
     a[-1], b[-1] = max(m - 1, 1), max(n - 1, 1)
     return cost, normalised(a), normalised(b)

@@ -51,6 +51,26 @@ def test_forbidden_pairs_at_a_small_epsilon() -> None:
     assert found.converged, f"{found.marginal_error} after {found.iterations}"
 
 
+@pytest.mark.parametrize("near", ["few", "most"])
+def test_steps_do_not_lead_to_sentinels_that_no_plan_needs(
+    near: str, isa: str, dtype: np.dtype
+) -> None:
+    # Extrapolated steps led to potentials of 1e9 and no way back, with a quarter of the mass amiss.
+    cost = np.full((4, 4), 1e9, dtype)
+    cost[-1], cost[:, -1] = 4, 4
+    if near == "few":
+        cost[1, 2], epsilon = 0.116124809, 0.003241890902171281
+    else:
+        cost[0, 0], cost[2, 1:3] = 1, (0.223038539, 0.16052933)
+        epsilon = 0.030665757011972827
+    weights = np.array([1, 1, 1, 3]) / 6
+    tol = 1e-3 if dtype == np.float32 else 1e-6
+    with _execution.forced(isa):
+        found = coalign.sinkhorn(cost, weights, weights, epsilon=epsilon, tol=tol)
+    assert found.converged, f"{found.marginal_error} after {found.iterations}"
+    assert found.f.max() < 10
+
+
 def gated(never: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(20, 2)), rng.normal(size=(12, 2))

@@ -24,8 +24,9 @@ struct Task {
     // log of the masses, 0 where marginals are met exactly, and penalty / (penalty + epsilon), 1 there.
     double log_row_mass, log_column_mass, row_power, column_power;
     bool is_balanced;
-    double error_unit;  // what an error of the column weights counts
-    bool is_alone;      // in its call, whose progress is then that of its iterations
+    double error_unit;   // what an error of the column weights counts
+    bool is_alone;       // in its call, whose progress is then that of its iterations
+    bool has_sentinels;  // costs far above the ordinary ones, which the plan does without
 
     std::int64_t width() const { return padded(cost.columns); }
 };
@@ -110,10 +111,15 @@ class Accelerated : public Engine {
         anderson_.start(task.column_weight, width_);
         double best = kInfinity, mark = kInfinity;
         int since_best = 0, since_mark = 0;
+        highest_ = -kInfinity;
         while (true) {
             if (!this->iterate(potential)) return this->failure_;
             if (error_ <= tolerance) return Outcome::reached;
             if (iterations_ >= most) return Outcome::not_reached;
+            if (error_ > kFarOff && falls_back(potential)) {
+                anderson_.restart();
+                continue;
+            }
             ++since_best;
             ++since_mark;
             if (error_ < best / 2) since_best = 0, best = error_;
@@ -138,6 +144,10 @@ class Accelerated : public Engine {
     static constexpr double kProgress = 0.9;
     static constexpr int kPlateau = 20;
     static constexpr int kMostTrials = 30;
+    // Above this an error says little of which potentials are better.
+    static constexpr double kFarOff = 0.1;
+    // How much of its terms the dual objective may lose to rounding, in float32 as well.
+    static constexpr double kRounding = 1e-6;
 
     using Engine::error_;
     using Engine::image_;
@@ -152,6 +162,36 @@ class Accelerated : public Engine {
         for (std::int64_t j = 0; j < task_.cost.columns; ++j)
             if (potential[j] > -kInfinity) most = std::max(most, std::abs(potential[j]));
         return std::max(Engine::kNoise, 256 * std::numeric_limits<double>::epsilon() * most);
+    }
+
+    // An extrapolation may lead as far as sentinels are, from where there is no way back, and leave the error as it is.
+    // The dual objective of a balanced problem, which an iteration by itself always raises, falls there: then the
+    // potentials become the image of the best. Without sentinels, to fall for a while gains more than it costs.
+    bool falls_back(double* potential) {
+        if constexpr (requires { task_.has_sentinels; }) {
+            if (!task_.is_balanced || !task_.has_sentinels) return false;
+            double* const row = row_room_.reserve(task_.cost.rows);
+            if (!this->row_potentials(potential, row)) return false;
+            double value = 0, size = 0;
+            const auto add = [&](const double* weight, const double* of, std::int64_t count) {
+                for (std::int64_t i = 0; i < count; ++i) {
+                    if (!(weight[i] > 0) || !(of[i] > -kInfinity)) continue;
+                    value += weight[i] * of[i];
+                    size += std::abs(weight[i] * of[i]);
+                }
+            };
+            add(task_.row_weight, row, task_.cost.rows);
+            add(task_.column_weight, potential, task_.cost.columns);
+            double* const best = best_.reserve(width_);
+            if (value < highest_ - kRounding * size) {
+                std::copy_n(best, width_, potential);
+                highest_ = -kInfinity;
+                return true;
+            }
+            highest_ = std::max(highest_, value);
+            std::copy_n(image_.data(), width_, best);
+        }
+        return false;
     }
 
     // Leaves a plateau, on which all columns of a cluster move by the same small step: takes the direction of the last
@@ -188,7 +228,8 @@ class Accelerated : public Engine {
     }
 
     Anderson anderson_;
-    Buffer<double> base_, direction_;
+    Buffer<double> base_, direction_, row_room_, best_;
+    double highest_ = -kInfinity;  // of the dual objective, at the potentials whose image is best_
 };
 
 }  // namespace coalign::transport

@@ -123,6 +123,7 @@ class Solver {
         }
         double* const potential = potential_.reserve(padded(cost.columns));
         row_potential_.reserve(cost.rows);
+        has_sentinels_ = false;
         Problem task = describe(cost, epsilon);
         begin_anew(task);
         Outcome outcome = Outcome::not_reached;
@@ -137,6 +138,7 @@ class Solver {
         } else {
             if (!start_from(batch, p, task)) outcome = lower_epsilon(task, solution);
             if (is_failure(outcome)) return fail(failed_at_, outcome, task, solution);
+            task.has_sentinels = has_sentinels_;
             if (!iterate(task, solution)) return false;
         }
         return true;
@@ -180,7 +182,8 @@ class Solver {
                 power(options_.column_penalty),
                 is_balanced,
                 is_balanced ? 1 : column_mass / ((row_mass + column_mass) / 2),
-                is_alone_};
+                is_alone_,
+                has_sentinels_};
     }
 
     void begin_anew(const Problem& task) {
@@ -207,6 +210,7 @@ class Solver {
     Outcome lower_epsilon(const Problem& task, Solution<T>& solution) {
         if (options_.most_iterations <= 1) return Outcome::not_reached;
         const Spread spread = Model::spread(task.cost);
+        has_sentinels_ = spread.has_sentinels();
         if (spread.far == spread.ordinary) {
             const Ladder& ladder = task.epsilon < kSmallEpsilon * spread.ordinary ? kCareful : kQuick;
             return lower_by(ladder, ladder.first * spread.ordinary, task, solution);
@@ -215,6 +219,7 @@ class Solver {
         const Outcome outcome = step_at(first, kSeekTolerance, task, solution);
         if (outcome == Outcome::reached) return lower_by(kQuick, first * kQuick.next, task, solution);
         if (is_failure(outcome)) return outcome;
+        has_sentinels_ = false;
         begin_anew(task);
         return lower_by(kCareful, kCareful.first * spread.far, task, solution);
     }
@@ -416,6 +421,7 @@ class Solver {
     typename Model::Quick quick_;
     typename Model::Exact exact_;
     bool is_alone_;
+    bool has_sentinels_ = false;  // in sight, and not needed
     std::int64_t failed_at_ = -1;
     double unit_ = 1;  // the epsilon that the potentials belong to
     Weights rows_, columns_;

@@ -14,28 +14,34 @@ namespace coalign::transport {
 
 struct Spread {
     double ordinary = 0;
-    double far = 0;  // with the large costs that look like sentinels; the same where there are none
+    double far = 0;  // with the large costs that look like sentinels, where most are; else the same
+    double most = 0;
+
+    // Values far above the rest: this many times.
+    static constexpr double kGap = 1000;
+    // Whether there are sentinels, be they few or many.
+    bool has_sentinels() const { return most > kGap * ordinary; }
 };
 
 // Of `count` spreads, in any order.
 inline Spread spread_of(double* spreads, std::int64_t count) {
-    // Values far above the rest: this many times. Ordinary costs spread by less than the first, and 1000 of them leave
-    // no such gap as the second.
-    constexpr double suspicious = 100, gap = 1000;
+    // Ordinary costs spread by less than this, and 1000 of them leave no gap such as that of sentinels.
+    constexpr double suspicious = 100, gap = Spread::kGap;
     if (count == 0) return {};
     double *const end = spreads + count, *const middle = spreads + count / 2;
+    const double most = *std::max_element(spreads, end);
     std::nth_element(spreads, middle, end);
     const double median = *middle;
     if (median == 0) return {};
     double* const some = std::partition(spreads, middle, [](double value) { return value == 0; });
     double* const low = some + (end - some) / 16;
     if (low < middle) std::nth_element(some, low, middle);
-    if (low < middle && median <= suspicious * *low) return {median, median};
+    if (low < middle && median <= suspicious * *low) return {median, median, most};
     std::sort(some, end);
     double* far = end - 1;
     while (far > some && *far <= gap * far[-1]) --far;
-    if (far == some || far > middle) return {median, median};
-    return {some[(far - some) / 2], median};
+    if (far == some || far > middle) return {median, median, most};
+    return {some[(far - some) / 2], median, most};
 }
 
 // cost(i, j) is a cost; infinite ones do not count.
