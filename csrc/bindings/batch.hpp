@@ -60,9 +60,9 @@ class PlainBatch {
     bool read_list(PyObject* given) {
         form_ = Form::list;
         // We keep a tuple: another thread may change the list while the GIL is released.
-        items_ = py::reinterpret_steal<py::tuple>(PySequence_Tuple(given));
+        items_ = py::reinterpret_steal<py::object>(PySequence_Tuple(given));
         if (!items_) throw py::error_already_set();
-        const auto count = static_cast<std::int64_t>(items_.size());
+        const std::int64_t count = PyTuple_GET_SIZE(items_.ptr());
         table_ = RaggedTable(count);
         for (std::int64_t p = 0; p < count; ++p) {
             PlainArray array;
@@ -103,7 +103,7 @@ class PlainBatch {
     bool is_float32_ = false;
     Ragged batch_;
     RaggedTable table_;
-    py::tuple items_;
+    py::object items_;  // a tuple, of a list
 };
 
 }  // namespace coalign::bindings

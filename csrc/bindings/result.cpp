@@ -20,6 +20,13 @@ struct Memory {
     PyObject_VAR_HEAD alignas(16) char bytes[1];
 };
 
+struct Slot {
+    std::int64_t begin;  // of the numbers in the memory; negative where the field is no array
+    PyObject* value;     // what has been read, or is no array
+    PyObject* given;     // what native code has set, if that had to be locked
+};
+
+// It ends with a slot for each field of its schema: the allocator of Python keeps blocks of up to 512 bytes ready.
 struct Object {
     PyObject_HEAD const Schema* schema;
     Memory* memory;  // none in a result that Python code has made from objects
@@ -29,10 +36,12 @@ struct Object {
     std::int64_t room[kSides];       // of one problem, or a padded batch
     std::int64_t numbers[kSides];    // of all problems
     std::int64_t counts_at[kSides];  // of a list: where the counts of the problems begin
-    std::int64_t begins[kMostFields];
-    PyObject* values[kMostFields];  // what has been read, and what is no array
-    PyObject* given[kMostFields];   // what native code has set, before it was locked
+    Slot slots[1];
 };
+
+constexpr int size_of(const Schema& schema) {
+    return static_cast<int>(offsetof(Object, slots)) + schema.count * static_cast<int>(sizeof(Slot));
+}
 
 // Types live as long as the process.
 PyTypeObject* memory_type = nullptr;
@@ -100,7 +109,7 @@ bool is_list(const Object& object, Per per) {
 py::object make(const Object& object, int field, bool writeable) {
     const Per per = object.schema->fields[static_cast<std::size_t>(field)].per;
     const Element element = element_of(object, field);
-    std::int64_t begin = object.begins[field];
+    std::int64_t begin = object.slots[field].begin;
     if (per == Per::problem) {
         if (object.form == Form::one) return view(object.memory, begin, element, {}, writeable);
         return view(object.memory, begin, element, {object.problems}, writeable);
@@ -120,12 +129,12 @@ py::object make(const Object& object, int field, bool writeable) {
 PyObject* get(PyObject* self, void* closure) {
     const auto field = static_cast<int>(reinterpret_cast<std::intptr_t>(closure));
     Object& object = *object_of(self);
-    PyObject* value = __atomic_load_n(&object.values[field], __ATOMIC_ACQUIRE);
+    PyObject* value = __atomic_load_n(&object.slots[field].value, __ATOMIC_ACQUIRE);
     if (value == nullptr) {
         try {
             py::object made = make(object, field, false);
             // Another thread may have been quicker: both then have its array.
-            if (__atomic_compare_exchange_n(&object.values[field], &value, made.ptr(), false, __ATOMIC_ACQ_REL,
+            if (__atomic_compare_exchange_n(&object.slots[field].value, &value, made.ptr(), false, __ATOMIC_ACQ_REL,
                                             __ATOMIC_ACQUIRE))
                 value = made.release().ptr();
         } catch (py::error_already_set& error) {
@@ -142,11 +151,11 @@ PyObject* writeable_fields(PyObject* self, PyObject*) {
     try {
         py::tuple out(static_cast<py::size_t>(object.schema->count));
         for (int field = 0; field < object.schema->count; ++field) {
-            PyObject* const given = object.given[field];
-            const bool is_made = object.memory != nullptr && object.begins[field] >= 0 && given == nullptr;
+            PyObject* const given = object.slots[field].given;
+            const bool is_made = object.memory != nullptr && object.slots[field].begin >= 0;
             out[static_cast<py::size_t>(field)] =
                 is_made ? make(object, field, true)
-                        : py::reinterpret_borrow<py::object>(given != nullptr ? given : object.values[field]);
+                        : py::reinterpret_borrow<py::object>(given != nullptr ? given : object.slots[field].value);
         }
         return out.release().ptr();
     } catch (py::error_already_set& error) {
@@ -200,7 +209,7 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
                 throw py::type_error(std::string(schema.name) + ": missing field " + field.name);
             }
             value = locked(value);
-            object.values[f] = value.release().ptr();
+            object.slots[f].value = value.release().ptr();
         }
         if (used != given.size() + named.size()) throw py::type_error(std::string(schema.name) + ": unknown field");
         return made.release().ptr();
@@ -214,8 +223,10 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
 
 void destroy(PyObject* self) {
     Object& object = *object_of(self);
-    for (PyObject* value : object.values) Py_XDECREF(value);
-    for (PyObject* value : object.given) Py_XDECREF(value);
+    for (int field = 0; object.schema != nullptr && field < object.schema->count; ++field) {
+        Py_XDECREF(object.slots[field].value);
+        Py_XDECREF(object.slots[field].given);
+    }
     Py_XDECREF(object.memory);
     PyTypeObject* const type = Py_TYPE(self);
     type->tp_free(self);
@@ -266,7 +277,7 @@ void make_result_class(py::module_& module, const Schema& schema) {
                            {Py_tp_doc, const_cast<char*>(schema.doc)},
                            {0, nullptr}};
     const auto* const name = new std::string("coalign._core." + std::string(schema.name));
-    PyType_Spec spec{name->c_str(), sizeof(Object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+    PyType_Spec spec{name->c_str(), size_of(schema), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
     PyTypeObject* const type = make_type(spec);
     classes().push_back({&schema, type, nullptr});
     py::tuple names(static_cast<py::size_t>(schema.count));
@@ -318,7 +329,7 @@ Result::Result(const Schema& schema, const Counts& counts, Element computed) {
     for (int f = 0; f < schema.count; ++f) {
         const Field& field = schema.fields[static_cast<std::size_t>(f)];
         const bool is_array = field.per != Per::option && (field.per != Per::path || counts.each_path != nullptr);
-        object.begins[f] = is_array ? end : -1;
+        object.slots[f].begin = is_array ? end : -1;
         if (!is_array) continue;
         const std::int64_t size = size_of(element_of(object, f));
         const std::int64_t many = field.per == Per::problem ? counts.problems : numbers[static_cast<int>(field.per)];
@@ -337,7 +348,7 @@ Result::Result(const Schema& schema, const Counts& counts, Element computed) {
 
 char* Result::address(int field) const {
     const Object& object = *object_of(object_.ptr());
-    return object.memory->bytes + object.begins[field];
+    return object.memory->bytes + object.slots[field].begin;
 }
 
 std::int64_t Result::size(int field) const {
@@ -346,9 +357,10 @@ std::int64_t Result::size(int field) const {
 }
 
 void Result::set(int field, const py::object& value) {
-    Object& object = *object_of(object_.ptr());
-    object.values[field] = locked(value).release().ptr();
-    object.given[field] = py::object(value).release().ptr();
+    Slot& slot = object_of(object_.ptr())->slots[field];
+    slot.begin = -1;
+    slot.value = locked(value).release().ptr();
+    if (slot.value != value.ptr()) slot.given = Py_NewRef(value.ptr());
 }
 
 }  // namespace coalign::bindings

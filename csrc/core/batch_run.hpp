@@ -51,11 +51,16 @@ Run run_tasks(std::int64_t tasks, int threads, Pulse& pulse, Make&& make, Solve&
 template <class Make, class Solve>
 Run run_batch(std::int64_t count, double work, int most_threads, double work_per_thread, Pulse& pulse, Make&& make,
               Solve&& solve, std::int64_t least = 1) {
-    // Tiny problems go many at a time, and in whole groups: handing one out costs more than solving it.
-    std::int64_t chunk = std::clamp<std::int64_t>(
-        static_cast<std::int64_t>(5e4 * static_cast<double>(count) / std::max(work, 1.0)), least, 1024);
-    if (chunk > 1) chunk = (chunk + 15) / 16 * 16;
-    const int threads = useful_threads(work, most_threads, work_per_thread);
+    std::int64_t chunk = 1;
+    int threads = 1;
+    // One problem needs no sums.
+    if (count > 1) {
+        // Tiny problems go many at a time, and in whole groups: handing one out costs more than solving it.
+        chunk = std::clamp<std::int64_t>(
+            static_cast<std::int64_t>(5e4 * static_cast<double>(count) / std::max(work, 1.0)), least, 1024);
+        if (chunk > 1) chunk = (chunk + 15) / 16 * 16;
+        threads = useful_threads(work, most_threads, work_per_thread);
+    }
     return run_tasks((count + chunk - 1) / chunk, threads, pulse, make, [&](auto& worker, std::int64_t task) {
         const std::int64_t begin = task * chunk, end = std::min(begin + chunk, count);
         for (std::int64_t p = begin; p < end;) {
