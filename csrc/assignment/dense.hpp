@@ -56,7 +56,7 @@ class Dense {
         return 3 * padded<T>(columns) + padded<T>(rows) + rows + Matching<T>::workspace(columns) +
                Lists::workspace(rows, columns) + Search<T, kNegate>::workspace(rows, columns) +
                ShortSearch<T, kNegate>::workspace(columns) + Tight<T, kNegate>::workspace(rows, columns) +
-               FlatRows<T, kNegate>::workspace(rows);
+               FlatRows<T, kNegate>::workspace(rows) + Space<T>::rounding(kParts);
     }
 
     Outcome solve(Start start) {
@@ -84,6 +84,9 @@ class Dense {
     }
 
    private:
+    // At most, of the workspace.
+    static constexpr std::int64_t kParts = 40;
+
     bool price_rows(bool square) {
         // Prices are 0 then.
         if (ties_decide_ && !tight_.match_rows()) return false;

@@ -23,15 +23,19 @@ template <class T>
     return (columns + kWidth<T> - 1) / kWidth<T> * kWidth<T>;
 }
 
-// A problem's workspace, handed out from the front.
+// A problem's workspace, handed out from the front in whole cache lines: a vector that lies across two of them costs two
+// loads, which was a tenth of the time of 60 x 120 costs.
 template <class T>
 class Space {
    public:
     explicit Space(T* start) : next_(start) {}
 
+    // What so many parts take beyond their elements.
+    static constexpr std::int64_t rounding(std::int64_t parts) { return parts * (kLine - 1); }
+
     T* values(std::int64_t count) {
         T* const taken = next_;
-        next_ += count;
+        next_ += (count + kLine - 1) / kLine * kLine;
         return taken;
     }
     Index<T>* indices(std::int64_t count) { return reinterpret_cast<Index<T>*>(values(count)); }
@@ -40,6 +44,8 @@ class Space {
     }
 
    private:
+    static constexpr std::int64_t kLine = 64 / sizeof(T);
+
     T* next_;
 };
 
