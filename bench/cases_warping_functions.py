@@ -1,4 +1,8 @@
-"""What is built upon warping, timed beside aeon and tslearn on one thread: barycenters."""
+"""What is built upon warping, timed beside its peers on one thread: barycenters and searches.
+
+A search among 5000 series has 20 queries, not the hundreds of a real one: peers take 0.2 s for each,
+and none of the contenders does for many queries together what it would not do for few.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,9 @@ from numpy.typing import NDArray
 import coalign
 import instances
 from cases_warping import as_dtype
-from contest import Case, Contender, Data, PeerFloor, Problem, Suite
+from contest import Case, Contender, Data, PeerFloor, Problem, Suite, calling
 
-TOLERANCE = {"float64": 1e-9}
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 ITERATIONS = 10
 
 
@@ -90,7 +94,121 @@ def aeon() -> Contender:
     return Contender("aeon-f64", "float64", load, moved)
 
 
+@dataclass(frozen=True, eq=False)
+class Nearest(Problem):
+    """The nearest series of a collection to each of others."""
+
+    def arguments(self, instance: Any, dtype: str) -> Data:
+        """Name the series: the first are the queries."""
+        series = as_dtype(instance, dtype)
+        count = len(series) - self.options["searched"]
+        return {
+            "queries": series[:count],
+            "database": series[count:],
+            "window": series.shape[1] // 10,
+        }
+
+    def cells(self, data: Data) -> int:
+        """Count the cells of all pairs, inside the window."""
+        length, window = data["queries"].shape[1], data["window"]
+        row = np.arange(length)
+        wide = np.minimum(row + window, length - 1) - np.maximum(row - window, 0) + 1
+        return len(data["queries"]) * len(data["database"]) * int(wide.sum())
+
+    def costs(self, data: Data, found: Any) -> NDArray[np.float64]:
+        """Give the least costs."""
+        return np.asarray(found.cost[:, 0], np.float64)
+
+    def verify(self, data: Data, found: Any, rtol: float) -> None:
+        """Assert that each cost is that of its index."""
+        nearest = data["database"][found.index[:, 0]]
+        paired = coalign.dtw(list(data["queries"]), list(nearest), window=data["window"])
+        np.testing.assert_array_equal(paired.cost, found.cost[:, 0])
+
+
+def least(data: Data, costs: Any) -> NDArray[np.float64]:
+    """Give the least of each row."""
+    return np.asarray(costs, np.float64).min(axis=1)
+
+
+def least_square(data: Data, distances: Any) -> NDArray[np.float64]:
+    """Give the least of each row, without a peer's square root."""
+    return least(data, distances) ** 2
+
+
+def whole_table() -> Contender:
+    """Take the least of all costs."""
+    load = calling(
+        "coalign.dtw_cdist",
+        lambda f: lambda d: f(d["queries"], d["database"], window=d["window"], threads=1),
+    )
+    return Contender("coalign.dtw_cdist-f64", "float64", load, least)
+
+
+def dtaidistance_block() -> Contender:
+    """Take the least of all costs, with dtaidistance's compiled function for blocks of a table."""
+
+    def load() -> Any:
+        from dtaidistance import dtw
+
+        def solve(data: Data) -> Any:
+            asked, held = len(data["queries"]), len(data["database"])
+            block = ((0, asked), (asked, asked + held))
+            series = np.concatenate([data["queries"], data["database"]])
+            found = dtw.distance_matrix_fast(
+                series, block=block, window=data["window"] + 1, parallel=False, compact=True
+            )
+            return np.asarray(found).reshape(asked, held)
+
+        return solve
+
+    return Contender("dtaidistance-f64", "float64", load, least_square)
+
+
+def dtaidistance_limits() -> Contender:
+    """Warp to one series after the other with dtaidistance, below the least cost so far."""
+
+    def load() -> Any:
+        from dtaidistance import dtw
+
+        def solve(data: Data) -> Any:
+            found = []
+            for query in data["queries"]:
+                best = np.inf
+                for series in data["database"]:
+                    # It leaves a path at the first row that is beyond the limit.
+                    limit = None if np.isinf(best) else best
+                    distance = dtw.distance_fast(
+                        query, series, window=data["window"] + 1, max_dist=limit
+                    )
+                    best = min(best, distance)
+                found.append([best])
+            return found
+
+        return solve
+
+    return Contender("dtaidistance-limits-f64", "float64", load, least_square)
+
+
+def tslearn_neighbours() -> Contender:
+    """Search with tslearn, which computes the whole table."""
+
+    def load() -> Any:
+        from tslearn.neighbors import KNeighborsTimeSeries
+
+        def solve(data: Data) -> Any:
+            band = {"global_constraint": "sakoe_chiba", "sakoe_chiba_radius": data["window"]}
+            search = KNeighborsTimeSeries(n_neighbors=1, metric="dtw", metric_params=band)
+            return search.fit(data["database"]).kneighbors(data["queries"])[0]
+
+        return silent(solve)
+
+    return Contender("tslearn-f64", "float64", load, least_square)
+
+
 SIZE = {"n": 50, "length": 300}
+SEARCHED = 5000
+SEARCHERS = ("dtaidistance-f64", "dtaidistance-limits-f64", "tslearn-f64")
 AVERAGE = Average(
     instances.random_walks,
     SIZE,
@@ -107,6 +225,30 @@ SUITE = Suite(
             (tslearn(), aeon()),
             dtypes=("float64",),
             floors={"float64": (PeerFloor(10, ("tslearn-f64", "aeon-f64"), avx2=0.55),)},
+        ),
+        *(
+            Case(
+                f"nearest of {SEARCHED} {words} of 256 to 20 others, band of 10 %",
+                Nearest(
+                    make,
+                    {"n": SEARCHED + 20, "length": 256},
+                    {"n": SEARCHED + 1, "length": 16},
+                    coalign.dtw_nearest,
+                    {"searched": SEARCHED},
+                ),
+                (dtaidistance_block(), dtaidistance_limits(), tslearn_neighbours(), whole_table()),
+                floors=dict.fromkeys(
+                    ("float64", "float32"),
+                    (
+                        PeerFloor(10, SEARCHERS, avx2=0.55),
+                        PeerFloor(1, ("coalign.dtw_cdist-f64",), avx2=0.55),
+                    ),
+                ),
+            )
+            for words, make in (
+                ("random walks", instances.random_walks),
+                ("noisy profiles of digits", instances.digit_profiles),
+            )
         ),
     ),
     TOLERANCE,

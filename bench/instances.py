@@ -21,6 +21,7 @@ Array: TypeAlias = NDArray[np.float64]
 _RANDOM_WALKS, _WHITE_NOISE, _RAGGED, _PAIR, _MULTIVARIATE, _ORDER = range(6)
 _UNIFORM, _GEOMETRIC, _LOW_RANK, _INTEGERS, _OFFSETS, _CHANGES, _SPARSE = range(6, 13)
 _NOISE_PAIRS, _NOISE_COSTS, _POINTS, _TIES = range(13, 17)
+_PROFILES = 17
 
 
 def _steps(stream: int, seed: int, shape: tuple[int, ...]) -> Array:
@@ -81,6 +82,22 @@ def multivariate(seed: int, n: int = 100, length: int = 256, dimensions: int = 3
     x_k(t, d) = sum over s <= t of e_k(s, d), with e independent standard normal.
     """
     return _round_to_float32(_steps(_MULTIVARIATE, seed, (n, length, dimensions)).cumsum(axis=1))
+
+
+def digit_profiles(seed: int, n: int = 100, length: int = 256) -> Array:
+    """Give profiles of handwritten digits, shape (n, length).
+
+    x_k(t) = p(t) + e_k(t), with p the 64 pixels (0 to 16) of one of scikit-learn's images, drawn with
+    replacement, read row by row and interpolated to the length, and e independent standard normal.
+    """
+    from sklearn.datasets import load_digits
+
+    random = np.random.default_rng((_PROFILES, seed))
+    images = load_digits().data
+    frames = np.linspace(0, images.shape[1] - 1, length)
+    drawn = images[random.integers(0, len(images), n)]
+    profiles = np.array([np.interp(frames, np.arange(len(image)), image) for image in drawn])
+    return _round_to_float32(profiles + random.standard_normal(profiles.shape))
 
 
 # --- costs of assignments ------------------------------------------------------------------------

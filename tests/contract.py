@@ -39,6 +39,7 @@ ONE_THREAD = "It computes in NumPy, on the calling thread."
 NO_PADDING = "It takes no padded batch; a list holds problems of any sizes."
 COVARIANCES = "Such views of a covariance are none."
 ONE_COLLECTION = "A call averages one collection; tests of its own try its forms and its threads."
+TWO_COLLECTIONS = "A call searches one collection for another; tests of its own try these."
 ALONE = "It takes one array, so there is nothing to pair a batch of it with."
 SCIPYS = "It has SciPy's signature, results and words."
 SCIPYS_HAS_NOT = "batches lengths threads device out progress broadcast kinds result words"
@@ -622,6 +623,31 @@ FUNCTIONS = (
             "device": ON_CPU,
             "gpu": ON_CPU,
         },
+    ),
+    Function(
+        "dtw_nearest",
+        coalign.dtw_nearest,
+        make=lambda rng, q, n, t: {
+            "queries": rng.normal(size=(q, t)),
+            "database": rng.normal(size=(n, t)),
+        },
+        inputs={"queries": "qt", "database": "nt"},
+        sizes={"q": 0, "n": 1, "t": 1},
+        fields={"index": "int64 q", "cost": "float q", "status": "int32", "counts": "int64 q"},
+        counts=("counts",),
+        variants=({}, {"window": 3}, {"metric": "cosine"}, {"window": coalign.slanted(5)}),
+        # How many are left out depends on the number of lanes.
+        tolerance={"cost": (1e-4, 1e-12), "counts": (1e9, 1e9)},
+        long=lambda: dict(
+            zip(
+                ("queries", "database"),
+                np.random.default_rng(0).random((2, 400, 1500)),
+                strict=True,
+            )
+        ),
+        long_variants=({}, {"window": 150}),
+        lacks=dict.fromkeys(("batches", "lengths", "broadcast", "threads"), TWO_COLLECTIONS)
+        | {"out": ONE_SIDE, "sparse": DENSE, "device": ON_CPU, "gpu": ON_CPU},
     ),
     Function(
         "soft_dtw",

@@ -28,6 +28,7 @@ void bind_points(py::module_& module);
 void bind_soft_warping(py::module_& module);
 void bind_transport(py::module_& module);
 void bind_warping(py::module_& module);
+void bind_warping_search(py::module_& module);
 
 // Checks what our own Python code never gets wrong.
 inline void require(bool condition, const char* what) {

@@ -131,4 +131,5 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     bind_soft_warping(module);
     bind_transport(module);
     bind_warping(module);
+    bind_warping_search(module);
 }

@@ -31,6 +31,7 @@ from .transport import (
 )
 from .warping import StepPattern, Warping, dtw, dtw_cdist, itakura, rabiner_juang, slanted
 from .warping_barycenter import WarpingBarycenter, dtw_barycenter
+from .warping_search import Neighbors, dtw_nearest
 
 __all__ = [
     "Assignment",
@@ -46,6 +47,7 @@ __all__ = [
     "InfeasibleError",
     "MonotonicAlignment",
     "NGram",
+    "Neighbors",
     "PartialTransport",
     "RankedAssignments",
     "SinkhornBarycenter",
@@ -65,6 +67,7 @@ __all__ = [
     "dtw",
     "dtw_barycenter",
     "dtw_cdist",
+    "dtw_nearest",
     "gaussian_barycenter",
     "itakura",
     "linear_sum_assignment",

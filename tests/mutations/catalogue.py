@@ -46,6 +46,7 @@ POINTS = "tests/test_points_values.py"
 POINT_RESULT = "tests/test_points_result.py"
 POINT_DIVERGENCE = "tests/test_points_divergence.py"
 MONOTONIC_ERRORS = "tests/test_monotonic_errors.py"
+SEARCH = "tests/test_warping_search.py"
 SOFT = "tests/test_soft_warping_values.py"
 SOFT_ERRORS = "tests/test_soft_warping_errors.py"
 VALUES = "tests/test_warping_values.py"
@@ -4249,6 +4250,117 @@ WARPING_BARYCENTER = [
     ),
 ]
 
+WARPING_SEARCH = [
+    Mutation(
+        "of equal costs the later one is kept",
+        "csrc/warping/search.cpp",
+        "if (std::pair(cost, candidate) > best_.front()) return;",
+        "if (cost > best_.front().first) return;",
+        (f"{SEARCH}::test_of_equally_near_series_the_first_comes_first",),
+    ),
+    Mutation(
+        "a bound that equals the limit excludes",
+        "csrc/warping/search.cpp",
+        "return least > worst || (least == worst && candidate > best_.front().second);",
+        "return least >= worst;",
+        (SEARCH,),
+    ),
+    Mutation(
+        "bounds are not scaled down",
+        "csrc/warping/bounds.cpp",
+        "    if (!(lost < 1)) return 0;\n",
+        "    if (lost > 0) return bound;\n",
+        ("native:test_warping_search",),
+    ),
+    Mutation(
+        "a bound that overflows stays infinite",
+        "csrc/warping/bounds.cpp",
+        "const double finite = std::min(bound, static_cast<double>(std::numeric_limits<T>::max()));",
+        "const double finite = bound;",
+        (f"{SEARCH}::test_costs_near_the_largest_number",),
+    ),
+    Mutation(
+        "a candidate meets one frame too few",
+        "csrc/warping/bounds.cpp",
+        "{query.reach.after, query.reach.before}, candidate_length);",
+        "{std::max<std::int64_t>(query.reach.after - 1, 0), query.reach.before}, candidate_length);",
+        ("native:test_warping_search",),
+    ),
+    Mutation(
+        "columns that rows before reach are paid again",
+        "csrc/warping/bounds.cpp",
+        "const std::int64_t column = b == 0 ? 0 : row + query.reach.after;",
+        "const std::int64_t column = row - query.reach.before;",
+        (SEARCH,),
+    ),
+    Mutation(
+        "the window of the extremes is a frame short",
+        "csrc/warping/bounds_kernels.cpp",
+        "const T* const last = scratch + (window - reach) * dim;",
+        "const T* const last = scratch + (window > reach ? window - reach - 1 : 0) * dim;",
+        ("native:test_warping_search",),
+    ),
+    Mutation(
+        "distances beyond the last whole vector count for nothing",
+        "csrc/warping/bounds_kernels.cpp",
+        "rest > 0)",
+        "rest < 0)",
+        (
+            f"{SEARCH}::test_bounds_and_limits_leave_most_of_a_database",
+            "native:test_warping_search",
+        ),
+    ),
+    Mutation(
+        "a lane keeps what the candidate before has reached",
+        "csrc/warping/lane_flow.cpp",
+        "for (std::int64_t c = 0; c < wide_ + kBlockRows; ++c) row[c * width] = inf;",
+        "for (std::int64_t c = 0; c < 1; ++c) row[c * width] = inf;",
+        (SEARCH,),
+    ),
+    Mutation(
+        "what lanes still need is lost when it moves",
+        "csrc/warping/lane_flow.cpp",
+        "(wide_ + kBlockRows) * width, row_.data());",
+        "wide_ / 2 * width, row_.data());",
+        (SEARCH,),
+    ),
+    Mutation(
+        "a lane's rows above reach past their window",
+        "csrc/warping/lane_flow.cpp",
+        "std::fill_n(row_.data() + (base_ + wide_) * width, kBlockRows * width, inf);",
+        "std::fill_n(row_.data() + (base_ + wide_) * width, kBlockRows * width, T(0));",
+        (SEARCH,),
+    ),
+    Mutation(
+        "the rows at hand count twice",
+        "csrc/warping/lane_flow.cpp",
+        "lane.rest[static_cast<std::size_t>(lane.block)]",
+        "lane.rest[static_cast<std::size_t>(lane.block - 1)]",
+        (SEARCH,),
+    ),
+    Mutation(
+        "bounds of an earlier length are used",
+        "csrc/warping/bounds.cpp",
+        "if (query.candidate_length == candidate_length) return;",
+        "if (query.candidate_length != 0) return;",
+        (SEARCH,),
+    ),
+    Mutation(
+        "no neighbour is one",
+        "python/coalign/_warping_search.py",
+        "(index < 0).any(axis=1)",
+        "(index < 0).all(axis=1)",
+        (f"{SEARCH}::test_fewer_finite_costs_than_asked_for_are_told",),
+    ),
+    Mutation(
+        "more series than there are",
+        "python/coalign/_warping_search.py",
+        "if k > len(held):",
+        "if k > len(held) + 1:",
+        (f"{SEARCH}::test_what_is_refused",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -4282,4 +4394,5 @@ CATALOGUE = [
     *TRANSPORT_FUNCTIONS,
     *SOFT_WARPING,
     *WARPING_BARYCENTER,
+    *WARPING_SEARCH,
 ]
