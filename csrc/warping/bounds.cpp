@@ -103,18 +103,16 @@ double Bounds<T>::improved(const Query<T>& query, Series<T> y) {
 }
 
 template <class T>
-double Bounds<T>::safe(double bound, std::int64_t n, std::int64_t m) const {
+Margin Bounds<T>::margin(std::int64_t n, std::int64_t m) const {
     // A path of K cells loses at most eps/2 of its cost at each addition, and as much in each local cost's own; a bound
     // gains as much at each of its additions. The expanded form of a local cost loses up to sixteen times its terms'
     // roundings. Twice all this is taken off. What underflows is off by less than the least number for each operation.
-    constexpr double eps = std::numeric_limits<T>::epsilon();
+    constexpr double eps = std::numeric_limits<T>::epsilon(), tiny = std::numeric_limits<T>::denorm_min();
     const auto frames = static_cast<double>(n + m), dim = static_cast<double>(dim_);
     const double expanded = dim_ >= kExpandedDim ? 32 * dim : 0;
     const double lost = eps * (frames * (1 + dim) + dim + expanded + 64);
-    if (!(lost < 1)) return 0;
-    const double finite = std::min(bound, static_cast<double>(std::numeric_limits<T>::max()));
-    const double tiny = static_cast<double>(std::numeric_limits<T>::denorm_min());
-    return std::max(0.0, finite * (1 - lost) - 4 * frames * (1 + dim) * tiny);
+    // A sum that overflows may do so by its rounding alone.
+    return {std::max(0.0, 1 - lost), 4 * frames * (1 + dim) * tiny, double{std::numeric_limits<T>::max()}};
 }
 
 template class Envelope<float>;

@@ -2,6 +2,7 @@
 // the costs as the engines compute them, rounding included.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -31,6 +32,17 @@ class Envelope {
     Buffer<T> lower_, upper_, scratch_;
 };
 
+// Scales a bound down by what rounding may have added to it, or taken from a cost.
+class Margin {
+   public:
+    Margin() = default;
+    Margin(double scale, double least, double most) : scale_(scale), least_(least), most_(most) {}
+    double operator()(double bound) const { return std::max(0.0, std::min(bound, most_) * scale_ - least_); }
+
+   private:
+    double scale_ = 0, least_ = 0, most_ = 0;
+};
+
 // A query, and what candidates of one length are compared with.
 template <class T>
 struct Query {
@@ -49,7 +61,7 @@ class Bounds {
     // a band.
     bool has_envelopes() const { return has_envelopes_; }
 
-    // LB_Kim: the two cells that every path visits, for any window.
+    // LB_Kim: the two cells that every path visits. The bounds below leave nothing to it.
     double ends(Series<T> x, Series<T> y) const;
 
     // Has a query's envelope made for candidates of a length; what follows needs it.
@@ -69,8 +81,8 @@ class Bounds {
     // blocks.
     const std::vector<double>& rest() const { return rest_; }
 
-    // A bound scaled down by what rounding may add to it and take from a cost.
-    double safe(double bound, std::int64_t n, std::int64_t m) const;
+    // That of costs and bounds of n frames and m.
+    Margin margin(std::int64_t n, std::int64_t m) const;
 
    private:
     void sum_blocks(const T* values, const Envelope<T>& envelope, std::int64_t frames, std::vector<double>& sums);

@@ -120,6 +120,10 @@ struct Kernels {
     void (*pack)(const T* const* series, const std::int64_t* sizes, std::int64_t padded, T* out);
     void (*lanes[kLocals])(const LanePass<T>&);
     void (*masked_lanes[kLocals])(const LanePass<T>&);
+    // The same inside a band, where the window of each row begins and ends a column behind that of the row above: a
+    // whole block, whose first row has columns [0, end), of at least kBlockRows. Null where a frame that is infinitely
+    // far does not give an infinite cost.
+    void (*band_lanes[kLocals])(const LanePass<T>&);
     void (*strips[kLocals])(const StripPass<T>&);
     void (*masked_strips[kLocals])(const StripPass<T>&);
     void (*recording_strips[kLocals])(const StripPass<T>&);

@@ -30,16 +30,15 @@ LaneFlow<T>::LaneFlow(const Kernels<T>& kernels, const BoundKernels<T>& bounds, 
 }
 
 template <class T>
-bool LaneFlow<T>::suits(const Options& options, std::int64_t dim, std::int64_t n, std::int64_t m, int width) {
-    // Frames before the first are infinitely far, which the other forms of a local cost would make a NaN.
-    const Local local = local_cost(options.metric, dim);
-    const bool takes_infinity = local == Local::square || local == Local::square_sum || local == Local::magnitude ||
-                                local == Local::magnitude_sum || local == Local::root_square_sum;
-    if (!takes_infinity || options.window.kind != Window::Kind::band) return false;
+bool LaneFlow<T>::suits(const Kernels<T>& kernels, const Options& options, std::int64_t dim, std::int64_t n,
+                        std::int64_t m) {
+    // Frames before the first are infinitely far.
+    const auto local = static_cast<std::size_t>(local_cost(options.metric, dim));
+    if (kernels.band_lanes[local] == nullptr || options.window.kind != Window::Kind::band) return false;
     const Reach reach = reach_of(options.window, n, m);
     const std::int64_t wide = reach.before + reach.after + 1 + kSkew;
     constexpr std::int64_t cache = 3 << 19;
-    return 4 * wide < 3 * m + 32 && wide * (dim + 1) * width * static_cast<std::int64_t>(sizeof(T)) < cache;
+    return 4 * wide < 3 * m + 32 && wide * (dim + 1) * kernels.width * static_cast<std::int64_t>(sizeof(T)) < cache;
 }
 
 // The column of a row's first cell is the row's number less `before`, so column j stands at j + before_, and lanes that
@@ -155,6 +154,11 @@ void LaneFlow<T>::advance(bool ends) {
                      start_.data(), stop_.data()};
     const std::int64_t last = m_ + before_ - (blocks_ - 1) * kBlockRows;  // columns up to the last cell's
     const auto kernel = static_cast<std::size_t>(local_);
+    if (!ends && wide_ >= kBlockRows) {
+        pass.end = wide_;
+        kernels_.band_lanes[kernel](pass);
+        return;
+    }
     for (std::int64_t at = 0; at < wide_ + kSkew;) {
         const bool masked = at < kSkew || at >= wide_;
         std::int64_t end = at < kSkew ? kSkew : at < wide_ ? wide_ : wide_ + kSkew;

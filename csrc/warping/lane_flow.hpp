@@ -31,7 +31,8 @@ class LaneFlow {
     LaneFlow(const Kernels<T>& kernels, const BoundKernels<T>& bounds, Local local, std::int64_t dim, Pacer& pacer);
 
     // Whether it computes a query of n frames and candidates of m in less time than whole groups.
-    static bool suits(const Options& options, std::int64_t dim, std::int64_t n, std::int64_t m, int width);
+    static bool suits(const Kernels<T>& kernels, const Options& options, std::int64_t dim, std::int64_t n,
+                      std::int64_t m);
 
     // Warps all candidates to a query. False when the call was stopped.
     bool run(Series<T> x, std::int64_t m, Reach reach, Candidates<T>& candidates);

@@ -244,16 +244,20 @@ struct NoMasks {
     }
 };
 
-// latest: the block's previous column; this one, the c-th that `costs` holds, replaces it. diagonal: what `above` was
-// for the previous column.
-template <class T, class Costs, class Masks>
-[[gnu::always_inline]] inline Vec<T> advance_column(Vec<T> (&latest)[kBlockRows], Vec<T>& diagonal, Vec<T> above,
-                                                    const Costs& costs, int c, const Masks& masks) {
+// Rows [kFirst, kLast) of a column; the rows above and below are outside of the window. latest: the block's previous
+// column; this one, the c-th that `costs` holds, replaces it. diagonal: what `above` was for the previous column.
+template <int kFirst, int kLast, class T, class Costs, class Masks>
+[[gnu::always_inline]] inline Vec<T> advance_rows(Vec<T> (&latest)[kBlockRows], Vec<T>& diagonal, Vec<T> above,
+                                                  const Costs& costs, int c, const Masks& masks) {
     Vec<T> corner = diagonal;
     Vec<T> up = above;
+    if constexpr (kFirst > 0) {
+        corner = latest[kFirst - 1];
+        up = infinity<T>();
+    }
     diagonal = above;
 #pragma GCC unroll 8
-    for (int r = 0; r < kBlockRows; ++r) {
+    for (int r = kFirst; r < kLast; ++r) {
         const Vec<T> left = latest[r];
         // `up` last: it is the value that arrives last.
         const Vec<T> best = minimum(minimum(corner, left), up);
@@ -262,6 +266,12 @@ template <class T, class Costs, class Masks>
         latest[r] = up;
     }
     return up;
+}
+
+template <class T, class Costs, class Masks>
+[[gnu::always_inline]] inline Vec<T> advance_column(Vec<T> (&latest)[kBlockRows], Vec<T>& diagonal, Vec<T> above,
+                                                    const Costs& costs, int c, const Masks& masks) {
+    return advance_rows<0, kBlockRows, T>(latest, diagonal, above, costs, c, masks);
 }
 
 }  // namespace coalign::COALIGN_SET

@@ -15,7 +15,7 @@
 namespace coalign::warping {
 namespace {
 
-enum Stage { kEnds, kKeogh, kReversed, kImproved, kAbandoned, kWarped };
+enum Stage { kEnds, kEnvelope, kReversed, kImproved, kAbandoned, kWarped };
 
 // The best so far: the greatest of them is in front. Of equal costs the one with the lower number is better.
 template <class T>
@@ -152,7 +152,7 @@ class Searcher {
         std::fill_n(stages, kSearchStages, std::int64_t{0});
         Source source(*this, asked, stages);
         const Series<T> x = asked.query.series;
-        const bool flows = length_ > 0 && LaneFlow<T>::suits(options_, dim_, x.length, length_, kernels_.width);
+        const bool flows = length_ > 0 && LaneFlow<T>::suits(kernels_, options_, dim_, x.length, length_);
         const bool whole = flows ? flow().run(x, length_, reach_of(options_.window, x.length, length_), source)
                                  : run_groups(x, source);
         if (!whole) return false;
@@ -204,6 +204,24 @@ class Searcher {
     std::optional<LaneGroup<T>> groups_;
 };
 
+// Whether a bound leaves out enough candidates to be worth its time, as far as the query has shown.
+class Trial {
+   public:
+    // Whether to try the next candidate, whose rows have so many cells. The bound takes as long as kCost cells of each
+    // row; now and then one is tried that does not look worth it, because the nearest come first.
+    bool asks(std::int64_t wide) {
+        constexpr std::int64_t first = 32, now_and_then = 16;
+        const bool is_due = ++turn_ % now_and_then == 0 || tried_ < first || left_ * wide >= kCost * tried_;
+        if (is_due) ++tried_;
+        return is_due;
+    }
+    void add_left() { ++left_; }
+
+   private:
+    static constexpr std::int64_t kCost = 30;
+    std::int64_t turn_ = 0, tried_ = 0, left_ = 0;
+};
+
 // The candidates of one query in the order of their bounds, as long as they may be among the best.
 template <class T>
 class Searcher<T>::Source final : public Candidates<T> {
@@ -215,36 +233,22 @@ class Searcher<T>::Source final : public Candidates<T> {
 
     std::int64_t next(Series<T>& y, std::vector<double>& rest) override {
         std::vector<Bounded>& heap = asked_.heap;
-        Bounds<T>& bounds = searcher_.bounds_;
+        const bool has_envelopes = searcher_.bounds_.has_envelopes();
         while (!heap.empty()) {
             const auto [bound, candidate] = heap.front();
             y = searcher_.series(candidate);
-            const auto excludes = [&](double least) { return best_.excludes(safe(least, y), candidate); };
-            if (excludes(static_cast<double>(bound))) {
+            take_length(y.length);
+            if (excludes(static_cast<double>(bound), candidate)) {
                 // With one length for all, the others' bounds are no lower and their numbers no better.
-                const std::int64_t left = searcher_.length_ > 0 ? static_cast<std::int64_t>(heap.size()) : 1;
-                stages_[bounds.has_envelopes() ? kKeogh : kEnds] += left;
-                if (left > 1) heap.clear();
+                const bool is_last = searcher_.length_ > 0;
+                stages_[has_envelopes ? kEnvelope : kEnds] += is_last ? static_cast<std::int64_t>(heap.size()) : 1;
+                if (is_last) heap.clear();
                 else pop();
                 continue;
             }
             pop();
             rest.clear();
-            if (!bounds.has_envelopes()) return candidate;
-            if (excludes(bounds.ends(asked_.query.series, y))) {
-                ++stages_[kEnds];
-                continue;
-            }
-            bounds.prepare(asked_.query, y.length);
-            if (excludes(bounds.reversed(asked_.query, y))) {
-                ++stages_[kReversed];
-                continue;
-            }
-            if (excludes(bounds.improved(asked_.query, y))) {
-                ++stages_[kImproved];
-                continue;
-            }
-            rest = bounds.rest();
+            if (has_envelopes && is_left(y, candidate, rest)) continue;
             return candidate;
         }
         return -1;
@@ -252,32 +256,69 @@ class Searcher<T>::Source final : public Candidates<T> {
 
     void warped(std::int64_t candidate, T cost) override {
         // A group says inf of those that it has left on the way.
-        const bool left =
-            !(cost < std::numeric_limits<T>::infinity()) && best_.limit() < std::numeric_limits<double>::infinity();
+        const bool left = !(cost < std::numeric_limits<T>::infinity()) &&
+                          best_.limit() < std::numeric_limits<double>::infinity();
         ++stages_[left ? kAbandoned : kWarped];
         best_.offer(cost, candidate);
     }
 
     bool is_beyond(std::int64_t candidate, double cost) override {
-        if (!best_.excludes(safe(cost, searcher_.series(candidate)), candidate)) return false;
+        if (!excludes(cost, candidate)) return false;
         ++stages_[kAbandoned];
         return true;
     }
 
    private:
-    double safe(double bound, Series<T> y) const {
-        return searcher_.bounds_.safe(bound, asked_.query.series.length, y.length);
+    bool excludes(double least, std::int64_t candidate) const { return best_.excludes(margin_(least), candidate); }
+
+    void take_length(std::int64_t length) {
+        if (length == length_) return;
+        length_ = length;
+        margin_ = searcher_.bounds_.margin(asked_.query.series.length, length);
+    }
+
+    // Whether the closer bounds leave a candidate out; else what they know of its rows.
+    bool is_left(Series<T> y, std::int64_t candidate, std::vector<double>& rest) {
+        Bounds<T>& bounds = searcher_.bounds_;
+        bounds.prepare(asked_.query, y.length);
+        const Reach reach = asked_.query.reach;
+        const std::int64_t wide = std::min(reach.before + reach.after + 1, y.length);
+        if (!reversed_.asks(wide)) return false;
+        if (excludes(bounds.reversed(asked_.query, y), candidate)) {
+            reversed_.add_left();
+            ++stages_[kReversed];
+            return true;
+        }
+        if (improved_.asks(wide) && excludes(bounds.improved(asked_.query, y), candidate)) {
+            improved_.add_left();
+            ++stages_[kImproved];
+            return true;
+        }
+        rest = bounds.rest();
+        return false;
     }
 
     void pop() {
-        std::pop_heap(asked_.heap.begin(), asked_.heap.end());
-        asked_.heap.pop_back();
+        std::vector<Bounded>& heap = asked_.heap;
+        std::pop_heap(heap.begin(), heap.end());
+        heap.pop_back();
+        if (heap.empty()) return;
+        // The next one is anywhere in memory.
+        const Series<T> next = searcher_.series(heap.front().candidate);
+        const auto* const bytes = reinterpret_cast<const char*>(next.data);
+        const std::int64_t size = next.length * searcher_.dim_ * static_cast<std::int64_t>(sizeof(T));
+        for (std::int64_t at = 0; at < std::min(size, kAhead); at += 64) __builtin_prefetch(bytes + at);
     }
+
+    static constexpr std::int64_t kAhead = 1 << 10;
 
     Searcher& searcher_;
     Asked& asked_;
     std::int64_t* stages_;
     Best<T> best_;
+    Margin margin_;
+    std::int64_t length_ = 0;
+    Trial reversed_, improved_;
 };
 
 }  // namespace

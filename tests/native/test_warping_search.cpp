@@ -101,8 +101,9 @@ void test_bounds(Isa isa, Draw& draw, Metric metric) {
     static_cast<void>(warp_pairs<T>(kernels_for<T>(isa), {first.series(dim), second.series(dim)}, options, 0, pulse,
                                     &cost, &status, nullptr));
     Bounds<T> bounds(table_for<BoundKernels<T>>(isa), options, dim);
+    const Margin margin = bounds.margin(x.length, y.length);
     const auto holds = [&](double bound, const char* what) {
-        check(bounds.safe(bound, x.length, y.length) <= static_cast<double>(cost), what);
+        check(margin(bound) <= static_cast<double>(cost), what);
     };
     holds(bounds.ends(x, y), "ends");
     if (!bounds.has_envelopes()) return;
