@@ -1,7 +1,7 @@
 """What is built upon warping, timed beside its peers on one thread: barycenters and searches.
 
-A search among 5000 series has 20 queries, not the hundreds of a real one: peers take 0.2 s for each,
-and none of the contenders does for many queries together what it would not do for few.
+A search among 5000 series has 20 queries, not the hundreds of a real one, for which peers take
+minutes. No contender saves anything for many together.
 """
 
 from __future__ import annotations

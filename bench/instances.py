@@ -87,8 +87,9 @@ def multivariate(seed: int, n: int = 100, length: int = 256, dimensions: int = 3
 def digit_profiles(seed: int, n: int = 100, length: int = 256) -> Array:
     """Give profiles of handwritten digits, shape (n, length).
 
-    x_k(t) = p(t) + e_k(t), with p the 64 pixels (0 to 16) of one of scikit-learn's images, drawn with
-    replacement, read row by row and interpolated to the length, and e independent standard normal.
+    x_k(t) = p(t) + e_k(t), with p the 64 pixels (0 to 16) of one of scikit-learn's images, read row
+    by row and interpolated to the length, and e independent standard normal. Images are drawn with
+    replacement.
     """
     from sklearn.datasets import load_digits
 

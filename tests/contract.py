@@ -638,12 +638,8 @@ FUNCTIONS = (
         variants=({}, {"window": 3}, {"metric": "cosine"}, {"window": coalign.slanted(5)}),
         # How many are left out depends on the number of lanes.
         tolerance={"cost": (1e-4, 1e-12), "counts": (1e9, 1e9)},
-        long=lambda: dict(
-            zip(
-                ("queries", "database"),
-                np.random.default_rng(0).random((2, 400, 1500)),
-                strict=True,
-            )
+        long=lambda: dict.fromkeys(
+            ("queries", "database"), np.random.default_rng(0).random((400, 1500))
         ),
         long_variants=({}, {"window": 150}),
         lacks=dict.fromkeys(("batches", "lengths", "broadcast", "threads"), TWO_COLLECTIONS)

@@ -60,8 +60,8 @@ void lane_pass(const LanePass<T>& pass) {
     store(pass.state + kBlockRows * width, diagonal);
 }
 
-// The corners of the band are peeled: a mask takes longer than the rows that it saves. With a band of 51 columns a block
-// took 0.7 of the time, on AVX-512.
+// The corners of the band are peeled: a mask takes longer than the rows that it saves. With a band of 51 columns a
+// block took 0.7 of the time, on AVX-512.
 template <class T, Local kLocal>
 void band_pass(const LanePass<T>& pass) {
     constexpr int width = kWidth<T>;
@@ -72,27 +72,27 @@ void band_pass(const LanePass<T>& pass) {
     LocalCosts<T, kLocal> costs(pass.x, pass.dim);
     const auto corner = [&]<int kFirst, int kLast>(std::int64_t column, std::integer_sequence<int, kFirst, kLast>)
                             __attribute__((always_inline)) {
-        costs.template at<1>(pass.y + column * frame, frame, width);
-        T* const row = pass.row + column * width;
-        const Vec<T> last = advance_rows<kFirst, kLast, T>(latest, diagonal, load(row), costs, 0, NoMasks{});
-        store(row, kLast < kBlockRows ? infinity<T>() : last);
-    };
+                                costs.template at<1>(pass.y + column * frame, frame, width);
+                                T* const row = pass.row + column * width;
+                                const Vec<T> last =
+                                    advance_rows<kFirst, kLast, T>(latest, diagonal, load(row), costs, 0, NoMasks{});
+                                store(row, kLast < kBlockRows ? infinity<T>() : last);
+                            };
     constexpr auto slopes = std::make_integer_sequence<int, kBlockRows - 1>{};
-    const auto enter = [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
-        (corner(I, std::integer_sequence<int, 0, I + 1>{}), ...);
-    };
+    const auto enter = [&]<int... I>(std::integer_sequence<int, I...>)
+                           __attribute__((always_inline)) { (corner(I, std::integer_sequence<int, 0, I + 1>{}), ...); };
     const auto leave = [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
         (corner(pass.end + I, std::integer_sequence<int, I + 1, kBlockRows>{}), ...);
     };
-    const auto advance = [&]<int kColumns>(std::int64_t first,
-                                           std::integral_constant<int, kColumns>) __attribute__((always_inline)) {
-        costs.template at<kColumns>(pass.y + first * frame, frame, width);
+    const auto advance = [&]<int kColumns>(std::int64_t first, std::integral_constant<int, kColumns>)
+                             __attribute__((always_inline)) {
+                                 costs.template at<kColumns>(pass.y + first * frame, frame, width);
 #pragma GCC unroll 2
-        for (int c = 0; c < kColumns; ++c) {
-            T* const row = pass.row + (first + c) * width;
-            store(row, advance_column<T>(latest, diagonal, load(row), costs, c, NoMasks{}));
-        }
-    };
+                                 for (int c = 0; c < kColumns; ++c) {
+                                     T* const row = pass.row + (first + c) * width;
+                                     store(row, advance_column<T>(latest, diagonal, load(row), costs, c, NoMasks{}));
+                                 }
+                             };
     enter(slopes);
     constexpr int at_once = LocalCosts<T, kLocal>::kColumns;
     std::int64_t column = kBlockRows - 1;

@@ -120,21 +120,19 @@ void LaneFlow<T>::feed() {
         std::copy_n(columns_.data() + base_ * dim_ * width, wide_ * dim_ * width, columns_.data());
         base_ = 0;
     }
+    // Whole vectors of frames are turned at once, so a lane brings a few more than it needs, as long as it has them.
+    const std::int64_t padded = round_up(kBlockRows * dim_, width);
     std::array<const T*, kMostLanes> x{}, y{};
     std::array<std::int64_t, kMostLanes> rows{}, columns{};
-    const std::int64_t count = kBlockRows * dim_;
     for (std::size_t l = 0; l < static_cast<std::size_t>(width); ++l) {
         const Lane& lane = lanes_[l];
-        x[l] = y[l] = x_.data;
-        if (lane.candidate < 0) continue;
-        const std::int64_t first = lane.block * kBlockRows;
-        rows[l] = std::min((x_.length - first) * dim_, count);
+        const std::int64_t first = lane.candidate < 0 ? 0 : lane.block * kBlockRows;
+        rows[l] = std::min((x_.length - first) * dim_, padded);
         x[l] = x_.data + first * dim_;
         // Past the end come zeros, from where nothing flows back.
-        columns[l] = std::clamp<std::int64_t>((m_ - first - after_) * dim_, 0, count);
-        if (columns[l] > 0) y[l] = lane.y.data + (first + after_) * dim_;
+        columns[l] = lane.candidate < 0 ? rows[l] : std::clamp<std::int64_t>((m_ - first - after_) * dim_, 0, padded);
+        y[l] = lane.candidate < 0 || columns[l] == 0 ? x_.data : lane.y.data + (first + after_) * dim_;
     }
-    const std::int64_t padded = round_up(count, width);
     kernels_.pack(x.data(), rows.data(), padded, frames_.data());
     kernels_.pack(y.data(), columns.data(), padded, columns_.data() + (base_ + wide_ - 1) * dim_ * width);
     // No row above has reached the last column of the block's first row, nor those behind it.

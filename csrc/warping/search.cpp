@@ -256,8 +256,8 @@ class Searcher<T>::Source final : public Candidates<T> {
 
     void warped(std::int64_t candidate, T cost) override {
         // A group says inf of those that it has left on the way.
-        const bool left = !(cost < std::numeric_limits<T>::infinity()) &&
-                          best_.limit() < std::numeric_limits<double>::infinity();
+        const bool left =
+            !(cost < std::numeric_limits<T>::infinity()) && best_.limit() < std::numeric_limits<double>::infinity();
         ++stages_[left ? kAbandoned : kWarped];
         best_.offer(cost, candidate);
     }

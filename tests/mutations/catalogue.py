@@ -4268,22 +4268,22 @@ WARPING_SEARCH = [
     Mutation(
         "bounds are not scaled down",
         "csrc/warping/bounds.cpp",
-        "    if (!(lost < 1)) return 0;\n",
-        "    if (lost > 0) return bound;\n",
+        "return {std::max(0.0, 1 - lost),",
+        "return {1,",
         ("native:test_warping_search",),
     ),
     Mutation(
         "a bound that overflows stays infinite",
         "csrc/warping/bounds.cpp",
-        "const double finite = std::min(bound, static_cast<double>(std::numeric_limits<T>::max()));",
-        "const double finite = bound;",
+        "double{std::numeric_limits<T>::max()}};",
+        "std::numeric_limits<double>::infinity()};",
         (f"{SEARCH}::test_costs_near_the_largest_number",),
     ),
     Mutation(
         "a candidate meets one frame too few",
         "csrc/warping/bounds.cpp",
-        "{query.reach.after, query.reach.before}, candidate_length);",
-        "{std::max<std::int64_t>(query.reach.after - 1, 0), query.reach.before}, candidate_length);",
+        "dim_, {query.reach.after, query.reach.before},",
+        "dim_, {query.reach.after / 2, query.reach.before},",
         ("native:test_warping_search",),
     ),
     Mutation(

@@ -102,9 +102,7 @@ void test_bounds(Isa isa, Draw& draw, Metric metric) {
                                     &cost, &status, nullptr));
     Bounds<T> bounds(table_for<BoundKernels<T>>(isa), options, dim);
     const Margin margin = bounds.margin(x.length, y.length);
-    const auto holds = [&](double bound, const char* what) {
-        check(margin(bound) <= static_cast<double>(cost), what);
-    };
+    const auto holds = [&](double bound, const char* what) { check(margin(bound) <= static_cast<double>(cost), what); };
     holds(bounds.ends(x, y), "ends");
     if (!bounds.has_envelopes()) return;
     Query<T> query;
