@@ -56,11 +56,8 @@ def collections(rng: Any, dtype: Any) -> Iterator[tuple[Any, Any]]:
         elif kind == 3:
             made = rng.normal(size=shape) * 10.0 ** rng.integers(-25, 18)
         elif kind == 4:
-            made = np.sin(np.arange(shape[0]) / 5 + rng.integers(4)) + 0.1 * rng.normal(
-                size=shape[0]
-            )
-            made = made.reshape(shape[0], -1) * np.ones(shape[1:] or 1)
-            made = made.reshape(shape)
+            wave = np.sin(np.arange(length) / 5 + rng.integers(4)) + 0.1 * rng.normal(size=length)
+            made = np.repeat(wave, dim).reshape(shape)
         else:
             made = rng.normal(size=shape)
         return np.asarray(made, dtype)
