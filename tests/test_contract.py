@@ -13,7 +13,7 @@ import pytest
 import coalign
 from broken import FAULTS, Fault, release
 from coalign import _execution
-from contract import FUNCTIONS, ONE_COLLECTION, OTHERS, document
+from contract import FUNCTIONS, ONE_COLLECTION, OTHERS, TWO_COLLECTIONS, document
 from promises import PROMISES, Promise, Subject
 
 #: Promises whose check takes more than a second for some function.
@@ -79,8 +79,8 @@ def test_every_public_function_has_a_row() -> None:
 def test_a_row_says_what_its_function_takes(function: Any) -> None:
     for feature, words in PARAMETERS.items():
         has = any(re.fullmatch(words, name) for name in function.parameters())
-        # A row cannot try them on one collection, but the function has them.
-        is_tried_elsewhere = function.lacks.get(feature) == ONE_COLLECTION
+        # A row cannot try them on whole collections, but the function has them.
+        is_tried_elsewhere = function.lacks.get(feature) in (ONE_COLLECTION, TWO_COLLECTIONS)
         assert has == (is_tried_elsewhere or feature not in function.lacks), feature
     assert {*function.inputs, *function.lengths} <= {*function.parameters()}
     needs = {need for promise in PROMISES for need in promise.needs}

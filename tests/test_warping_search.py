@@ -222,6 +222,7 @@ def test_nobody_asks() -> None:
     assert found.index.shape == found.cost.shape == (0, 3)
     assert found.status.shape == (0,)
     assert found.counts.shape == (0, 6)
+    assert dtw_nearest([], [], k=3).index.shape == (0, 3)
 
 
 @pytest.mark.parametrize(

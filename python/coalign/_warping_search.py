@@ -39,9 +39,9 @@ class _Search(Call):
             database, "database", lengths[1], "database_lengths", collection=True
         )
         _validate.require_like(asked, held)
-        if len(held) == 0:
+        if len(held) == 0 and len(asked) > 0:
             raise ValueError("database: expected at least one series, got none")
-        if k > len(held):
+        if k > len(held) > 0:
             raise ValueError(f"k: expected at most the {len(held)} series of database, got {k}")
         window = _native_window(options.window, asked.lengths[0], held.lengths[0])
         return cls((asked, held), k, options, window)

@@ -4355,7 +4355,7 @@ WARPING_SEARCH = [
     Mutation(
         "more series than there are",
         "python/coalign/_warping_search.py",
-        "if k > len(held):",
+        "if k > len(held) > 0:",
         "if k > len(held) + 1:",
         (f"{SEARCH}::test_what_is_refused",),
     ),
