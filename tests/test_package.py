@@ -117,6 +117,7 @@ def test_public_names_are_all_there_is() -> None:
         "soft_warping",
         "warping",
         "warping_barycenter",
+        "warping_search",
         "demo",
     }
 
@@ -165,6 +166,7 @@ INSTANCES = {
     "CTCAlignment": lambda: coalign.ctc_align([[0.0, 1.0]], [1]),
     "GaussianBarycenter": lambda: coalign.gaussian_barycenter([[0.0]], [[[1.0]]]),
     "MonotonicAlignment": lambda: coalign.monotonic_alignment([[0.0]]),
+    "Neighbors": lambda: coalign.dtw_nearest([[0.0]], [[0.0]]),
     "PartialTransport": lambda: coalign.partial_transport([[0.0]], mass=0.5, epsilon=1.0),
     "RankedAssignments": lambda: coalign.assign_top_k([[1.0]], 2),
     "SinkhornBarycenter": lambda: coalign.sinkhorn_barycenter([[1.0]], [[0.0]], epsilon=1.0),
