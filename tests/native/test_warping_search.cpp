@@ -69,7 +69,8 @@ void test_search(Isa isa, Draw& draw, Metric metric) {
         const T* const row = all.data() + q * held;
         std::vector<std::int64_t> order(static_cast<std::size_t>(held));
         std::iota(order.begin(), order.end(), std::int64_t{0});
-        std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) { return row[a] < row[b]; });
+        std::sort(order.begin(), order.end(),
+                  [&](std::int64_t a, std::int64_t b) { return row[a] != row[b] ? row[a] < row[b] : a < b; });
         const std::string what = std::string(name(isa)) + " query " + std::to_string(q);
         for (std::int64_t k = 0; k < count; ++k) {
             const auto at = static_cast<std::size_t>(q * count + k);
