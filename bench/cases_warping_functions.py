@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import coalign
 import instances
 from cases_warping import as_dtype
-from contest import Case, Contender, Data, PeerFloor, Problem, Suite, calling
+from contest import SHORT, Case, Contender, Data, PeerFloor, Problem, Suite, calling
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 ITERATIONS = 10
@@ -136,13 +136,13 @@ def least_square(data: Data, distances: Any) -> NDArray[np.float64]:
     return least(data, distances) ** 2
 
 
-def whole_table() -> Contender:
+def whole_table(dtype: str) -> Contender:
     """Take the least of all costs."""
     load = calling(
         "coalign.dtw_cdist",
         lambda f: lambda d: f(d["queries"], d["database"], window=d["window"], threads=1),
     )
-    return Contender("coalign.dtw_cdist-f64", "float64", load, least)
+    return Contender(f"coalign.dtw_cdist-{SHORT[dtype]}", dtype, load, least)
 
 
 def dtaidistance_block() -> Contender:
@@ -236,14 +236,19 @@ SUITE = Suite(
                     coalign.dtw_nearest,
                     {"searched": SEARCHED},
                 ),
-                (dtaidistance_block(), dtaidistance_limits(), tslearn_neighbours(), whole_table()),
-                floors=dict.fromkeys(
-                    ("float64", "float32"),
-                    (
-                        PeerFloor(10, SEARCHERS, avx2=0.55),
-                        PeerFloor(1, ("coalign.dtw_cdist-f64",), avx2=0.55),
-                    ),
+                (
+                    dtaidistance_block(),
+                    dtaidistance_limits(),
+                    tslearn_neighbours(),
+                    *map(whole_table, SHORT),
                 ),
+                floors={
+                    dtype: (
+                        PeerFloor(10, SEARCHERS, avx2=0.55),
+                        PeerFloor(1, (f"coalign.dtw_cdist-{short}",), avx2=0.55),
+                    )
+                    for dtype, short in SHORT.items()
+                },
             )
             for words, make in (
                 ("random walks", instances.random_walks),
