@@ -13,7 +13,17 @@ import numpy.typing as npt
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-from coalign import InfeasibleError, Status, _execution, dtw, dtw_cdist, slanted
+from coalign import (
+    InfeasibleError,
+    Status,
+    _execution,
+    dtw,
+    dtw_cdist,
+    slanted,
+    soft_dtw,
+    soft_dtw_cdist,
+    soft_dtw_divergence,
+)
 from oracles.compare import assert_same_bits
 from oracles.warping import accumulate
 from refusals import Call, assert_refused, put, table
@@ -848,3 +858,28 @@ def test_the_path_of_a_long_pair_stays_under_400_megabytes(dtype: str, isa: str)
     )
     assert run.returncode == 0, run.stderr
     assert 0 < int(run.stdout) < 400e6
+
+
+# Functions as metrics
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda metric: dtw([1.0], [1.0], metric=metric),
+        lambda metric: dtw_cdist([[1.0]], metric=metric),
+        lambda metric: soft_dtw([1.0], [1.0], metric=metric),
+        lambda metric: soft_dtw_cdist([[1.0]], metric=metric),
+        lambda metric: soft_dtw_divergence([1.0], [1.0], metric=metric),
+    ],
+)
+def test_a_function_as_metric_is_shown_the_way(call: Call) -> None:
+    with pytest.raises(TypeError, match=r'got a function; .*cdist\(x, y, .*metric="precomputed"'):
+        call(lambda a, b: abs(a - b))
+
+
+def test_the_way_that_it_is_shown_works() -> None:
+    distance = pytest.importorskip("scipy.spatial.distance")
+    x, y = np.array([[0.0], [2.0]]), np.array([[0.0], [1.0], [2.0]])
+    cost = distance.cdist(x, y, lambda a, b: abs(a - b).sum())
+    assert float(dtw(cost, metric="precomputed").cost) == 1.0

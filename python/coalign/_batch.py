@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ._arrays import Array, Kind, compute_dtype
+from ._arrays import Array, Kind, compute_dtype, is_array
 from ._device import DeviceArray
 
 Lengths = npt.NDArray[np.int64]
@@ -125,6 +125,13 @@ class Batch:
             wrong = np.argwhere(~is_good(self.item(item)))
             if wrong.size:
                 raise self.bad_value(item, tuple(wrong[0].tolist()), wanted)
+
+
+def is_kept(given: Any) -> bool:
+    """Whether an argument is arrays of its own, rather than numbers that were made one."""
+    if isinstance(given, (list, tuple)):
+        return len(given) == 0 or any(is_array(item) for item in given)
+    return True
 
 
 def has_whole_strides(array: Array) -> bool:

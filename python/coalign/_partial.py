@@ -9,14 +9,13 @@ import numpy as np
 
 from . import _core, _execution, _validate
 from ._arrays import Array
-from ._batch import Batch, is_plain_matrix
+from ._batch import Batch, is_kept, is_plain_matrix
 from ._errors import InfeasibleError
 from ._partial_result import PartialTransport
 from ._pipeline import ResultCall, carry_out
 from ._scalars import take_count, take_real
 from ._transport import (
     _ONLY_CPU,
-    _is_kept,
     _take_vectors,
     _word,
     nothing,
@@ -150,7 +149,7 @@ def partial_transport(
     weights = (_take_vectors(a, "a", costs, 0), _take_vectors(b, "b", costs, 1))
     each_mass, each_epsilon = take_epsilon(mass, costs, "mass"), take_epsilon(epsilon, costs)
     kept = (
-        cost if _is_kept(cost) else given.data if given.is_batch else given.data[0],
+        cost if is_kept(cost) else given.data if given.is_batch else given.data[0],
         *weights,
         each_mass,
         each_epsilon,

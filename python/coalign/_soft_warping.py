@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _core, _execution, _validate
 from ._arrays import Array, is_array
-from ._batch import Batch, Lengths, has_contiguous_frames
+from ._batch import Batch, Lengths, has_contiguous_frames, is_kept
 from ._errors import Status
 from ._pipeline import (
     ArrayCall,
@@ -21,10 +21,9 @@ from ._pipeline import (
     field_in_kind,
     require_feasible,
 )
-from ._scalars import as_integer, choice, take_flag, take_real
+from ._scalars import as_integer, take_flag, take_real
 from ._soft_warping_result import SoftWarping
-from ._transport import _is_kept
-from ._warping import NativeWindow, _native_window, _not_finite
+from ._warping import NativeWindow, _native_window, _not_finite, take_metric
 from ._windows import Window
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock")
@@ -45,7 +44,7 @@ class Options:
     def take(cls, gamma: Any, metric: Any, window: Window, threads: Any, device: Any) -> Options:
         """Check the options as the user gave them."""
         device = _execution.take_device(device)
-        choice(metric, "metric", METRICS)
+        take_metric(metric, METRICS)
         number = take_real(gamma, "gamma", least=0)
         if number == 0:
             raise ValueError("gamma: expected a number above 0; dtw computes the limit at 0")
@@ -201,7 +200,7 @@ def _lengths_of_pairs(xs: Batch, ys: Batch) -> list[Lengths]:
 
 def _kept(given: Any, side: Batch) -> Any:
     """Return series as they were given, or the arrays that numbers were made."""
-    if _is_kept(given):
+    if is_kept(given):
         return given
     return side.data if side.is_batch else side.data[0]
 

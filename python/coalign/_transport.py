@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _core, _execution, _validate
 from ._arrays import is_array, on_host, same_kind, take_array, to_host, to_numpy
-from ._batch import Batch, Shapes, is_plain_matrix
+from ._batch import Batch, Shapes, is_kept, is_plain_matrix
 from ._cuda_transport import COSTS_PER_BLOCK, solve
 from ._device import DeviceArray, Gpu
 from ._errors import ConvergenceWarning, InfeasibleError, Status
@@ -220,7 +220,7 @@ def sinkhorn(
     dtype = costs.dtype if dtype is None else dtype
     weights = (_take_vectors(a, "a", costs, 0, dtype), _take_vectors(b, "b", costs, 1, dtype))
     kept = (
-        cost if _is_kept(cost) else given.data if given.is_batch else given.data[0],
+        cost if is_kept(cost) else given.data if given.is_batch else given.data[0],
         *map(_owned, weights),
         each,
         penalties,
@@ -266,13 +266,6 @@ def _axes(side: Any) -> int:
         return np.ndim(side)
     except (TypeError, ValueError):
         return 0
-
-
-def _is_kept(cost: Any) -> bool:
-    """Whether costs are arrays of their own, rather than numbers that were made one."""
-    if isinstance(cost, (list, tuple)):
-        return len(cost) == 0 or any(is_array(item) for item in cost)
-    return True
 
 
 def _take_number(value: Any, name: str) -> float:

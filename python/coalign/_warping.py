@@ -30,6 +30,22 @@ _LEAST_GPU_CELLS = 2**26
 NativeWindow = tuple[str, Any]
 
 
+def take_metric(
+    metric: Any, metrics: tuple[str, ...] = METRICS, *, has_precomputed: bool = True
+) -> str:
+    """Check a metric; a function is refused with the way to use it."""
+    if callable(metric):
+        raise TypeError(
+            "metric: expected a name, got a function; compute its values with "
+            "cost = scipy.spatial.distance.cdist(x, y, function) for x and y of shape (T, D), and "
+            'call coalign.dtw(cost, metric="precomputed")'
+        )
+    found = choice(metric, "metric", metrics)
+    if found == "precomputed" and not has_precomputed:
+        raise ValueError("metric: expected a metric between frames; use dtw for precomputed costs")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Checked options of a call."""
@@ -66,7 +82,7 @@ class Options:
             )
         has_engine = name == "symmetric1" and not any(ends)
         return cls(
-            choice(metric, "metric", METRICS),
+            take_metric(metric),
             window,
             (name if has_engine else native_table(pattern), *ends),
             pattern.is_symmetric and not any(ends),
@@ -436,8 +452,7 @@ def dtw_cdist(
 ) -> Any:
     """Warp every pair of what `coalign.dtw_cdist` takes."""
     options = Options.take(metric, window, step, open_begin, open_end, max_cost, threads, device)
-    if options.metric == "precomputed":
-        raise ValueError("metric: expected a metric between frames; use dtw for precomputed costs")
+    take_metric(options.metric, has_precomputed=False)
     call = _AllPairs.take(X, Y, x_lengths, y_lengths, options)
     return carry_out_into(call, options.device, out, progress, "dtw_cdist")
 
