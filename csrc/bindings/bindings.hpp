@@ -26,6 +26,7 @@ void bind_monotonic(py::module_& module);
 void bind_partial(py::module_& module);
 void bind_points(py::module_& module);
 void bind_soft_warping(py::module_& module);
+void bind_subsequence(py::module_& module);
 void bind_transport(py::module_& module);
 void bind_warping(py::module_& module);
 void bind_warping_search(py::module_& module);

@@ -129,6 +129,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     bind_partial(module);
     bind_points(module);
     bind_soft_warping(module);
+    bind_subsequence(module);
     bind_transport(module);
     bind_warping(module);
     bind_warping_search(module);

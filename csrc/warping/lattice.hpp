@@ -110,6 +110,9 @@ class MultivariateCosts {
     Vec<T> cost_[kColumns][kBlockRows];
 };
 
+template <class T>
+inline constexpr T kSafe = T(1) / 16;
+
 // |x - y|^2 as |x|^2 + |y|^2 - 2 x.y: one operation a dimension instead of two. It loses digits where the frames are
 // close, so a lane whose cost falls under kSafe of |x|^2 + |y|^2 takes the sum of squared differences instead; above,
 // its relative error is that of the squares' sums over kSafe. Each lane's choice is its own: its bits do not depend
@@ -176,11 +179,9 @@ class ExpandedCosts {
     [[gnu::always_inline]] Vec<T> add(int c, int r, Vec<T> best) const { return best + cost_[c][r]; }
 
    private:
-    static constexpr T kSafe = T(1) / 16;
-
     // The difference is NaN if the squares overflow; the differences of the frames may still be small.
     [[gnu::always_inline]] static IntVec<T> is_safe(Vec<T> cost, Vec<T> squares) {
-        return fused(splat<T>(-kSafe), squares, cost) >= Vec<T>{};
+        return fused(splat<T>(-kSafe<T>), squares, cost) >= Vec<T>{};
     }
 
     [[gnu::noinline]] void replace_close(int c, const T* y, std::int64_t step, Vec<T> y_square) {

@@ -22,6 +22,7 @@ from .one_dimension import wasserstein_1d
 from .partial import PartialTransport, partial_transport
 from .soft_warping import SoftWarping, soft_dtw, soft_dtw_cdist, soft_dtw_divergence
 from .streaming import CTCBeamStream, CTCGreedyStream
+from .subsequence import Subsequences, dtw_subsequence
 from .transport import (
     Transport,
     sinkhorn,
@@ -54,6 +55,7 @@ __all__ = [
     "SoftWarping",
     "Status",
     "StepPattern",
+    "Subsequences",
     "Transport",
     "Warping",
     "WarpingBarycenter",
@@ -68,6 +70,7 @@ __all__ = [
     "dtw_barycenter",
     "dtw_cdist",
     "dtw_nearest",
+    "dtw_subsequence",
     "gaussian_barycenter",
     "itakura",
     "linear_sum_assignment",
