@@ -13,6 +13,7 @@ from . import _core, _execution, _validate
 from ._arrays import Array, is_array
 from ._batch import Batch, Lengths, has_contiguous_frames, is_kept
 from ._errors import Status
+from ._normalize import normalized
 from ._pipeline import (
     ArrayCall,
     ResultCall,
@@ -259,7 +260,16 @@ class _AllPairs(ArrayCall):
         return _ONLY_CPU
 
     @classmethod
-    def take(cls, X: Any, Y: Any, x_lengths: Any, y_lengths: Any, options: Options) -> _AllPairs:
+    def take(
+        cls,
+        X: Any,
+        Y: Any,
+        x_lengths: Any,
+        y_lengths: Any,
+        options: Options,
+        *,
+        normalize: bool,
+    ) -> _AllPairs:
         """Check the collections."""
         xs = _validate.take_series(X, "X", x_lengths, "x_lengths", collection=True)
         ys = None
@@ -268,7 +278,9 @@ class _AllPairs(ArrayCall):
             _validate.require_like(xs, ys)
         elif y_lengths is not None:
             raise ValueError("y_lengths: expected None without Y")
-        inputs = (xs,) if ys is None else (xs, ys)
+        inputs: tuple[Batch, ...] = (xs,) if ys is None else (xs, ys)
+        if normalize:
+            inputs = tuple(map(normalized, inputs))
         rows, columns = inputs[0], inputs[-1]
         window = _native_window(options.window, rows.lengths[0], columns.lengths[0])
         shape = (len(rows), len(columns))
@@ -309,12 +321,15 @@ def soft_dtw_cdist(
     y_lengths: Any,
     threads: Any,
     device: Any,
+    normalize: Any,
     out: Any,
     progress: Any,
 ) -> Any:
     """Compute every pair of what `coalign.soft_dtw_cdist` takes."""
     options = Options.take(gamma, metric, window, threads, device)
-    call = _AllPairs.take(X, Y, x_lengths, y_lengths, options)
+    call = _AllPairs.take(
+        X, Y, x_lengths, y_lengths, options, normalize=take_flag(normalize, "normalize")
+    )
     return carry_out_into(call, options.device, out, progress, "soft_dtw_cdist")
 
 

@@ -16,6 +16,7 @@ from ._arrays import Array, is_array, lies_on_gpu
 from ._batch import Batch, Lengths, has_contiguous_frames, has_contiguous_rows
 from ._device import DeviceArray, Gpu
 from ._errors import DeviceError, Status
+from ._normalize import normalized
 from ._pipeline import ArrayCall, ResultCall, carry_out, carry_out_into, require_feasible
 from ._scalars import LONGEST, as_integer, choice, take_flag, take_max_cost, take_radius
 from ._steps import native_table, take_steps
@@ -370,7 +371,16 @@ class _AllPairs(ArrayCall):
     is_mirrored: bool
 
     @classmethod
-    def take(cls, X: Any, Y: Any, x_lengths: Any, y_lengths: Any, options: Options) -> _AllPairs:
+    def take(
+        cls,
+        X: Any,
+        Y: Any,
+        x_lengths: Any,
+        y_lengths: Any,
+        options: Options,
+        *,
+        normalize: bool,
+    ) -> _AllPairs:
         """Check the collections."""
         xs = _validate.take_series(X, "X", x_lengths, "x_lengths", collection=True)
         ys = None
@@ -379,7 +389,9 @@ class _AllPairs(ArrayCall):
             _validate.require_like(xs, ys)
         elif y_lengths is not None:
             raise ValueError("y_lengths: expected None without Y")
-        inputs = (xs,) if ys is None else (xs, ys)
+        inputs: tuple[Batch, ...] = (xs,) if ys is None else (xs, ys)
+        if normalize:
+            inputs = tuple(map(normalized, inputs))
         rows, columns = inputs[0], inputs[-1]
         window = _native_window(options.window, rows.lengths[0], columns.lengths[0])
         shape = (len(rows), len(columns))
@@ -447,13 +459,16 @@ def dtw_cdist(
     max_cost: Any,
     threads: Any,
     device: Any,
+    normalize: Any,
     out: Any,
     progress: Any,
 ) -> Any:
     """Warp every pair of what `coalign.dtw_cdist` takes."""
     options = Options.take(metric, window, step, open_begin, open_end, max_cost, threads, device)
     take_metric(options.metric, has_precomputed=False)
-    call = _AllPairs.take(X, Y, x_lengths, y_lengths, options)
+    call = _AllPairs.take(
+        X, Y, x_lengths, y_lengths, options, normalize=take_flag(normalize, "normalize")
+    )
     return carry_out_into(call, options.device, out, progress, "dtw_cdist")
 
 

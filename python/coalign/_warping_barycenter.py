@@ -15,8 +15,9 @@ from ._arrays import Array, lies_on_gpu
 from ._batch import Batch, has_contiguous_frames
 from ._closed_form import take_items
 from ._errors import ConvergenceWarning, DeviceError, Status
+from ._normalize import normalized
 from ._pipeline import in_kind, require_feasible
-from ._scalars import take_count, take_real
+from ._scalars import take_count, take_flag, take_real
 from ._warping import Options, _call, _native_window, dtw_cdist
 from ._warping_barycenter_result import WarpingBarycenter
 from ._windows import Window
@@ -90,6 +91,7 @@ def barycenter(
     tol: Any,
     max_iterations: Any,
     threads: Any,
+    normalize: Any,
 ) -> WarpingBarycenter:
     """Return what `coalign.dtw_barycenter` does."""
     tolerance, most = take_real(tol, "tol", least=0), take_count(max_iterations, "max_iterations")
@@ -102,6 +104,8 @@ def barycenter(
     if len(batch) == 0:
         raise ValueError("X: expected at least one series, got none")
     batch.require_all(np.isfinite, "finite values")
+    if take_flag(normalize, "normalize"):
+        batch = normalized(batch)
     data = batch.native(batch.dtype, has_contiguous_frames)
     series = _Collection(
         Batch(batch.name, data, batch.lengths, batch.kind, True, batch.ndims),
@@ -191,6 +195,7 @@ def _medoid(series: _Collection) -> Array:
         max_cost=None,
         threads=options.threads,
         device=None,
+        normalize=False,
         out=None,
         progress=False,
     )

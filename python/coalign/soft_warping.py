@@ -121,6 +121,7 @@ def soft_dtw_cdist(
     y_lengths: Any = None,
     threads: int | None = None,
     device: str | None = None,
+    normalize: bool = False,
     out: Any = None,
     progress: Progress = False,
 ) -> Any:
@@ -134,6 +135,11 @@ def soft_dtw_cdist(
         of a pair.
     gamma, metric, window, x_lengths, y_lengths, threads, device
         As in `soft_dtw`.
+    normalize : bool
+        Take every channel of every series to mean 0 and standard deviation 1 first, over its own
+        frames. A channel whose deviation is at most eps times its largest magnitude counts as
+        constant and becomes zeros; eps is that of the dtype computed in. Arrays on a GPU are
+        refused.
     out : array of shape (n, m), optional
         Array that takes the result. It must have the result's dtype, and rows of unit stride.
     progress : bool or callable
@@ -178,6 +184,7 @@ def soft_dtw_cdist(
         y_lengths=y_lengths,
         threads=threads,
         device=device,
+        normalize=normalize,
         out=out,
         progress=progress,
     )

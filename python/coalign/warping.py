@@ -167,6 +167,7 @@ def dtw_cdist(
     max_cost: float | None = None,
     threads: int | None = None,
     device: str | None = None,
+    normalize: bool = False,
     out: Any = None,
     progress: Progress = False,
 ) -> Any:
@@ -182,6 +183,11 @@ def dtw_cdist(
         Local cost, as in `dtw`.
     window, step, open_begin, open_end, x_lengths, y_lengths, max_cost, threads, device
         As in `dtw`.
+    normalize : bool
+        Take every channel of every series to mean 0 and standard deviation 1 first, over its own
+        frames. A channel whose deviation is at most eps times its largest magnitude counts as
+        constant and becomes zeros; eps is that of the dtype computed in. Arrays on a GPU are
+        refused.
     out : array of shape (n, m), optional
         Array that takes the result. It must have the result's dtype, and rows of unit stride.
     progress : bool or callable
@@ -230,6 +236,7 @@ def dtw_cdist(
         max_cost=max_cost,
         threads=threads,
         device=device,
+        normalize=normalize,
         out=out,
         progress=progress,
     )

@@ -21,6 +21,7 @@ def dtw_barycenter(
     tol: float = 1e-5,
     max_iterations: int = 100,
     threads: int | None = None,
+    normalize: bool = False,
 ) -> WarpingBarycenter:
     """Average series along their warping paths (DBA, DTW barycenter averaging).
 
@@ -50,6 +51,8 @@ def dtw_barycenter(
     threads : int, optional
         The largest number of threads. None means COALIGN_NUM_THREADS if it is set, else the CPUs
         that this process may use.
+    normalize : bool
+        Average the series as `dtw_cdist` normalises them. `init` is taken as it is.
 
     Returns
     -------
@@ -91,5 +94,5 @@ def dtw_barycenter(
     ([0.0, 3.0, 0.0, 0.0, 0.0], 2.0)
     """
     return _warping_barycenter.barycenter(
-        X, weights, init, window, x_lengths, tol, max_iterations, threads
+        X, weights, init, window, x_lengths, tol, max_iterations, threads, normalize
     )
