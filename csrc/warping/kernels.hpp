@@ -91,6 +91,8 @@ struct RowTerm {
     T weight;
 };
 
+inline constexpr std::uint8_t kNoStep = 255;
+
 template <class T>
 struct RowPass {
     T* row;  // the first row holds its first cells already
@@ -98,8 +100,9 @@ struct RowPass {
     const RowStep<T>* steps;  // those that come from earlier rows, then those that come from this one
     int crossing, staying;
     std::int64_t begin, end;
-    // The recording form only: the number of the step that each cell comes from.
-    T* choice;
+    // The recording form only: the number of the step that each cell comes from, or kNoStep. A vector past the end is
+    // written.
+    std::uint8_t* choice;
 };
 
 template <class T>

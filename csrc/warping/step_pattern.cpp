@@ -10,8 +10,6 @@ namespace {
 template <class T>
 constexpr T kInfinity = std::numeric_limits<T>::infinity();
 
-// Choices beyond the numbers of steps.
-constexpr std::uint8_t kNone = 255, kStart = 254;
 // Columns between two looks at the pulse: a multiple of every group of vectors.
 constexpr std::int64_t kStretch = 1 << 12;
 // The directions of a block take at least as much memory, if the path needs so much.
@@ -95,8 +93,7 @@ bool StepRows<T>::plan_blocks() {
         for (std::int64_t i = first - pattern_.rows; i < first; ++i) size += range(i).stop - range(i).start;
     }
     kept_.reserve(size);
-    choices_.reserve(block_ * widest_);
-    choice_.reserve(m_ + kernels_.width);
+    choices_.reserve(block_ * widest_ + kernels_.width);
     return pacer_.proceed(n_);
 }
 
@@ -146,15 +143,10 @@ bool StepRows<T>::advance(std::int64_t i, bool record) {
         const StepPattern::Cell& cell = pattern_.cells[t];
         terms_[t].cost = costs(i + static_cast<std::int64_t>(costs_.size()) - cell.rows).at_zero - cell.columns;
     }
-    RowPass<T> pass{total(i).at_zero,
-                    terms_.data(),
-                    steps_.data(),
-                    static_cast<int>(pattern_.crossing),
-                    static_cast<int>(steps_.size() - pattern_.crossing),
-                    0,
-                    0,
-                    choice_.data()};
-    std::uint8_t* const choices = choices_.data() + (record ? (i - recorded_ * block_) * widest_ - cells.start : 0);
+    RowPass<T> pass{total(i).at_zero, terms_.data(), steps_.data(), static_cast<int>(pattern_.crossing),
+                    static_cast<int>(steps_.size() - pattern_.crossing), 0, 0,
+                    // What is written past the end of a row is written over by the next one.
+                    record ? choices_.data() + (i - recorded_ * block_) * widest_ - cells.start : nullptr};
     for (std::int64_t begin = cells.start; begin < cells.stop; begin += kStretch) {
         const std::int64_t end = std::min(begin + kStretch, cells.stop);
         if (!fill_costs(i, begin, end)) return false;
@@ -164,14 +156,7 @@ bool StepRows<T>::advance(std::int64_t i, bool record) {
         }
         pass.begin = begin;
         pass.end = end;
-        if (!record) {
-            kernels_.advance(pass);
-        } else {
-            for (std::int64_t j = begin; j < end; ++j)
-                pass.choice[j] = static_cast<T>(pass.row[j] < kInfinity<T> ? kStart : kNone);
-            kernels_.record(pass);
-            for (std::int64_t j = begin; j < end; ++j) choices[j] = static_cast<std::uint8_t>(pass.choice[j]);
-        }
+        (record ? kernels_.record : kernels_.advance)(pass);
         const auto work = (end - begin) * static_cast<std::int64_t>(terms_.size());
         if (!pacer_.proceed(work / (pattern_.crossing < steps_.size() ? 1 : kernels_.width) + 1)) return false;
     }

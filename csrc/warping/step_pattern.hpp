@@ -89,7 +89,7 @@ class StepRows {
     std::vector<Row> totals_, costs_;  // the latest rows, of accumulated and of local costs
     std::vector<RowStep<T>> steps_;
     std::vector<RowTerm<T>> terms_;
-    Buffer<T> y_, choice_, kept_;
+    Buffer<T> y_, kept_;
     std::vector<std::int64_t> kept_at_;  // where the rows kept for each block start
     std::int64_t block_ = 0, recorded_ = 0, widest_ = 0;
     Buffer<std::uint8_t> choices_;  // of the rows of block `recorded_`

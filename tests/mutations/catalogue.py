@@ -525,9 +525,23 @@ STEP_PATTERNS = [
     Mutation(
         "of equal steps the last one is taken",
         "csrc/warping/row_kernels.cpp",
-        "choice[c] = select(IntVec<T>(sum[c] < best[c])",
-        "choice[c] = select(IntVec<T>(sum[c] <= best[c])",
+        "chosen<T>(IntVec<T>(sum[c] < best[c])",
+        "chosen<T>(IntVec<T>(sum[c] <= best[c])",
         (f"{STEPS}::test_ties_take_the_step_listed_first",),
+    ),
+    Mutation(
+        "a step along a row is not recorded",
+        "csrc/warping/row_kernels.cpp",
+        "chosen(sum < best, number, choice[j])",
+        "chosen(sum > best, number, choice[j])",
+        (f"{STEPS}::test_paths_are_the_same_from_any_number_of_blocks",),
+    ),
+    Mutation(
+        "steps that stay in a row are not recorded",
+        "csrc/warping/row_kernels.cpp",
+        "static_cast<std::uint8_t>(pass.crossing + s), choice)",
+        "choice, choice)",
+        (f"{STEPS}::test_paths_are_the_same_from_any_number_of_blocks",),
     ),
     Mutation(
         "a row keeps what an earlier row left beside its window",

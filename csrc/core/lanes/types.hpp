@@ -81,6 +81,16 @@ template <class T>
     asm volatile("" : : "r"(out) : "memory");
 }
 
+// The lowest byte of each lane.
+[[gnu::always_inline]] inline void store_bytes(std::uint8_t* p, Int32Lanes v) {
+    typedef std::uint8_t Bytes __attribute__((vector_size(kVectorBytes / 4), aligned(1), may_alias));
+    *reinterpret_cast<Bytes*>(p) = __builtin_convertvector(v, Bytes);
+}
+[[gnu::always_inline]] inline void store_bytes(std::uint8_t* p, Int64Lanes v) {
+    typedef std::uint8_t Bytes __attribute__((vector_size(kVectorBytes / 8), aligned(1), may_alias));
+    *reinterpret_cast<Bytes*>(p) = __builtin_convertvector(v, Bytes);
+}
+
 template <class T>
 [[gnu::always_inline]] inline Vec<T> splat(T value) {
     return Vec<T>{} + value;
