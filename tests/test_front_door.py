@@ -19,6 +19,7 @@ from coalign import (
     _monotonic,
     _partial,
     _points,
+    _soft_warping,
     _transport,
     _warping,
 )
@@ -175,6 +176,22 @@ PLAIN: dict[str, Call] = {
     "dtw of lists": lambda: coalign.dtw([X, Y], (Y, X), path=True, threads=2),
     "dtw of one and many": lambda: coalign.dtw(X, [Y, X[:1]]),
     "dtw of many and one": lambda: coalign.dtw(SERIES, SERIES[2]),
+    "soft_dtw": lambda: coalign.soft_dtw(X, Y),
+    "soft_dtw float32": lambda: coalign.soft_dtw(X.astype(np.float32), Y.astype(np.float32)),
+    "soft_dtw with gradients": lambda: coalign.soft_dtw(X, Y, gamma=2, grad=True, device="cpu"),
+    "soft_dtw in a band": lambda: coalign.soft_dtw(X, Y, metric="euclidean", window=3, threads=2),
+    "soft_dtw of frames": lambda: coalign.soft_dtw(
+        SERIES[0], SERIES[1, :5], metric="cosine", grad=True
+    ),
+    "soft_dtw of padded batches": lambda: coalign.soft_dtw(
+        SERIES, SERIES, x_lengths=np.array([8, 1, 3]), y_lengths=np.array([2, 8, 8]), grad=True
+    ),
+    "soft_dtw of lists": lambda: coalign.soft_dtw([X, Y], (Y, X), grad=True),
+    "soft_dtw of one and many": lambda: coalign.soft_dtw(X, [Y, X[:1, np.newaxis]], grad=True),
+    "soft_dtw of one and a padded batch": lambda: coalign.soft_dtw(
+        X, BATCH.reshape(3, 20, 1), grad=True
+    ),
+    "soft_dtw of many and one": lambda: coalign.soft_dtw(SERIES, SERIES[2], grad=True),
 }
 
 
@@ -216,6 +233,7 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_monotonic, "monotonic_alignment", refuse)
     monkeypatch.setattr(_partial, "partial_transport", refuse)
     monkeypatch.setattr(_points, "sinkhorn_points", refuse)
+    monkeypatch.setattr(_soft_warping, "soft_dtw", refuse)
     monkeypatch.setattr(_transport, "sinkhorn", refuse)
     monkeypatch.setattr(_warping, "dtw", refuse)
 

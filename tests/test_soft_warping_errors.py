@@ -17,16 +17,24 @@ X, Y = np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0])
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"gamma": 0}, ValueError, "gamma: expected a number above 0; dtw computes the limit at 0"),
+        (
+            {"gamma": 0},
+            ValueError,
+            "gamma: expected a number of at least 1e-290, got 0.0; dtw computes the limit at 0",
+        ),
+        ({"gamma": 9e-291}, ValueError, "gamma: expected a number of at least 1e-290, got 9e-291"),
         ({"gamma": -1.0}, ValueError, "gamma: expected a finite number of at least 0, got -1.0"),
         ({"gamma": np.inf}, ValueError, "gamma: expected a finite number of at least 0, got inf"),
         ({"gamma": np.nan}, ValueError, "gamma: expected a number, got NaN"),
         ({"gamma": "1"}, TypeError, "gamma: expected a number, got str"),
         (
-            {"metric": "cosine"},
+            {"metric": "chebyshev"},
             ValueError,
-            "metric: expected one of 'sqeuclidean', 'euclidean', 'cityblock', got 'cosine'",
+            "metric: expected one of 'sqeuclidean', 'euclidean', 'cityblock', 'cosine', "
+            "'precomputed', got 'chebyshev'",
         ),
+        ({"y": None}, TypeError, "y: expected an array, got None; only metric="),
+        ({"metric": "precomputed"}, TypeError, 'y: expected None with metric="precomputed"'),
         ({"grad": 1}, TypeError, "grad: expected a bool, got int"),
         ({"window": -1}, ValueError, "window: expected a radius of at least 0, got -1"),
         ({"x": np.array([0.0, np.nan, 1.0])}, ValueError, "x: NaN at index (1,)"),
@@ -46,6 +54,51 @@ def test_a_window_without_a_path_names_the_pair() -> None:
         coalign.soft_dtw(X, Y, window=rows)
     with pytest.raises(InfeasibleError, match="problem 1: no path"):
         coalign.soft_dtw([X, X], [Y[:1], Y], window=rows)
+
+
+COSTS = np.arange(12.0).reshape(4, 3)
+
+
+def put(index: tuple[int, ...], value: float) -> np.ndarray:
+    cost = COSTS.copy()
+    cost[index] = value
+    return cost
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_costs_that_are_none(grad: bool) -> None:
+    def call(cost: Any, **options: Any) -> Any:
+        return coalign.soft_dtw(cost, metric="precomputed", grad=grad, **options)
+
+    with pytest.raises(ValueError, match=re.escape("x: NaN at index (2, 1)")):
+        call(put((2, 1), np.nan))
+    with pytest.raises(ValueError, match=re.escape("x[1]: -inf at index (0, 2)")):
+        call([COSTS, put((0, 2), -np.inf)])
+    # Outside the window it is no part of the problem.
+    assert call(put((0, 2), np.nan), window=0).value == call(COSTS, window=0).value
+
+
+def test_forbidden_cells_without_a_path_name_the_pair() -> None:
+    words = "no path through the window or the finite cells, for 4 frames of x and 3 of y"
+    with pytest.raises(InfeasibleError, match=words):
+        coalign.soft_dtw(put((0, 0), np.inf), metric="precomputed")
+    with pytest.raises(InfeasibleError, match=f"problem 1: {words}"):
+        coalign.soft_dtw([COSTS, put((np.s_[:], 1), np.inf)], metric="precomputed")
+
+
+def test_costs_that_overflow_are_reported() -> None:
+    huge = np.full((3, 3), np.finfo(np.float32).max)
+    with pytest.warns(RuntimeWarning, match="soft_dtw: 1 of 1 values overflow float32"):
+        found = coalign.soft_dtw(huge, metric="precomputed", grad=True)
+    assert found.value == np.inf
+    assert (found.grad_x == 0).all()
+
+
+@pytest.mark.parametrize("call", [coalign.soft_dtw_divergence, coalign.soft_dtw_cdist])
+def test_costs_are_no_collection(call: Any) -> None:
+    words = "metric: expected a metric between frames; use soft_dtw for precomputed costs"
+    with pytest.raises(ValueError, match=words):
+        call([X], [Y], metric="precomputed")
 
 
 def test_all_pairs_refuse_lengths_without_y() -> None:

@@ -20,7 +20,8 @@ from oracles.instances import Array, make_series, make_staircase, pad
 from oracles.soft_warping import by_every_path, by_loops, gradients
 from oracles.warping import accumulate, local_costs, within
 
-METRICS = ("sqeuclidean", "euclidean", "cityblock")
+OF_DIFFERENCES = ("sqeuclidean", "euclidean", "cityblock")
+METRICS = (*OF_DIFFERENCES, "cosine")
 GAMMAS = (1e-3, 0.1, 1.0, 30.0, 1e3)
 # Around vectors of 2 to 16 lanes and the eight diagonals between which parts are scaled.
 LENGTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 70)
@@ -207,7 +208,7 @@ def test_asking_for_gradients_does_not_change_the_value(dtype: np.dtype, isa: st
 # --- limits ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("gamma", [1e-6, 1e-12, 1e-100, 1e-300])
+@pytest.mark.parametrize("gamma", [1e-6, 1e-12, 1e-100, 1e-290])
 def test_a_small_gamma_gives_the_best_path(gamma: float, dtype: np.dtype, isa: str) -> None:
     rng = np.random.default_rng(9)
     for scale_of_data in (1.0, 1e6):
@@ -229,7 +230,7 @@ def test_a_small_gamma_gives_the_best_path(gamma: float, dtype: np.dtype, isa: s
 
 def test_equal_series_and_a_gamma_next_to_nothing(dtype: np.dtype, isa: str) -> None:
     x = np.linspace(-1, 1, 20, dtype=dtype)
-    for gamma in (1e-30, 1e-200, 5e-324):
+    for gamma in (1e-30, 1e-200, 1e-290):
         with _execution.forced(isa):
             found = coalign.soft_dtw(x, x, gamma=gamma, grad=True)
         assert abs(float(found.value)) <= 1e-28
@@ -386,6 +387,183 @@ def test_numbers_for_series() -> None:
     assert_same_bits(found.value, coalign.soft_dtw(np.array([0.0, 1, 3]), np.array([0.0, 2])).value)
 
 
+# --- cosine and precomputed costs -----------------------------------------------------------------
+
+
+def test_a_frame_of_zeros_has_no_angle(dtype: np.dtype, isa: str) -> None:
+    x = np.array([[0.0, 0.0], [3.0, 4.0], [-1.0, 2.0]], dtype)
+    y = np.array([[1.0, 0.0], [0.0, 0.0]], dtype)
+    assert_right(x, y, 0.5, "cosine", None, isa)
+    with _execution.forced(isa):
+        found = coalign.soft_dtw(x, y, metric="cosine", grad=True)
+    assert (found.grad_x[0] == 0).all()
+    assert (found.grad_y[1] == 0).all()
+
+
+def test_the_length_of_a_frame_is_nothing_to_the_cosine(dtype: np.dtype, isa: str) -> None:
+    rng = np.random.default_rng(19)
+    x, y = make_series(rng, 9, 3, dtype), make_series(rng, 12, 3, dtype)
+    lengths = (2.0 ** rng.integers(-9, 9, (9, 1))).astype(dtype)
+    for gamma in (1e-8, 0.5):
+        with _execution.forced(isa):
+            plain = coalign.soft_dtw(x, y, gamma=gamma, metric="cosine", grad=True)
+            longer = coalign.soft_dtw(x * lengths, y, gamma=gamma, metric="cosine", grad=True)
+        assert_same_bits(plain.value, longer.value)
+        assert_same_bits(plain.grad_x, longer.grad_x * lengths)
+        assert_same_bits(plain.grad_y, longer.grad_y)
+
+
+def make_costs(rng: np.random.Generator, n: int, m: int, dtype: Any) -> Array:
+    """Costs of either sign, of which some forbid their cell; a path is left."""
+    cost = rng.normal(size=(n, m))
+    cost[rng.random((n, m)) < 0.1] = np.inf
+    cost[:, 0], cost[-1] = rng.random(n), rng.random(m)
+    return cost.astype(dtype)
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+@pytest.mark.parametrize("window", [None, 6], ids=str)
+def test_precomputed_costs(gamma: float, window: Any, dtype: np.dtype, isa: str) -> None:
+    rng = np.random.default_rng(20)
+    for n, m in ((1, 1), (1, 7), (9, 9), (17, 40), (70, 33)):
+        if window is None:
+            cost = make_costs(rng, n, m, dtype)
+        else:
+            cost = np.abs(make_costs(rng, n, m, dtype))
+            np.fill_diagonal(cost, 1)
+            cost[-1], cost[:, -1] = 1, 1
+        value, visits = by_loops(within(cost, window), gamma)
+        with _execution.forced(isa):
+            found = coalign.soft_dtw(
+                cost, metric="precomputed", gamma=gamma, window=window, grad=True
+            )
+            alignment = found.expected_alignment()
+        size = np.abs(cost[np.isfinite(cost)]).sum() + gamma * (n + m)
+        tolerance = allowed(dtype, size, gamma)
+        assert found.value.dtype == dtype
+        assert abs(float(found.value) - value) <= tolerance * size
+        assert np.abs(found.grad_x - visits).max() <= (1e-8 if dtype == np.float64 else tolerance)
+        assert found.grad_y is None
+        assert_same_bits(found.grad_x, alignment)
+        with _execution.forced(isa):
+            alone = coalign.soft_dtw(cost, metric="precomputed", gamma=gamma, window=window)
+        assert_same_bits(alone.value, found.value)
+        assert alone.grad_x is None
+
+
+def test_the_costs_of_series_give_the_bits_of_the_series(dtype: np.dtype, isa: str) -> None:
+    rng = np.random.default_rng(21)
+    x, y = make_series(rng, 40, 1, dtype), make_series(rng, 70, 1, dtype)
+    cost = np.abs(x[:, np.newaxis] - y)
+    for window, kept in ((None, 0), (5, 0), (None, 2**30)):
+        with _execution.forced(isa, checkpoint_bytes=kept):
+            theirs = coalign.soft_dtw(x, y, metric="cityblock", gamma=0.2, window=window)
+            ours = coalign.soft_dtw(cost, metric="precomputed", gamma=0.2, window=window)
+            assert_same_bits(ours.value, theirs.value)
+            assert_same_bits(ours.expected_alignment(), theirs.expected_alignment())
+
+
+def test_batches_of_costs(dtype: np.dtype) -> None:
+    rng = np.random.default_rng(22)
+    costs = [make_costs(rng, n, m, dtype) for n, m in ((4, 8), (9, 3), (6, 7))]
+    alone = [coalign.soft_dtw(c, metric="precomputed", gamma=0.4, grad=True) for c in costs]
+    padded = np.full((3, 9, 8), np.nan, dtype)
+    for room, cost in zip(padded, costs, strict=True):
+        room[: cost.shape[0], : cost.shape[1]] = cost
+    rows, columns = np.array([4, 9, 6]), np.array([8, 3, 7])
+    listed = coalign.soft_dtw(costs, metric="precomputed", gamma=0.4, grad=True)
+    batch = coalign.soft_dtw(
+        padded, metric="precomputed", gamma=0.4, x_lengths=rows, y_lengths=columns, grad=True
+    )
+    turned = coalign.soft_dtw(
+        [np.asfortranarray(cost) for cost in costs], metric="precomputed", gamma=0.4, grad=True
+    )
+    assert isinstance(listed.grad_x, list)
+    assert batch.grad_x.shape == (3, 9, 8)
+    for p, one in enumerate(alone):
+        n, m = costs[p].shape
+        for found in (listed, batch, turned):
+            assert_same_bits(found.value[p], one.value)
+            assert_same_bits(np.ascontiguousarray(found.grad_x[p][:n, :m]), one.grad_x)
+        assert (batch.grad_x[p][n:] == 0).all()
+        assert (batch.grad_x[p][:, m:] == 0).all()
+    assert coalign.soft_dtw([], metric="precomputed").value.shape == (0,)
+
+
+def test_a_sentinel_is_as_good_as_a_forbidden_cell(dtype: np.dtype, isa: str) -> None:
+    rng = np.random.default_rng(23)
+    forbidden = make_costs(rng, 20, 30, dtype)
+    for never in (1e9, 1e20):
+        cost = np.where(np.isinf(forbidden), dtype.type(never), forbidden)
+        with _execution.forced(isa):
+            ours = coalign.soft_dtw(cost, metric="precomputed", gamma=0.1, grad=True)
+            theirs = coalign.soft_dtw(forbidden, metric="precomputed", gamma=0.1, grad=True)
+        assert float(ours.value) == pytest.approx(float(theirs.value), rel=1e-6)
+        assert np.abs(ours.grad_x - theirs.grad_x).max() <= 1e-5
+
+
+@pytest.mark.parametrize("gamma", [1e-4, 1e-9, 1e-200])
+def test_costs_far_below_zero(gamma: float, dtype: np.dtype, isa: str) -> None:
+    rng = np.random.default_rng(24)
+    cost = (1e6 * rng.normal(size=(30, 25))).astype(dtype)
+    with _execution.forced(isa):
+        found = coalign.soft_dtw(cost, metric="precomputed", gamma=gamma, grad=True)
+        best = coalign.dtw(cost.astype(np.float64), metric="precomputed", path=True)
+    assert float(found.value) == pytest.approx(float(best.cost), rel=1e-6)
+    on_path = np.zeros(cost.shape)
+    on_path[best.x_index, best.y_index] = 1
+    assert np.abs(found.grad_x - on_path).max() <= 1e-6
+
+
+def test_costs_that_cancel(dtype: np.dtype, isa: str) -> None:
+    # The best path costs 0, of parts that are far from it.
+    cost = np.array([[1e12, np.inf, np.inf], [np.inf, -1e12, np.inf], [np.inf, np.inf, 0]], dtype)
+    for gamma in (1.0, 1e-9, 1e-250):
+        with _execution.forced(isa):
+            found = coalign.soft_dtw(cost, metric="precomputed", gamma=gamma, grad=True)
+        assert abs(float(found.value)) <= 1e-2
+        assert (found.grad_x == np.eye(3)).all()
+
+
+def test_all_pairs_and_divergences_by_the_cosine() -> None:
+    rng = np.random.default_rng(25)
+    xs = [make_series(rng, n, 3, float) for n in (5, 9)]
+    table = coalign.soft_dtw_cdist(xs, metric="cosine", gamma=0.3)
+    between = coalign.soft_dtw(*xs, metric="cosine", gamma=0.3).value
+    assert_same_bits(table[0, 1], between)
+    apart = coalign.soft_dtw_divergence(*xs, metric="cosine", gamma=0.3)
+    assert apart == pytest.approx(between - (table[0, 0] + table[1, 1]) / 2, rel=1e-12)
+
+
+# --- a gamma that is too large --------------------------------------------------------------------
+
+
+def test_a_value_may_overflow_below(dtype: np.dtype, isa: str) -> None:
+    x, gamma = np.linspace(0, 1, 9, dtype=dtype), float(np.finfo(dtype).max) / 2
+    words = "soft_dtw: 1 of 1 values"
+    with _execution.forced(isa), pytest.warns(RuntimeWarning, match=words) as warned:
+        found = coalign.soft_dtw(x, x, gamma=gamma, grad=True)
+    assert warned[0].filename == __file__
+    assert found.value == -np.inf
+    assert found.status == Status.PRECISION_LIMIT
+    assert (found.grad_x == 0).all()
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_a_divergence_that_overflows_is_inf(is_batch: bool, dtype: np.dtype) -> None:
+    x, gamma = np.linspace(0, 1, 9, dtype=dtype), float(np.finfo(dtype).max) / 2
+    one = np.ones(1, dtype)
+    given = [x, one] if is_batch else x
+    with pytest.warns(RuntimeWarning) as found:
+        apart = coalign.soft_dtw_divergence(given, given, gamma=gamma)
+    assert [str(warning.message) for warning in found] == [
+        f"soft_dtw_divergence: 1 of {1 + is_batch} values overflow {dtype} and are inf"
+    ]
+    assert found[0].filename == __file__
+    assert apart.dtype == dtype
+    assert apart.tolist() == ([np.inf, 0.0] if is_batch else np.inf)
+
+
 # --- all pairs ------------------------------------------------------------------------------------
 
 
@@ -475,7 +653,7 @@ def test_a_divergence_is_made_of_three_values(dtype: np.dtype) -> None:
 
 
 @pytest.mark.parametrize("isa", _execution.available())
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", OF_DIFFERENCES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_frames_too_far_apart_to_say_move_nothing(isa: str, metric: str, dtype: Any) -> None:
     x = np.array([-0.8, 0.8], dtype) * np.finfo(dtype).max

@@ -53,6 +53,8 @@ class PlainBatch {
     // Valid as long as this object and the arguments live.
     const Ragged& batch() const { return batch_; }
     Form form() const { return form_; }
+    // Of a list.
+    PyObject* item(std::int64_t p) const { return PyTuple_GET_ITEM(items_.ptr(), static_cast<Py_ssize_t>(p)); }
     bool is_batch() const { return form_ != Form::one; }
     bool is_float32() const { return is_float32_; }
 

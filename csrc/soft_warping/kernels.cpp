@@ -14,16 +14,19 @@ using soft_warping::Local;
 
 template <class T, Local kLocal>
 [[gnu::always_inline]] inline Vec<T> local_cost(const Frames<T>& frames, std::int64_t i) {
+    if constexpr (kLocal == Local::matrix) return load(frames.x + i);
     Vec<T> sum{};
     const T *x = frames.x + i, *y = frames.y + (frames.shift + i);
     for (std::int64_t d = 0; d < frames.dim; ++d) {
         const Vec<T> difference = load(x) - load(y);
-        if constexpr (kLocal == Local::magnitude_sum) sum += absolute(difference);
+        if constexpr (kLocal == Local::cosine) sum = fused(load(x), load(y), sum);
+        else if constexpr (kLocal == Local::magnitude_sum) sum += absolute(difference);
         else sum = fused(difference, difference, sum);
         x += frames.x_stride;
         y += frames.y_stride;
     }
     if constexpr (kLocal == Local::root_square_sum) return square_root(sum);
+    if constexpr (kLocal == Local::cosine) return maximum(splat(T(1)) - sum, Vec<T>{});
     return sum;
 }
 
@@ -111,7 +114,13 @@ void backward(const BackwardStep<T>& step) {
         }
         for (std::int64_t d = 0; d < frames.dim; ++d) {
             const std::int64_t at_x = d * frames.x_stride + i, at_y = d * frames.y_stride + frames.shift + i;
-            const Vec<T> difference = load(frames.x + at_x) - load(frames.y + at_y);
+            const Vec<T> x = load(frames.x + at_x), y = load(frames.y + at_y);
+            if constexpr (kLocal == Local::cosine) {
+                store(step.grad_x + at_x, fused(weight, y, load(step.grad_x + at_x)));
+                store(step.grad_y + at_y, fused(weight, x, load(step.grad_y + at_y)));
+                continue;
+            }
+            const Vec<T> difference = x - y;
             // A pair that no path visits may be farther apart than T can say.
             Vec<T> slope = select(weight > Vec<T>{}, weight * difference, Vec<T>{});
             if constexpr (kLocal == Local::magnitude_sum)
@@ -132,11 +141,16 @@ inline constexpr soft_warping::Kernels<T> kTable{
     kWidth<T>,
     {{forward<T, Local::square_sum, false, false>, forward<T, Local::square_sum, true, false>},
      {forward<T, Local::root_square_sum, false, false>, forward<T, Local::root_square_sum, true, false>},
-     {forward<T, Local::magnitude_sum, false, false>, forward<T, Local::magnitude_sum, true, false>}},
+     {forward<T, Local::magnitude_sum, false, false>, forward<T, Local::magnitude_sum, true, false>},
+     {forward<T, Local::cosine, false, false>, forward<T, Local::cosine, true, false>},
+     {forward<T, Local::matrix, false, false>, forward<T, Local::matrix, true, false>}},
     {{forward<T, Local::square_sum, false, true>, forward<T, Local::square_sum, true, true>},
      {forward<T, Local::root_square_sum, false, true>, forward<T, Local::root_square_sum, true, true>},
-     {forward<T, Local::magnitude_sum, false, true>, forward<T, Local::magnitude_sum, true, true>}},
-    {backward<T, Local::square_sum>, backward<T, Local::root_square_sum>, backward<T, Local::magnitude_sum>},
+     {forward<T, Local::magnitude_sum, false, true>, forward<T, Local::magnitude_sum, true, true>},
+     {forward<T, Local::cosine, false, true>, forward<T, Local::cosine, true, true>},
+     {forward<T, Local::matrix, false, true>, forward<T, Local::matrix, true, true>}},
+    {backward<T, Local::square_sum>, backward<T, Local::root_square_sum>, backward<T, Local::magnitude_sum>,
+     backward<T, Local::cosine>, backward<T, Local::matrix>},
 };
 
 }  // namespace

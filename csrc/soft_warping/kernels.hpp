@@ -15,8 +15,9 @@
 
 namespace coalign::soft_warping {
 
-enum class Local { square_sum, root_square_sum, magnitude_sum };
-inline constexpr int kLocals = 3;
+// The cosine takes frames of length 1 or 0.
+enum class Local { square_sum, root_square_sum, magnitude_sum, cosine, matrix };
+inline constexpr int kLocals = 5;
 
 // A local cost counts as no more than this many times gamma ln 2, and a cell as no more than twice as many. Where the
 // total stays well below, what went through such a cell is nothing beside it. All whole numbers up to four times as
@@ -32,7 +33,8 @@ inline constexpr T kOutside = 2 * kMostWhole<T>;
 inline constexpr std::int64_t kScaleInterval = 8;
 
 // The frames of a pair as a diagonal meets them: dimension d of x_i is x[d * x_stride + i], that of y_(k - i) is
-// y[d * y_stride + shift + i]. Past the last of each dimension lie zeros, a vector of them at least.
+// y[d * y_stride + shift + i]. Past the last of each dimension lie zeros, a vector of them at least. Where local costs
+// are given, x[i] is that of (i, k - i).
 template <class T>
 struct Frames {
     const T *x, *y;
@@ -72,7 +74,7 @@ struct BackwardStep {
     Flows<T> next, after;  // of the diagonals k + 1 and k + 2
     Flows<T> out;
     T* visits;           // the probability that a path visits each cell
-    T *grad_x, *grad_y;  // to be added to, laid out as the frames; null where no gradient is wanted
+    T *grad_x, *grad_y;  // to be added to, laid out as the frames; null where no gradient of frames is wanted
 };
 
 template <class T>

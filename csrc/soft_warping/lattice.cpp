@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <numbers>
 
+#include "warping/inputs.hpp"
+
 namespace coalign::soft_warping {
 namespace {
 
@@ -58,27 +60,46 @@ bool Lattice<T, Given>::bound_rows(const std::vector<Range>* window) {
     return true;
 }
 
+// Turns a side to [dim][stride]; for the cosine its frames become as long as 1.
 template <class T, class Given>
-bool Lattice<T, Given>::load(const Series<Given>& x, const Series<Given>& y, const std::vector<Range>* window) {
-    n_ = x.length;
-    m_ = y.length;
+bool Lattice<T, Given>::turn(const Series<Given>& side, std::int64_t stride, bool reversed, T* out,
+                             std::vector<T>& lengths) {
+    const bool is_unit = local_ == Local::cosine;
+    if (is_unit) lengths.resize(static_cast<std::size_t>(side.length));
+    frame_.resize(static_cast<std::size_t>(dim_));
+    for (std::int64_t t = 0; t < side.length; ++t) {
+        std::copy_n(side.data + t * dim_, dim_, frame_.data());
+        if (is_unit)
+            lengths[static_cast<std::size_t>(t)] = warping::normalise_frame(frame_.data(), dim_, frame_.data());
+        const std::int64_t at = reversed ? side.length - 1 - t : t;
+        for (std::int64_t d = 0; d < dim_; ++d) out[d * stride + at] = frame_[static_cast<std::size_t>(d)];
+        if (t % kFramesAtOnce == 0 && !pacer_.proceed(kFramesAtOnce * dim_)) return false;
+    }
+    for (std::int64_t d = 0; d < dim_; ++d) std::fill_n(out + d * stride + side.length, kernels_.width, T(0));
+    return true;
+}
+
+template <class T, class Given>
+bool Lattice<T, Given>::load(const std::vector<Range>* window) {
+    n_ = problem_.x.length;
+    m_ = problem_.y.length;
     if (!bound_rows(window)) return false;
-    const std::int64_t width = kernels_.width;
-    x_stride_ = n_ + width;
-    y_stride_ = m_ + width;
-    stride_ = n_ + width + 2;
-    const auto turn = [&](const Series<Given>& side, std::int64_t stride, bool reversed, T* out) {
-        for (std::int64_t t = 0; t < side.length; ++t) {
-            const Given* const frame = side.data + t * dim_;
-            const std::int64_t at = reversed ? side.length - 1 - t : t;
-            for (std::int64_t d = 0; d < dim_; ++d) out[d * stride + at] = static_cast<T>(frame[d]);
-            if (t % kFramesAtOnce == 0 && !pacer_.proceed(kFramesAtOnce * dim_)) return false;
-        }
-        for (std::int64_t d = 0; d < dim_; ++d) std::fill_n(out + d * stride + side.length, width, T(0));
-        return true;
-    };
-    return turn(x, x_stride_, false, x_.reserve(dim_ * x_stride_)) &&
-           turn(y, y_stride_, true, y_.reserve(dim_ * y_stride_));
+    x_stride_ = n_ + kernels_.width;
+    y_stride_ = m_ + kernels_.width;
+    stride_ = n_ + kernels_.width + 2;
+    T* const x = x_.reserve(dim_ * x_stride_);
+    if (local_ == Local::matrix) return true;
+    return turn(problem_.x, x_stride_, false, x, x_lengths_) &&
+           turn(problem_.y, y_stride_, true, y_.reserve(dim_ * y_stride_), y_lengths_);
+}
+
+// The local costs of a diagonal, and a vector past them.
+template <class T, class Given>
+void Lattice<T, Given>::turn_costs(std::int64_t k) {
+    const Range range = rows(k);
+    for (std::int64_t i = range.start; i < range.stop; ++i)
+        x_.data()[i] = static_cast<T>(problem_.matrix[i * problem_.matrix_stride + k - i]);
+    std::fill_n(x_.data() + range.stop, kernels_.width, T(0));
 }
 
 // The diagonals before the first: the single cell before the lattice, and nothing else.
@@ -99,6 +120,7 @@ bool Lattice<T, Given>::forward(std::int64_t begin, std::int64_t end, bool recor
         const Range range = rows(k);
         const Cells<T> out = cells(k);
         if (range.start < range.stop) {
+            if (local_ == Local::matrix) turn_costs(k);
             const ForwardStep<T> step{range.start,
                                       range.stop,
                                       frames(k),
@@ -208,19 +230,32 @@ bool Lattice<T, Given>::go_back(std::int64_t begin, std::int64_t end, std::size_
 }
 
 template <class T, class Given>
-void Lattice<T, Given>::write_gradient(const T* gradient, std::int64_t stride, bool reversed, std::int64_t length,
-                                       Given* out) const {
+void Lattice<T, Given>::write_gradient(T* gradient, const T* frames, std::int64_t stride, bool reversed,
+                                       const std::vector<T>& lengths, std::int64_t length, Given* out) const {
     const T factor = local_ == Local::square_sum ? T(2) : T(1);
-    for (std::int64_t t = 0; t < length; ++t)
-        for (std::int64_t d = 0; d < dim_; ++d)
-            *out++ = static_cast<Given>(factor * gradient[d * stride + (reversed ? length - 1 - t : t)]);
+    for (std::int64_t t = 0; t < length; ++t) {
+        const std::int64_t at = reversed ? length - 1 - t : t;
+        if (local_ == Local::cosine) {
+            // So far the sum of the unit frames that u = x / |x| meets. What lies along u turns nothing, and 1 - u v
+            // falls by the rest of v over |x|.
+            const T norm = lengths[static_cast<std::size_t>(t)];
+            T along = 0;
+            for (std::int64_t d = 0; d < dim_; ++d) along += frames[d * stride + at] * gradient[d * stride + at];
+            for (std::int64_t d = 0; d < dim_; ++d) {
+                T& slope = gradient[d * stride + at];
+                slope = norm > 0 ? (along * frames[d * stride + at] - slope) / norm : T(0);
+            }
+        }
+        for (std::int64_t d = 0; d < dim_; ++d) *out++ = static_cast<Given>(factor * gradient[d * stride + at]);
+    }
 }
 
 template <class T, class Given>
-typename Lattice<T, Given>::Outcome Lattice<T, Given>::solve(const Series<Given>& x, const Series<Given>& y,
+typename Lattice<T, Given>::Outcome Lattice<T, Given>::solve(const Problem<Given>& problem,
                                                              const std::vector<Range>* window, double gamma,
                                                              double& value, const Backward<Given>& out) {
-    if (!load(x, y, window)) return Outcome::stopped;
+    problem_ = problem;
+    if (!load(window)) return Outcome::stopped;
     const double scale = std::numbers::log2e / gamma;
     if (scale > (sizeof(T) == 4 ? 1e30 : 1e300)) return Outcome::too_large;
     scale_ = static_cast<T>(scale);
@@ -255,8 +290,8 @@ typename Lattice<T, Given>::Outcome Lattice<T, Given>::solve(const Series<Given>
     }
     if (!(is_short ? backward(0, count) : go_back(0, count, 0))) return Outcome::stopped;
     if (out.grad_x != nullptr) {
-        write_gradient(grad_x_.data(), x_stride_, false, n_, out.grad_x);
-        write_gradient(grad_y_.data(), y_stride_, true, m_, out.grad_y);
+        write_gradient(grad_x_.data(), x_.data(), x_stride_, false, x_lengths_, n_, out.grad_x);
+        write_gradient(grad_y_.data(), y_.data(), y_stride_, true, y_lengths_, m_, out.grad_y);
     }
     return Outcome::solved;
 }

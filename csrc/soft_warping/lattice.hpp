@@ -13,10 +13,11 @@
 #include "core/buffer.hpp"
 #include "core/parallel.hpp"
 #include "soft_warping/kernels.hpp"
-#include "warping/problem.hpp"
+#include "warping/strips.hpp"
 
 namespace coalign::soft_warping {
 
+using warping::Problem;
 using warping::Range;
 using warping::Series;
 
@@ -42,8 +43,8 @@ class Lattice {
     enum class Outcome { solved, too_large, stopped };
     // `window`: the ranges of the rows, with a path through them; null without a window. There is no value where cost
     // over gamma is too large to be counted in T.
-    Outcome solve(const Series<Given>& x, const Series<Given>& y, const std::vector<Range>* window, double gamma,
-                  double& value, const Backward<Given>& out);
+    Outcome solve(const Problem<Given>& problem, const std::vector<Range>* window, double gamma, double& value,
+                  const Backward<Given>& out);
 
    private:
     static constexpr std::int64_t kPieces = 32;
@@ -56,12 +57,15 @@ class Lattice {
     Frames<T> frames(std::int64_t k) const;
     std::int64_t recorded(std::int64_t k) const { return (k - first_recorded_) * record_ - rows(k).start; }
 
-    bool load(const Series<Given>& x, const Series<Given>& y, const std::vector<Range>* window);
+    bool load(const std::vector<Range>* window);
+    bool turn(const Series<Given>& side, std::int64_t stride, bool reversed, T* out, std::vector<T>& lengths);
+    void turn_costs(std::int64_t k);
     bool bound_rows(const std::vector<Range>* window);
     void enter();
     bool forward(std::int64_t begin, std::int64_t end, bool record);
     bool backward(std::int64_t begin, std::int64_t end);
-    void write_gradient(const T* gradient, std::int64_t stride, bool reversed, std::int64_t length, Given* out) const;
+    void write_gradient(T* gradient, const T* frames, std::int64_t stride, bool reversed, const std::vector<T>& lengths,
+                        std::int64_t length, Given* out) const;
     void keep(std::int64_t k, T* out) const;
     void return_to(std::int64_t k, const T* kept);
     std::int64_t piece_of(std::int64_t diagonals) const;
@@ -73,9 +77,11 @@ class Lattice {
     const std::int64_t dim_, recorded_bytes_;
     Pacer& pacer_;
 
+    Problem<Given> problem_{};
     std::int64_t n_ = 0, m_ = 0, x_stride_ = 0, y_stride_ = 0;
-    std::vector<Range> rows_;  // of each diagonal, where there is a window
-    std::int64_t widest_ = 0;  // rows of a diagonal
+    std::vector<T> x_lengths_, y_lengths_, frame_;  // of frames, for the cosine
+    std::vector<Range> rows_;                       // of each diagonal, where there is a window
+    std::int64_t widest_ = 0;                       // rows of a diagonal
     T scale_ = 0;
 
     Buffer<T> x_, y_, cells_, flows_, grad_x_, grad_y_, record_up_, record_left_, visits_;

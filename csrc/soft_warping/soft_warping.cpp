@@ -9,19 +9,26 @@
 #include <type_traits>
 #include <vector>
 
-#include "warping/strips.hpp"
+#include "warping/inputs.hpp"
 
 namespace coalign::soft_warping {
 namespace {
 
 Local local_of(Metric metric) {
-    return metric == Metric::sqeuclidean ? Local::square_sum
-           : metric == Metric::euclidean ? Local::root_square_sum
-                                         : Local::magnitude_sum;
+    switch (metric) {
+        case Metric::sqeuclidean:
+            return Local::square_sum;
+        case Metric::euclidean:
+            return Local::root_square_sum;
+        case Metric::cityblock:
+            return Local::magnitude_sum;
+        case Metric::cosine:
+            return Local::cosine;
+        case Metric::precomputed:
+            break;
+    }
+    return Local::matrix;
 }
-
-// Below, log2(e) / gamma is beyond float64, and the value is that of the hard minimum to the last digit.
-constexpr double kLeastGamma = 1e-290;
 
 template <class T>
 struct Answer {
@@ -40,33 +47,47 @@ class Worker {
           lattice_(kernels_for<T>(isa), local_of(options.metric), dim, options.recorded_bytes, pacer_) {}
 
     // False when the call was stopped.
-    bool solve(const Series<T>& x, const Series<T>& y, const Backward<T>& out, Answer<T>& answer) {
+    bool solve(const Problem<T>& problem, const Backward<T>& out, Answer<T>& answer) {
         constexpr T inf = std::numeric_limits<T>::infinity();
+        const std::int64_t n = problem.x.length, m = problem.y.length;
         const std::vector<Range>* window = nullptr;
         if (options_.window.kind != Window::Kind::none) {
-            if (!bound(x.length, y.length)) return false;
-            if (!warping::feasible(ranges_, y.length)) {
+            if (!bound(n, m)) return false;
+            if (!warping::feasible(ranges_, m)) {
                 answer = {inf, Status::infeasible};
-                clear(x, y, out);
+                clear(problem, out);
                 return true;
             }
             window = &ranges_;
         }
+        double least = 0;
+        if (problem.matrix != nullptr && !find_least(problem, window, least)) return false;
+        if (std::isnan(least)) {
+            answer = {std::numeric_limits<T>::quiet_NaN(), Status::nan};
+            clear(problem, out);
+            return true;
+        }
         double value = 0;
-        const double gamma = std::max(options_.gamma, kLeastGamma);
-        auto outcome = lattice_.solve(x, y, window, gamma, value, out);
-        if (outcome == Outcome<T, T>::stopped) return false;
-        bool too_large = outcome == Outcome<T, T>::too_large;
-        if (too_large && std::is_same_v<T, float>) {
-            const auto again = wide().solve(x, y, window, gamma, value, out);
+        // Nothing falls further below 0 than this.
+        const double depth = -least * static_cast<double>(n + m);
+        const auto counts = [&](double most) { return depth * std::numbers::log2e <= most * options_.gamma; };
+        bool too_large = true;
+        if (counts(static_cast<double>(kMostWhole<T>))) {
+            const auto outcome = lattice_.solve(problem, window, options_.gamma, value, out);
+            if (outcome == Outcome<T, T>::stopped) return false;
+            too_large = outcome == Outcome<T, T>::too_large;
+        }
+        if (too_large && std::is_same_v<T, float> && counts(kMostWhole<double>)) {
+            const auto again = wide().solve(problem, window, options_.gamma, value, out);
             if (again == Outcome<double, T>::stopped) return false;
             too_large = again == Outcome<double, T>::too_large;
         }
-        if (too_large && !solve_hard(x, y, window, value, out)) return false;
-        answer = {static_cast<T>(value), Status::ok};
+        answer.status = Status::ok;
+        if (too_large && !solve_hard(problem, window, depth, value, out, answer.status)) return false;
+        answer.value = static_cast<T>(value);
         if (!std::isfinite(answer.value)) {
-            answer.status = Status::precision_limit;
-            clear(x, y, out);
+            if (answer.status == Status::ok) answer.status = Status::precision_limit;
+            clear(problem, out);
         }
         return true;
     }
@@ -96,31 +117,83 @@ class Worker {
         return true;
     }
 
-    // A minimum that is as good as hard. With a gamma of 2^-49 of it the value is off by at most 2^-49 of it a step,
-    // and its units can be counted. A stopped call returns false.
-    bool solve_hard(const Series<T>& x, const Series<T>& y, const std::vector<Range>* window, double& value,
-                    const Backward<T>& out) {
-        const auto widened = [&](const Series<T>& side, std::vector<double>& room) -> Series<double> {
-            room.assign(side.data, side.data + side.length * dim_);
-            return {room.data(), side.length};
-        };
-        std::vector<double> x_frames, y_frames;
-        const warping::Options hard{options_.metric, options_.window};
-        warping::Strips<double> strips(warping::kernels_for<double>(isa_), hard, dim_, pacer_);
-        const auto found = strips.run({widened(x, x_frames), widened(y, y_frames)}, nullptr);
-        if (found.stopped) return false;
-        value = found.cost;
-        if (!std::isfinite(value)) return true;
-        const double gamma = std::max(value * std::numbers::log2e * 0x1p-49, kLeastGamma);
-        return wide().solve(x, y, window, gamma, value, out) != Outcome<double, T>::stopped;
+    // The least of 0 and the costs in the window; NaN where one of them is NaN or -inf. A stopped call returns false.
+    bool find_least(const Problem<T>& problem, const std::vector<Range>* window, double& least) {
+        constexpr std::int64_t stretch = 1 << 16;
+        const std::int64_t m = problem.y.length;
+        for (std::int64_t i = 0; i < problem.x.length; ++i) {
+            const T* const row = problem.matrix + i * problem.matrix_stride;
+            const Range cells = window != nullptr ? (*window)[static_cast<std::size_t>(i)] : Range{0, m};
+            for (std::int64_t from = cells.start; from < cells.stop; from += stretch) {
+                const std::int64_t to = std::min(from + stretch, cells.stop);
+                for (std::int64_t j = from; j < to; ++j) {
+                    if (!(row[j] > -std::numeric_limits<T>::infinity())) {
+                        least = std::numeric_limits<double>::quiet_NaN();
+                        return true;
+                    }
+                    least = std::min(least, static_cast<double>(row[j]));
+                }
+                if (!pacer_.proceed(to - from)) return false;
+            }
+        }
+        return true;
     }
 
-    void clear(const Series<T>& x, const Series<T>& y, const Backward<T>& out) const {
-        if (out.grad_x != nullptr) {
-            std::fill_n(out.grad_x, x.length * dim_, T(0));
-            std::fill_n(out.grad_y, y.length * dim_, T(0));
+    // The problem in float64, as the engine of hard minima takes it.
+    struct Widened {
+        std::vector<double> x, y, matrix;
+        Problem<double> problem{};
+    };
+    void widen(const Problem<T>& problem, Widened& out) const {
+        const std::int64_t n = problem.x.length, m = problem.y.length;
+        const auto frames = [&](const Series<T>& side, std::vector<double>& room) -> Series<double> {
+            if (side.data == nullptr) return {nullptr, side.length};
+            room.assign(side.data, side.data + side.length * dim_);
+            if (options_.metric == Metric::cosine)
+                for (double* frame = room.data(); frame < room.data() + room.size(); frame += dim_)
+                    warping::normalise_frame(frame, dim_, frame);
+            return {room.data(), side.length};
+        };
+        out.problem = {frames(problem.x, out.x), frames(problem.y, out.y)};
+        if (problem.matrix == nullptr) return;
+        for (std::int64_t i = 0; i < n; ++i) {
+            const T* const row = problem.matrix + i * problem.matrix_stride;
+            out.matrix.insert(out.matrix.end(), row, row + m);
         }
-        if (out.visits != nullptr) std::fill_n(out.visits, x.length * y.length, T(0));
+        out.problem.matrix = out.matrix.data();
+        out.problem.matrix_stride = m;
+    }
+
+    // A minimum that is as good as hard. With a gamma of 2^-49 of it, and of what a path can fall below 0, the value is
+    // off by at most 2^-49 of it a step, and its units can be counted. A stopped call returns false.
+    bool solve_hard(const Problem<T>& problem, const std::vector<Range>* window, double depth, double& value,
+                    const Backward<T>& out, Status& status) {
+        Widened wider;
+        widen(problem, wider);
+        const warping::Options hard{options_.metric, options_.window};
+        warping::Strips<double> strips(warping::kernels_for<double>(isa_), hard, dim_, pacer_);
+        auto found = strips.run(wider.problem, nullptr);
+        if (found.stopped) return false;
+        value = found.cost;
+        if (std::isfinite(value)) {
+            const double size = std::max(std::abs(value), depth);
+            const double gamma = std::max(size * std::numbers::log2e * 0x1p-49, kLeastGamma);
+            return wide().solve(problem, window, gamma, value, out) != Outcome<double, T>::stopped;
+        }
+        // No path, or an overflow? With costs of 0 nothing overflows.
+        for (double& cost : wider.matrix) cost = cost < std::numeric_limits<double>::infinity() ? 0 : cost;
+        if (!wider.matrix.empty()) found = strips.run(wider.problem, nullptr);
+        if (!wider.matrix.empty() && !std::isfinite(found.cost)) status = Status::infeasible;
+        return !found.stopped;
+    }
+
+    void clear(const Problem<T>& problem, const Backward<T>& out) const {
+        const std::int64_t n = problem.x.length, m = problem.y.length;
+        if (out.grad_x != nullptr) {
+            std::fill_n(out.grad_x, n * dim_, T(0));
+            std::fill_n(out.grad_y, m * dim_, T(0));
+        }
+        if (out.visits != nullptr) std::fill_n(out.visits, n * m, T(0));
     }
 
     const Isa isa_;
@@ -155,7 +228,7 @@ Run solve_pairs(Isa isa, const Pairs& pairs, const Options& options, double work
         [&](Worker<T>& worker, std::int64_t p, std::int64_t) {
             const warping::Problem<T> problem = pairs.at<T>(p);
             Answer<T> answer{};
-            if (!worker.solve(problem.x, problem.y, out != nullptr ? out[p] : Backward<T>{}, answer)) return p;
+            if (!worker.solve(problem, out != nullptr ? out[p] : Backward<T>{}, answer)) return p;
             value[p] = answer.value;
             status[p] = answer.status;
             return p + 1;
@@ -174,7 +247,7 @@ Run solve_all_pairs(Isa isa, const Ragged& xs, const Ragged& ys, bool symmetric,
             const std::int64_t i = p / ys.count, j = p % ys.count;
             if (symmetric && j < i) return p + 1;
             Answer<T> answer{};
-            if (!worker.solve(series_of<T>(xs, i), series_of<T>(ys, j), {}, answer)) return p;
+            if (!worker.solve({series_of<T>(xs, i), series_of<T>(ys, j)}, {}, answer)) return p;
             out[i * stride + j] = answer.value;
             if (symmetric) out[j * stride + i] = answer.value;
             pulse.add_done(1);

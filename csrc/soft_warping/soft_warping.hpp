@@ -15,8 +15,11 @@ using warping::Metric;
 using warping::Pairs;
 using warping::Window;
 
+// Below, log2(e) / gamma is beyond float64.
+inline constexpr double kLeastGamma = 1e-290;
+
 struct Options {
-    Metric metric = Metric::sqeuclidean;  // or euclidean or cityblock
+    Metric metric = Metric::sqeuclidean;
     Window window;
     double gamma = 1;
     int threads = 1;
@@ -24,7 +27,8 @@ struct Options {
 };
 
 // value[p] and status[p] of pair p, and what out[p] asks for where `out` is not null. A value is inf where no path fits
-// the window (infeasible), or where it is beyond T (precision_limit); the gradient is then 0.
+// the window and the finite costs (infeasible), or where it is beyond T (precision_limit; -inf where gamma makes it
+// so). A cost in the window that is NaN or -inf leaves no value (nan). The gradient is then 0.
 template <class T>
 Run solve_pairs(Isa isa, const Pairs& pairs, const Options& options, double work_per_thread, Pulse& pulse, T* value,
                 Status* status, const Backward<T>* out);

@@ -13,20 +13,6 @@ namespace {
 // Elements between two looks at the pulse, well under a millisecond apart.
 constexpr std::int64_t kStretch = 1 << 18;
 
-template <class T>
-void normalise_frame(const T* frame, std::int64_t dim, T* out) {
-    // Scaled by the largest value first: the squares neither overflow nor vanish.
-    T largest = 0, sum = 0;
-    for (std::int64_t d = 0; d < dim; ++d) largest = std::max(largest, std::abs(frame[d]));
-    if (!(largest > 0)) {
-        std::fill_n(out, dim, T(0));
-        return;
-    }
-    for (std::int64_t d = 0; d < dim; ++d) sum += (frame[d] / largest) * (frame[d] / largest);
-    const T norm = std::sqrt(sum);
-    for (std::int64_t d = 0; d < dim; ++d) out[d] = frame[d] / largest / norm;
-}
-
 // False when the call is to stop.
 template <class T>
 [[nodiscard]] bool is_finite(const T* values, std::int64_t count, bool& finite, Pacer& pacer) {
@@ -39,6 +25,21 @@ template <class T>
 }
 
 }  // namespace
+
+template <class T>
+T normalise_frame(const T* frame, std::int64_t dim, T* out) {
+    // Scaled by the largest value first: the squares neither overflow nor vanish.
+    T largest = 0, sum = 0;
+    for (std::int64_t d = 0; d < dim; ++d) largest = std::max(largest, std::abs(frame[d]));
+    if (!(largest > 0)) {
+        std::fill_n(out, dim, T(0));
+        return 0;
+    }
+    for (std::int64_t d = 0; d < dim; ++d) sum += (frame[d] / largest) * (frame[d] / largest);
+    const T norm = std::sqrt(sum);
+    for (std::int64_t d = 0; d < dim; ++d) out[d] = frame[d] / largest / norm;
+    return largest * norm;
+}
 
 // Room for copies, where the items are to be read from later.
 template <class T>
@@ -96,5 +97,7 @@ std::optional<BadValue> Inputs<T>::check(int threads, double work_per_thread, Pu
 
 template class Inputs<float>;
 template class Inputs<double>;
+template float normalise_frame(const float*, std::int64_t, float*);
+template double normalise_frame(const double*, std::int64_t, double*);
 
 }  // namespace coalign::warping

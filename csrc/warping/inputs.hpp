@@ -18,6 +18,10 @@ struct BadValue {
     std::int64_t item, element;
 };
 
+// Writes a frame of length 1, or of zeros if it has none, and returns its length. `out` may be the frame itself.
+template <class T>
+T normalise_frame(const T* frame, std::int64_t dim, T* out);
+
 template <class T>
 class Inputs {
    public:

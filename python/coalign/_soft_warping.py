@@ -24,10 +24,18 @@ from ._pipeline import (
 )
 from ._scalars import as_integer, take_flag, take_real
 from ._soft_warping_result import SoftWarping
-from ._warping import NativeWindow, _native_window, _not_finite, take_metric
+from ._warping import (
+    METRICS,
+    NativeWindow,
+    _native_window,
+    _not_finite,
+    contiguous_rows,
+    require_costs,
+    take_costs,
+    take_metric,
+)
 from ._windows import Window
 
-METRICS = ("sqeuclidean", "euclidean", "cityblock")
 _ONLY_CPU = 'device: "cuda" does not compute soft-DTW; the CPU does'
 
 
@@ -47,8 +55,11 @@ class Options:
         device = _execution.take_device(device)
         take_metric(metric, METRICS)
         number = take_real(gamma, "gamma", least=0)
-        if number == 0:
-            raise ValueError("gamma: expected a number above 0; dtw computes the limit at 0")
+        if number < _core.soft_warping_least_gamma:
+            raise ValueError(
+                f"gamma: expected a number of at least {_core.soft_warping_least_gamma}, "
+                f"got {number}; dtw computes the limit at 0"
+            )
         return cls(number, metric, window, _execution.thread_count(threads), device)
 
 
@@ -60,12 +71,18 @@ class _Pairs(ResultCall[SoftWarping]):
     window: NativeWindow
     grad: bool
     kept: tuple[Any, ...]
+    # Of a call that speaks for itself.
+    is_part: bool = False
 
     @classmethod
     def take(
         cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any, options: Options, grad: bool
     ) -> _Pairs:
         """Check both sides."""
+        if y is None:
+            raise TypeError(
+                'y: expected an array, got None; only metric="precomputed" goes without'
+            )
         xs = _validate.take_series(x, "x", x_lengths, "x_lengths")
         ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
         _validate.require_like(xs, ys)
@@ -123,16 +140,24 @@ class _Pairs(ResultCall[SoftWarping]):
     def visits(self) -> Any:
         """Make the rooms of the alignments."""
         n, m = (lengths.tolist() for lengths in self.lengths)
-        room = tuple(side.room(0) for side in self.inputs)
-        return self.rooms(list(zip(n, m, strict=True)), room)
+        return self.rooms(list(zip(n, m, strict=True)), self.room)
+
+    @property
+    def room(self) -> tuple[int | None, ...]:
+        """The shape of an alignment, the same for every item, or None in a list."""
+        return tuple(side.room(0) for side in self.inputs)
+
+    def prepared(self) -> tuple[Any, Any, Any, Any]:
+        """Return both sides and their lengths as native code takes them."""
+        xs, ys = (side.native(self.dtype, has_contiguous_frames) for side in self.inputs)
+        return xs, ys, *(side.native_lengths() for side in self.inputs)
 
     def fill(self, gradients: list[Any] | None, visits: Any) -> tuple[Array, Array]:
         """Compute values and status, and what has rooms."""
         count = len(self.lengths[0])
         if count == 0:
             return np.empty(0, self.dtype), np.empty(0, np.int32)
-        sides = [side.native(self.dtype, has_contiguous_frames) for side in self.inputs]
-        lengths = [side.native_lengths() for side in self.inputs]
+        xs, ys, *lengths = self.prepared()
         n, m = (each.tolist() for each in self.lengths)
         given: list[Any] = [None, None, None]
         if gradients is not None:
@@ -146,8 +171,9 @@ class _Pairs(ResultCall[SoftWarping]):
             given[2] = [np.ascontiguousarray(part) for part in parts]
             copies = zip(parts, given[2], strict=True)
         try:
-            value, status = _core.soft_dtw(
-                *sides,
+            value, status = _core.soft_dtw_pairs(
+                xs,
+                ys,
                 self.options.metric,
                 self.window,
                 self.options.gamma,
@@ -162,14 +188,18 @@ class _Pairs(ResultCall[SoftWarping]):
                 part[...] = copy
         return value, status
 
+    def solve(self) -> tuple[Array, Array, list[Any]]:
+        """Compute values, status and, if they are wanted, both gradients."""
+        if not self.grad:
+            return *self.fill(None, None), [None, None]
+        gradients = self.gradients()
+        value, status = self.fill(gradients, None)
+        pairs = zip(self.inputs, gradients, strict=True)
+        return value, status, [_with_axes_of(side, room) for side, room in pairs]
+
     def on_host(self) -> SoftWarping:
         """Compute on the CPU; raise for the first value that is not finite."""
-        gradients = self.gradients() if self.grad else None
-        value, status = self.fill(gradients, None)
-        shaped: list[Any] = [None, None]
-        if gradients is not None:
-            pairs = zip(self.inputs, gradients, strict=True)
-            shaped = [_with_axes_of(side, room) for side, room in pairs]
+        value, status, shaped = self.solve()
         numbers: list[Any] = [value, status] if self.is_batch else [value[0], status[0]]
         fields = [numbers[0], *shaped, numbers[1], *self.kept]
         return SoftWarping(*fields)
@@ -180,18 +210,79 @@ class _Pairs(ResultCall[SoftWarping]):
         require_feasible(
             found.status,
             self.is_batch,
-            lambda p: f"no path through the window, for {n[p]} frames of x and {m[p]} of y",
+            lambda p: f"no path {self.obstacles}, for {n[p]} frames of x and {m[p]} of y",
         )
-        status = np.atleast_1d(found.status)
-        overflown = np.count_nonzero(status == Status.PRECISION_LIMIT)
-        if overflown:
-            warnings.warn(
-                f"soft_dtw: {overflown} of {status.size} values overflow {found.value.dtype}; "
-                "their status is PRECISION_LIMIT",
-                RuntimeWarning,
-                stacklevel=5,
-            )
+        if not self.is_part:
+            overflown = np.atleast_1d(found.status) == Status.PRECISION_LIMIT
+            words = "soft_dtw: {} values overflow {}; their status is PRECISION_LIMIT"
+            _warn_of_overflow(words, overflown, self.dtype, depth=6)
         return found
+
+    @property
+    def obstacles(self) -> str:
+        """What every path would have to pass."""
+        return "through the window"
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs(_Pairs):
+    """A call on precomputed local costs, a matrix a problem."""
+
+    @classmethod
+    def take_costs(
+        cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any, options: Options, grad: bool
+    ) -> _Costs:
+        """Check the matrices."""
+        costs = take_costs(x, y, x_lengths, y_lengths)
+        kept = (
+            _kept(x, costs),
+            None,
+            options.gamma,
+            options.metric,
+            options.window,
+            *(
+                None if given is None else own
+                for given, own in zip((x_lengths, y_lengths), costs.lengths, strict=True)
+            ),
+        )
+        return cls((costs,), options, _native_window(options.window, *costs.lengths), grad, kept)
+
+    @property
+    def lengths(self) -> list[Lengths]:
+        """The rows and the columns of each matrix."""
+        return list(self.inputs[0].lengths)
+
+    @property
+    def room(self) -> tuple[int | None, ...]:
+        """The shape of an alignment, the same for every item, or None in a list."""
+        return self.inputs[0].room(0), self.inputs[0].room(1)
+
+    def prepared(self) -> tuple[Any, Any, Any, Any]:
+        """Return the matrices, each cut to its lengths."""
+        costs = self.inputs[0]
+        matrices = [contiguous_rows(costs.item(p), self.dtype) for p in range(len(costs))]
+        return matrices if costs.is_batch else matrices[0], None, None, None
+
+    def solve(self) -> tuple[Array, Array, list[Any]]:
+        """Compute values, status and, if it is wanted, the gradient by the costs."""
+        visits = self.visits() if self.grad else None
+        value, status = self.fill(None, visits)
+        for p in np.flatnonzero(status == Status.NAN).tolist():
+            require_costs(self.inputs[0], p, self.window)
+        return value, status, [visits, None]
+
+    @property
+    def obstacles(self) -> str:
+        """What every path would have to pass."""
+        return "through the window or the finite cells"
+
+
+def _warn_of_overflow(words: str, overflown: Array, dtype: np.dtype[Any], *, depth: int) -> None:
+    """Warn of values beyond their dtype, at the line that called the public function."""
+    count = np.count_nonzero(overflown)
+    if count:
+        which = f"{count} of {overflown.size}"
+        warnings.warn(words.format(which, dtype), RuntimeWarning, stacklevel=depth)
 
 
 def _lengths_of_pairs(xs: Batch, ys: Batch) -> list[Lengths]:
@@ -222,7 +313,6 @@ def _with_axes_of(side: Batch, gradient: Any) -> Any:
 def soft_dtw(
     x: Any,
     y: Any,
-    *,
     gamma: Any,
     metric: Any,
     window: Any,
@@ -234,14 +324,19 @@ def soft_dtw(
 ) -> SoftWarping:
     """Compute what `coalign.soft_dtw` takes; raise for the first pair that has no path."""
     options = Options.take(gamma, metric, window, threads, device)
-    call = _Pairs.take(x, y, x_lengths, y_lengths, options, take_flag(grad, "grad"))
+    call = _take(x, y, x_lengths, y_lengths, options, take_flag(grad, "grad"))
     return carry_out(call, options.device)
+
+
+def _take(x: Any, y: Any, x_lengths: Any, y_lengths: Any, options: Options, grad: bool) -> _Pairs:
+    take = _Costs.take_costs if options.metric == "precomputed" else _Pairs.take
+    return take(x, y, x_lengths, y_lengths, options, grad)
 
 
 def expected_alignment(found: SoftWarping) -> Any:
     """Compute what `SoftWarping.expected_alignment` returns."""
     options = Options.take(found.gamma, found.metric, found.window, None, None)
-    call = _Pairs.take(found.x, found.y, found.x_lengths, found.y_lengths, options, False)
+    call = _take(found.x, found.y, found.x_lengths, found.y_lengths, options, False)
     visits = call.visits()
     call.fill(None, visits)
     return field_in_kind(visits, call.kind)
@@ -326,7 +421,7 @@ def soft_dtw_cdist(
     progress: Any,
 ) -> Any:
     """Compute every pair of what `coalign.soft_dtw_cdist` takes."""
-    options = Options.take(gamma, metric, window, threads, device)
+    options = _with_frames(Options.take(gamma, metric, window, threads, device))
     call = _AllPairs.take(
         X, Y, x_lengths, y_lengths, options, normalize=take_flag(normalize, "normalize")
     )
@@ -346,22 +441,37 @@ def soft_dtw_divergence(
     device: Any,
 ) -> Any:
     """Compute what `coalign.soft_dtw_divergence` takes."""
-    options = Options.take(gamma, metric, window, threads, device)
+    options = _with_frames(Options.take(gamma, metric, window, threads, device))
     if as_integer(window) is None and (is_array(window) or isinstance(window, (list, tuple))):
         raise ValueError(
             "window: expected None, an integer radius, slanted(r) or itakura(s), "
             "which fit all three lattices"
         )
-    between = _Pairs.take(x, y, x_lengths, y_lengths, options, False)
-    found = carry_out(between, options.device).value
-    return found - sum(_with_itself(between, side) for side in between.inputs) / 2
+    between = replace(_Pairs.take(x, y, x_lengths, y_lengths, options, False), is_part=True)
+    calls = (between, *(_with_itself(between, side) for side in between.inputs))
+    values = [np.asarray(carry_out(call, options.device).value) for call in calls]
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = values[0] - (values[1] + values[2]) / 2
+    overflown = ~np.isfinite(difference)
+    words = "soft_dtw_divergence: {} values overflow {} and are inf"
+    _warn_of_overflow(words, np.atleast_1d(overflown), between.dtype, depth=4)
+    difference = np.where(overflown, between.dtype.type(np.inf), difference)[()]
+    return field_in_kind(difference, between.kind)
 
 
-def _with_itself(between: _Pairs, side: Batch) -> Any:
+def _with_frames(options: Options) -> Options:
+    """Refuse costs in the place of series."""
+    if options.metric == "precomputed":
+        raise ValueError(
+            "metric: expected a metric between frames; use soft_dtw for precomputed costs"
+        )
+    return options
+
+
+def _with_itself(between: _Pairs, side: Batch) -> _Pairs:
     """Compare the series of a side with themselves, in the dtype of both sides."""
     arrays = [array.astype(between.dtype, copy=False) for array in side.arrays]
     side = replace(side, data=arrays[0] if side.is_padded else arrays)
     lengths = side.lengths[0]
     window = _native_window(between.options.window, lengths, lengths)
-    call = replace(between, inputs=(side, side), window=window)
-    return carry_out(call, between.options.device).value
+    return replace(between, inputs=(side, side), window=window)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ._core import SoftWarpingFields, connect_result
 from ._errors import InfeasibleError, Status
-from ._result import PlainResult
+from ._result import Result
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SoftWarping(PlainResult):
+class SoftWarping(SoftWarpingFields, Result):
     """Soft-DTW of one or more pairs of series, and its gradients if they were asked for.
 
     Attributes
@@ -18,16 +17,18 @@ class SoftWarping(PlainResult):
     value : scalar, or array of shape (B,)
         -γ log Σ exp(-cost / γ) over all paths, in the metric's unit. It is below the cost of the
         best path, by at most γ log of the number of paths, and so may be negative. inf if it
-        overflows its dtype.
+        overflows its dtype, -inf if that number times γ does.
     grad_x : array of shape (N,) or (N, D), (B, N) or (B, N, D), or list of such arrays, or None
         Gradient of each value with respect to x. 0 past the lengths of a padded batch. None without
-        ``grad=True``. Where one series goes with each item of a batch, there are B gradients.
+        ``grad=True``. Where one series goes with each item of a batch, there are B gradients. With
+        ``metric="precomputed"`` the gradient with respect to the costs, which is the expected
+        alignment, and `grad_y` is None.
     grad_y : array of shape (M,) or (M, D), (B, M) or (B, M, D), or list of such arrays, or None
         Gradient of each value with respect to y, likewise.
     status : int32 scalar, or array of shape (B,)
         A `Status` for each pair.
     x, y
-        The series as they were given: references to the caller's arrays, not copies.
+        The series or costs as they were given: references to the caller's arrays, not copies.
     gamma : float
         The smoothing γ, in the metric's unit.
     metric, window
@@ -45,31 +46,10 @@ class SoftWarping(PlainResult):
     [-1.0, 1.0]
     """
 
-    value: Any
-    grad_x: Any
-    grad_y: Any
-    status: Any
-    x: Any
-    y: Any
-    gamma: Any
-    metric: Any
-    window: Any
-    x_lengths: Any
-    y_lengths: Any
+    __slots__ = ()
+    # The class is the user's, who finds it there.
+    __module__ = "coalign"
 
-    _fields: ClassVar[tuple[str, ...]] = (
-        "value",
-        "grad_x",
-        "grad_y",
-        "status",
-        "x",
-        "y",
-        "gamma",
-        "metric",
-        "window",
-        "x_lengths",
-        "y_lengths",
-    )
     _wrong: ClassVar = {
         Status.INFEASIBLE: (InfeasibleError, "no path"),
         Status.PRECISION_LIMIT: (OverflowError, "the value overflows its dtype"),
@@ -80,7 +60,8 @@ class SoftWarping(PlainResult):
 
         A path has the probability exp(-cost / γ) over the sum of all. With γ towards 0 the matrix
         becomes that of the best path, of zeros and ones. It is computed anew from `x` and `y`,
-        which therefore must not have been changed.
+        which therefore must not have been changed. It is the gradient of the value with respect to
+        the local costs.
 
         Returns
         -------
@@ -101,5 +82,4 @@ class SoftWarping(PlainResult):
         return expected_alignment(self)
 
 
-# Not in the class's body: there, dataclass would look up ClassVar in the module that it names.
-SoftWarping.__module__ = "coalign"
+connect_result(SoftWarping)

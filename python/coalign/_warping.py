@@ -202,12 +202,7 @@ class _Precomputed(ResultCall[Warping]):
         cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any, options: Options, path: bool
     ) -> _Precomputed:
         """Check the matrices."""
-        if y is not None:
-            raise TypeError('y: expected None with metric="precomputed"')
-        items = x if isinstance(x, (list, tuple)) else [x]
-        if any(lies_on_gpu(item) for item in items):
-            raise DeviceError("x: expected precomputed costs in host memory; a GPU takes series")
-        costs = _validate.take_matrices(x, "x", (x_lengths, "x_lengths"), (y_lengths, "y_lengths"))
+        costs = take_costs(x, y, x_lengths, y_lengths)
         return cls((costs,), options, _native_window(options.window, *costs.lengths), path)
 
     @property
@@ -223,9 +218,7 @@ class _Precomputed(ResultCall[Warping]):
     def on_host(self) -> Warping:
         """Warp on the CPU; raise for the first value inside a window that is not a cost."""
         dtype = self.costs.dtype
-        matrices = [
-            _with_contiguous_rows(self.costs.item(p), dtype) for p in range(len(self.costs))
-        ]
+        matrices = [contiguous_rows(self.costs.item(p), dtype) for p in range(len(self.costs))]
         if not matrices:
             return _nothing(dtype, self.path, self.options)
         problems = matrices if self.costs.is_batch else matrices[0]
@@ -233,7 +226,7 @@ class _Precomputed(ResultCall[Warping]):
         cost, status = np.atleast_1d(found.cost), np.atleast_1d(found.status).copy()
         unlimited = replace(self.options, max_cost=math.inf)
         for p in np.flatnonzero(status == Status.NAN).tolist():
-            self._require_costs(p)
+            require_costs(self.costs, p, self.window)
             # The value that is not a cost lies outside the window, and is no part of the problem.
             status[p] = Status.PRECISION_LIMIT if np.isinf(cost[p]) else Status.OK
         for p in np.flatnonzero(status == Status.PRECISION_LIMIT).tolist():
@@ -252,16 +245,27 @@ class _Precomputed(ResultCall[Warping]):
         _report(found, self.costs.lengths, self.costs.is_batch, self.options)
         return found
 
-    def _require_costs(self, problem: int) -> None:
-        """Raise if a cell inside the window is NaN or -inf."""
-        matrix = self.costs.item(problem)
-        ranges = _core.window_ranges(window=self.window, n=matrix.shape[0], m=matrix.shape[1])
-        columns = np.arange(matrix.shape[1])
-        inside = (columns >= ranges[:, :1]) & (columns < ranges[:, 1:])
-        wrong = np.argwhere(inside & (np.isnan(matrix) | np.isneginf(matrix)))
-        if wrong.size:
-            index = tuple(wrong[0].tolist())
-            raise self.costs.bad_value(problem, index, "finite costs or +inf")
+
+def take_costs(x: Any, y: Any, x_lengths: Any, y_lengths: Any) -> Batch:
+    """Check precomputed local costs, a matrix a problem."""
+    if y is not None:
+        raise TypeError('y: expected None with metric="precomputed"')
+    items = x if isinstance(x, (list, tuple)) else [x]
+    if any(lies_on_gpu(item) for item in items):
+        raise DeviceError("x: expected precomputed costs in host memory; a GPU takes series")
+    return _validate.take_matrices(x, "x", (x_lengths, "x_lengths"), (y_lengths, "y_lengths"))
+
+
+def require_costs(costs: Batch, problem: int, window: NativeWindow) -> None:
+    """Raise if a cell inside the window is NaN or -inf."""
+    matrix = costs.item(problem)
+    ranges = _core.window_ranges(window=window, n=matrix.shape[0], m=matrix.shape[1])
+    columns = np.arange(matrix.shape[1])
+    inside = (columns >= ranges[:, :1]) & (columns < ranges[:, 1:])
+    wrong = np.argwhere(inside & (np.isnan(matrix) | np.isneginf(matrix)))
+    if wrong.size:
+        index = tuple(wrong[0].tolist())
+        raise costs.bad_value(problem, index, "finite costs or +inf")
 
 
 def _native_window(window: Window, n: Lengths, m: Lengths) -> NativeWindow:
@@ -515,7 +519,8 @@ def _with_paths_cut(found: Warping) -> Warping:
     return changed
 
 
-def _with_contiguous_rows(matrix: Array, dtype: np.dtype[Any]) -> Array:
+def contiguous_rows(matrix: Array, dtype: np.dtype[Any]) -> Array:
+    """Return a matrix whose rows can be read in place, copied only if it must be."""
     matrix = matrix.astype(dtype, copy=False)
     return matrix if has_contiguous_rows(matrix) else np.ascontiguousarray(matrix)
 

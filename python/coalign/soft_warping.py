@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import _core
 from ._soft_warping_result import SoftWarping
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ __all__ = ["SoftWarping", "soft_dtw", "soft_dtw_cdist", "soft_dtw_divergence"]
 
 def soft_dtw(
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     gamma: float = 1.0,
     metric: str = "sqeuclidean",
@@ -35,21 +36,26 @@ def soft_dtw(
     ----------
     x, y : array of shape (T,) or (T, D), (B, T, D), or list of (T,) or (T, D) arrays
         A series of T frames of D dimensions, a padded batch, or a ragged batch. A single series is
-        paired with each item of a batch. Values must be finite.
+        paired with each item of a batch. Values must be finite. With ``metric="precomputed"``, x
+        holds local costs of shape (N, M) or (B, N, M), or a list of (N, M) arrays, where +inf
+        forbids a cell, and y is None.
     gamma : float
-        The smoothing γ > 0, in the metric's unit.
-    metric : {"sqeuclidean", "euclidean", "cityblock"}
-        Local cost d, as in `dtw`. Where frames are equal, or values with "cityblock", the other two
-        have no derivative, and 0 is taken.
-    window : None, int, slanted, or int array of shape (N, 2)
+        The smoothing γ, in the metric's unit: at least 1e-290.
+    metric : {"sqeuclidean", "euclidean", "cityblock", "cosine", "precomputed"}
+        Local cost d, as in `dtw`. Where frames are equal, or values with "cityblock", the second
+        and the third have no derivative, and 0 is taken; so it is for the cosine of a frame of
+        zeros.
+    window : None, int, slanted, itakura, or int array of shape (N, 2)
         Cells that a path may visit, as in `dtw`.
     x_lengths, y_lengths : int array of shape (B,), optional
-        Number of frames of each item in a padded batch. Values past them are never used.
+        Number of frames of each item in a padded batch: rows and columns of precomputed costs.
+        Values past them are never used.
     grad : bool
-        Also compute the gradients. The value has the same bits either way.
+        Also compute the gradients. The value has the same bits either way. With respect to
+        precomputed costs the gradient is the expected alignment.
     threads : int, optional
-        The largest number of threads. None means COALIGN_NUM_THREADS if it is set, else the CPUs
-        that this process may use.
+        The largest number of threads, among which pairs are shared: one pair takes one. None means
+        COALIGN_NUM_THREADS if it is set, else the CPUs that this process may use.
     device : {None, "cpu", "cuda", "auto"}
         Where to compute: this runs on the CPU, so "cuda" and arrays on a GPU are refused.
 
@@ -66,7 +72,7 @@ def soft_dtw(
     TypeError
         A dtype or kind of array is wrong, the kinds differ, or a tensor requires grad.
     InfeasibleError
-        No path fits the window; the message names the problem.
+        No path fits the window and the finite cells; the message names the problem.
     DeviceError
         The device cannot be used.
 
@@ -74,7 +80,7 @@ def soft_dtw(
     -----
     RuntimeWarning
         A value overflows its dtype; its status is PRECISION_LIMIT, its value inf and its gradient
-        0.
+        0. Where γ times the logarithm of the number of paths does, the value is -inf.
 
     See Also
     --------
@@ -93,21 +99,7 @@ def soft_dtw(
     >>> found.grad_y.round(3).tolist()
     [-1.0, -1.0]
     """
-    # Imported at first use, as all general ways are.
-    from . import _soft_warping
-
-    return _soft_warping.soft_dtw(
-        x,
-        y,
-        gamma=gamma,
-        metric=metric,
-        window=window,
-        x_lengths=x_lengths,
-        y_lengths=y_lengths,
-        grad=grad,
-        threads=threads,
-        device=device,
-    )
+    return _core.soft_dtw(x, y, gamma, metric, window, x_lengths, y_lengths, grad, threads, device)
 
 
 def soft_dtw_cdist(
@@ -134,7 +126,7 @@ def soft_dtw_cdist(
         once, except that a window given as an array, which need not be symmetric, takes both orders
         of a pair.
     gamma, metric, window, x_lengths, y_lengths, threads, device
-        As in `soft_dtw`.
+        As in `soft_dtw`, with series only.
     normalize : bool
         Take every channel of every series to mean 0 and standard deviation 1 first, over its own
         frames. A channel whose deviation is at most eps times its largest magnitude counts as
@@ -149,8 +141,8 @@ def soft_dtw_cdist(
     Returns
     -------
     array of shape (n, m)
-        Values as in `soft_dtw`. An entry is inf if no path fits the window, or if the value
-        overflows.
+        Values as in `soft_dtw`. An entry is inf if no path fits the window; it is infinite if the
+        value overflows.
 
     Raises
     ------
@@ -172,6 +164,7 @@ def soft_dtw_cdist(
     >>> (found.round(4) + 0.0).tolist()
     [[0.0, 2.0], [2.0, -0.1099]]
     """
+    # Imported at first use, as all general ways are.
     from . import _soft_warping
 
     return _soft_warping.soft_dtw_cdist(
@@ -212,7 +205,7 @@ def soft_dtw_divergence(
     x, y : array of shape (T,) or (T, D), (B, T, D), or list of (T,) or (T, D) arrays
         Series, as in `soft_dtw`.
     gamma, metric
-        As in `soft_dtw`.
+        As in `soft_dtw`, with series only.
     window : None, int, slanted or itakura
         Cells that a path may visit, as in `dtw`, in each of the three lattices.
     x_lengths, y_lengths, threads, device
@@ -231,7 +224,7 @@ def soft_dtw_divergence(
     Warns
     -----
     RuntimeWarning
-        A value overflows its dtype, as in `soft_dtw`.
+        One of the three values overflows its dtype; the divergence is then inf.
 
     See Also
     --------

@@ -8,6 +8,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "check.hpp"
@@ -67,12 +68,16 @@ struct Loops {
             std::abort();
         for (std::size_t i = 0; i < n; ++i)
             for (std::size_t j = 0; j < m; ++j) {
-                long double sum = 0;
+                long double sum = 0, dot = 0, of_x = 0, of_y = 0;
                 for (std::size_t d = 0; d < dim; ++d) {
-                    const long double apart = static_cast<long double>(x[i * dim + d]) - y[j * dim + d];
-                    sum += options.metric == Metric::cityblock ? std::abs(apart) : apart * apart;
+                    const long double a = x[i * dim + d], b = y[j * dim + d];
+                    sum += options.metric == Metric::cityblock ? std::abs(a - b) : (a - b) * (a - b);
+                    dot += a * b;
+                    of_x += a * a;
+                    of_y += b * b;
                 }
                 if (options.metric == Metric::euclidean) sum = std::sqrt(sum);
+                if (options.metric == Metric::cosine) sum = 1 - dot / std::sqrt(of_x * of_y);
                 const auto column = static_cast<std::int64_t>(j);
                 const bool inside = column >= ranges[i].start && column < ranges[i].stop;
                 cost[i * m + j] = inside ? sum / options.gamma : kNone;
@@ -150,11 +155,46 @@ void try_all(std::mt19937& random) {
                 options.gamma = gamma;
                 if (radius >= 0) options.window = {Window::Kind::band, radius, nullptr};
                 const std::string what = label + " " + std::to_string(n) + " x " + std::to_string(m);
-                for (const Metric metric : {Metric::sqeuclidean, Metric::euclidean, Metric::cityblock}) {
+                for (const Metric metric :
+                     {Metric::sqeuclidean, Metric::euclidean, Metric::cityblock, Metric::cosine}) {
                     options.metric = metric;
                     try_pair<T>(n, m, metric == Metric::sqeuclidean ? 1 : 3, options, random, what);
                 }
             }
+    }
+}
+
+// Costs that are given, of rows farther apart than they are long, have the bits of the series that they are of.
+template <class T>
+void try_costs(std::mt19937& random) {
+    std::normal_distribution<double> normal;
+    for (const auto& [n, m] : {std::pair<std::size_t, std::size_t>{1, 1}, {1, 9}, {17, 5}, {40, 33}}) {
+        std::vector<T> x(n), y(m), costs((n - 1) * (m + 3) + m, std::numeric_limits<T>::quiet_NaN());
+        for (T& value : x) value = static_cast<T>(normal(random));
+        for (T& value : y) value = static_cast<T>(normal(random));
+        for (std::size_t i = 0; i < n; ++i)
+            for (std::size_t j = 0; j < m; ++j) costs[i * (m + 3) + j] = std::abs(x[i] - y[j]);
+        Ragged given;
+        given.data = costs.data();
+        given.count = 1;
+        given.rows = static_cast<std::int64_t>(n);
+        given.columns = static_cast<std::int64_t>(m);
+        given.row_stride = static_cast<std::int64_t>(m + 3);
+        for (const Isa isa : available_isas()) {
+            Options options;
+            options.metric = Metric::cityblock;
+            options.gamma = 0.3;
+            options.recorded_bytes = 0;
+            const Found<T> series = solve(isa, x, y, 1, options);
+            options.metric = Metric::precomputed;
+            Found<T> found;
+            found.visits.resize(n * m);
+            const Backward<T> out{nullptr, nullptr, found.visits.data()};
+            Pulse pulse(nullptr);
+            solve_pairs<T>(isa, {given, {}}, options, 0, pulse, &found.value, &found.status, &out);
+            check(found.status == Status::ok && found.value == series.value, "the value of given costs");
+            check(found.visits == series.visits, "the visits of given costs");
+        }
     }
 }
 
@@ -191,6 +231,8 @@ int main() {
     std::mt19937 random(1);
     try_all<float>(random);
     try_all<double>(random);
+    try_costs<float>(random);
+    try_costs<double>(random);
     try_infeasible();
     try_stopping();
     return report();

@@ -62,6 +62,11 @@ def gradients(
     """Gradients of the value by the chain rule: visits are its derivative by the local costs."""
     frames_x = np.asarray(x, np.float64).reshape(len(x), -1)
     frames_y = np.asarray(y, np.float64).reshape(len(y), -1)
+    if metric == "cosine":
+        visits = np.asarray(visits, np.float64)
+        by_x = _by_angle(frames_x, visits @ _unit(frames_y))
+        by_y = _by_angle(frames_y, visits.T @ _unit(frames_x))
+        return by_x.reshape(np.shape(x)), by_y.reshape(np.shape(y))
     apart = frames_x[:, np.newaxis] - frames_y
     if metric == "sqeuclidean":
         slope = 2 * apart
@@ -72,3 +77,16 @@ def gradients(
         slope = np.divide(apart, norm, out=np.zeros_like(apart), where=norm > 0)
     weighted = np.asarray(visits, np.float64)[..., np.newaxis] * slope
     return weighted.sum(axis=1).reshape(np.shape(x)), -weighted.sum(axis=0).reshape(np.shape(y))
+
+
+def _unit(frames: Any) -> Any:
+    """Frames of length 1, or of zeros."""
+    norm = np.linalg.norm(frames, axis=1, keepdims=True)
+    return np.divide(frames, norm, out=np.zeros_like(frames), where=norm > 0)
+
+
+def _by_angle(frames: Any, met: Any) -> Any:
+    """Derivative of 1 - u v by x, where u = x / |x| and v is what the frame meets."""
+    unit, norm = _unit(frames), np.linalg.norm(frames, axis=1, keepdims=True)
+    across = met - (unit * met).sum(axis=1, keepdims=True) * unit
+    return -np.divide(across, norm, out=np.zeros_like(frames), where=norm > 0)
