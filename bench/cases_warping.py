@@ -33,6 +33,7 @@ from peers_warping import (
     aeon_path,
     dtaidistance_cdist,
     dtaidistance_pair,
+    dtaidistance_path,
     dtw_python_pair,
     torch_pairs,
     tslearn_cdist,
@@ -90,7 +91,7 @@ class Warping(Problem):
         if data.get("path"):
             x, y = data["x"], data["y"]
             check_path(x, y, found.x_index, found.y_index, found.cost, rtol)
-            assert found.cost == coalign.dtw(x, y, threads=1).cost
+            assert found.cost == coalign.dtw(x, y, window=data.get("window"), threads=1).cost
 
     def sample(self, data: Data, count: int) -> tuple[Data, Any]:
         """Choose pairs; of two collections, a few series of the one that has more than one."""
@@ -240,6 +241,18 @@ ON_CPU = (
         pair(path=True),
         (aeon_path(),),
         floors=dict.fromkeys(TOLERANCE, (OwnFloor(0.5, ONE_PAIR),)),
+    ),
+    Case(
+        "one pair 100,000x100,000, band 1000, with path",
+        Warping(
+            instances.pair,
+            {"length": 100_000},
+            {"length": 2000},
+            coalign.dtw,
+            {"window": 1000, "path": True},
+        ),
+        (dtaidistance_path(),),
+        floors={"float64": (PeerFloor(10, ("dtaidistance-f64",)),)},
     ),
     Case(
         "multivariate 100x256, D=3",

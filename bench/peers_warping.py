@@ -92,6 +92,19 @@ def dtaidistance_pair() -> Contender:
     return Contender("dtaidistance-f64", "float64", load, squared)
 
 
+def dtaidistance_path() -> Contender:
+    """Solve one pair with its path with dtaidistance, and count what the path costs."""
+
+    def solve(data: Data) -> Any:
+        from dtaidistance import dtw
+
+        x, y = data["x"], data["y"]
+        path = np.array(dtw.warping_path_fast(x, y, window=data["window"] + 1))
+        return ((x[path[:, 0]] - y[path[:, 1]]) ** 2).sum()
+
+    return Contender("dtaidistance-f64", "float64", lambda: solve, plain)
+
+
 def dtw_python_pair() -> Contender:
     """Solve one pair with dtw-python, by the step pattern of the same name."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import cache
@@ -410,3 +412,35 @@ def test_paths_by_groups_of_strips_are_the_same(isa, dtype, shape, metric, windo
     assert warping.cost == expected.cost
     assert warping.x_index.tolist() == expected.x_index.tolist()
     assert warping.y_index.tolist() == expected.y_index.tolist()
+
+
+PEAK = """
+import resource, sys
+import numpy as np, coalign
+n, window = int(sys.argv[1]), int(sys.argv[2])
+x, y = np.random.default_rng(0).normal(size=(2, n))
+options = {"window": window if window > 0 else None, "path": True, "threads": 1}
+coalign.dtw(x[:2000], y[:2000], **options)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = coalign.dtw(x, y, **options)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+across, down = np.diff(found.x_index), np.diff(found.y_index)
+assert found.x_index[[0, -1]].tolist() == found.y_index[[0, -1]].tolist() == [0, n - 1]
+assert ((across | down) == 1).all() and (across >= 0).all() and (down >= 0).all()
+along = ((x[found.x_index] - y[found.y_index]) ** 2).sum()
+assert abs(along - found.cost) <= 1e-12 * along
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n", "window", "most"), [(100_000, 1000, 200_000), (30_000, 0, 100_000)], ids=str
+)
+def test_long_paths_take_little_memory(n: int, window: int, most: int) -> None:
+    # In KB. The lattice takes 1.6 GB of float64 in the band and 7.2 GB without one, and the
+    # checkpoints of all strips without one 180 to 520 MB, by the instruction set.
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(n), str(window)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < most

@@ -499,6 +499,13 @@ WARPING_WINDOWS = [
         (f"{VALUES}::test_costs",),
     ),
     Mutation(
+        "a path keeps the checkpoints of all strips",
+        "csrc/warping/strips.cpp",
+        "<= options_.checkpoint_bytes) return;",
+        ">= 0) return;",
+        (f"{PATHS}::test_long_paths_take_little_memory",),
+    ),
+    Mutation(
         "Itakura's window is rounded outwards",
         "csrc/warping/window.cpp",
         "return -floor_div(-run * rows * b, rise * a);",
