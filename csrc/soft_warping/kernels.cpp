@@ -51,7 +51,9 @@ template <class T, Local kLocal, bool kScale, bool kRecord>
 void forward(const ForwardStep<T>& step) {
     using C = MathConstants<T>;
     constexpr T ln2 = C::kLn2High + C::kLn2Low;
-    const auto advance = [&]<bool kWhole>(std::int64_t i) __attribute__((always_inline)) {
+    // What the last vector writes past the end is nothing: later diagonals read no further than the cell that the
+    // driver writes beside this one.
+    for (std::int64_t i = step.begin; i < step.end; i += kWidth<T>) {
         // exp(-d / gamma) = power * 2^-n. The minimum takes its second operand where the first is NaN.
         const Vec<T> bits = minimum(local_cost<T, kLocal>(step.frames, i) * splat(step.scale), splat(kMostWhole<T>));
         const Vec<T> n = (bits + kRoundingShift<T>)-kRoundingShift<T>;
@@ -80,17 +82,9 @@ void forward(const ForwardStep<T>& step) {
             part = split(part, exponent);
             whole = minimum(whole - exponent, splat(kOutside<T>));
         }
-        if constexpr (!kWhole) {
-            const IntVec<T> inside = first_lanes<T>(step.end - i);
-            part = select(inside, part, splat(T(1)));
-            whole = select(inside, whole, splat(kOutside<T>));
-        }
         store(step.out.part + i, part);
         store(step.out.whole + i, whole);
-    };
-    std::int64_t i = step.begin;
-    for (; i + kWidth<T> <= step.end; i += kWidth<T>) advance.template operator()<true>(i);
-    if (i < step.end) advance.template operator()<false>(i);
+    }
 }
 
 template <class T, Local kLocal>

@@ -4063,13 +4063,6 @@ TRANSPORT_FUNCTIONS = [
 
 SOFT_WARPING = [
     Mutation(
-        "cells past the end of a diagonal count",
-        "csrc/soft_warping/kernels.cpp",
-        "            whole = select(inside, whole, splat(kOutside<T>));\n",
-        "",
-        (f"{SOFT}::test_lengths",),
-    ),
-    Mutation(
         "a part is not aligned with the least",
         "csrc/soft_warping/kernels.cpp",
         "maximum(least - whole, splat(T(-C::kBias)))",
@@ -4278,7 +4271,7 @@ SOFT_WARPING = [
         "csrc/bindings/soft_warping.cpp",
         "if (one != Status::ok) return nullptr;",
         "",
-        (f"{SOFT_ERRORS}::test_a_window_without_a_path_names_the_pair",),
+        (f"{SOFT}::test_a_value_beyond_its_dtype_is_reported",),
     ),
     Mutation(
         "a gradient has an axis that its series has not",
