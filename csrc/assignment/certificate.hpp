@@ -21,7 +21,7 @@ using assignment::Proof;
 template <class T, bool kNegate>
 class Certificate {
    public:
-    // `floors` are the least costs of the rows, or null; `prices` is room for the columns' prices in double precision.
+    // `floors` are those of the rows, or null; `prices` is room for the columns' prices in double precision.
     Certificate(const assignment::Problem<T>& problem, const assignment::Solution<T>& solution, const T* floors,
                 double* prices, Pacer& pacer)
         : p_(problem), out_(solution), floors_(floors), prices_(prices), pacer_(pacer) {}
@@ -46,7 +46,7 @@ class Certificate {
    private:
     static constexpr bool kIsNarrow = sizeof(T) < sizeof(double);
 
-    // Where no price is above 0, no difference of a row is below its least cost, nor is one that is rounded.
+    // Where no price is above 0, no difference of a row is below its floor, nor is one that is rounded.
     bool is_at_floor(std::int64_t i, T own) const { return floors_ != nullptr && own <= floors_[i]; }
 
     const T* row(std::int64_t i) const { return p_.cost + i * p_.stride; }

@@ -499,6 +499,7 @@ class Dense {
         for (std::int64_t j = 0; j < p_.columns; ++j) out_.col_dual[j] = v_[j];
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             const std::int64_t j = out_.col_of_row[i];
+            if (flat_.is_known(i)) floor_[i] = flat_.floor(i);
             if (j >= 0) {
                 out_.row_dual[i] = at(i, j) - v_[j];
                 // Rounding may lift the dual over the limit, where it would prove nothing.

@@ -115,6 +115,17 @@ class FlatRows {
     }
     T common(std::int64_t i) const { return common_[i]; }
 
+    // What no reduced cost of a row is below, where no price is above 0: a column that is not listed costs the common
+    // cost, and a price below 0 only adds to it.
+    T floor(std::int64_t i) const {
+        T least = common_[i];
+        for (std::int64_t k = i * kRoom; k < i * kRoom + counts_[i]; ++k) {
+            const T x = costs_[k] - v_[columns_[k]];
+            least = x < least ? x : least;
+        }
+        return least;
+    }
+
    private:
     const T* row(std::int64_t i) const { return p_.cost + i * p_.stride; }
 

@@ -41,7 +41,7 @@ struct Outcome {
     Status status = Status::ok;
     std::int64_t row = 0, column = 0;
     bool stopped = false;
-    // Whether the workspace begins with the least cost of each row.
+    // Whether the workspace begins with a floor of each row: where no price is above 0, no reduced cost is below it.
     bool has_floors = false;
 };
 
@@ -84,7 +84,7 @@ struct Kernels {
     Outcome (*solve)(const Problem<T>& problem, const Solution<T>& solution, T* workspace, Pacer& pacer, Scans& scans,
                      Start start);
     // Whether the pairs of a solution are within `tolerance` of the least total, relative to the sum of |c| over them.
-    // `floors` are the least costs of the rows, or null. `prices` is room for the columns' prices; double precision has
+    // `floors` are those of the rows, or null. `prices` is room for the columns' prices; double precision has
     // none, as the solution's own serve.
     Proof (*prove)(const Problem<T>& problem, const Solution<T>& solution, double tolerance, const T* floors,
                    double* prices, Pacer& pacer);
