@@ -23,8 +23,8 @@ template <class T>
     return (columns + kWidth<T> - 1) / kWidth<T> * kWidth<T>;
 }
 
-// A problem's workspace, handed out from the front in whole cache lines: a vector that lies across two of them costs two
-// loads, which was a tenth of the time of 60 x 120 costs.
+// A problem's workspace, handed out from the front in whole cache lines: a vector that lies across two of them costs
+// two loads, which was a tenth of the time of 60 x 120 costs.
 template <class T>
 class Space {
    public:
