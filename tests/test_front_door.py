@@ -313,6 +313,16 @@ def test_threads_of_the_environment_do_not_matter_to_one_matrix(
     assert len(coalign.linear_sum_assignment(COST)[0]) == 6
 
 
+def test_a_small_call_refuses_wrong_threads_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COALIGN_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="COALIGN_NUM_THREADS: expected"):
+        coalign.assign(COST)
+    monkeypatch.setenv("COALIGN_NUM_THREADS", "2")
+    assert len(coalign.assign(COST).pairs()) == 6
+
+
 # Results
 
 

@@ -1091,7 +1091,7 @@ SHARED_PYTHON = [
         "csrc/bindings/call.cpp",
         "if (count == 0) return true;",
         "return true;",
-        (f"{EXECUTION}::test_a_bad_default_number_of_threads_is_refused",),
+        (f"{FRONT}::test_a_small_call_refuses_wrong_threads_of_the_environment",),
     ),
     Mutation(
         "COALIGN_ISA is ignored",
