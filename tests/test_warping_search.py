@@ -203,7 +203,8 @@ def test_costs_near_the_largest_number(dtype: str) -> None:
     rng = np.random.default_rng(1)
     most = np.sqrt(np.finfo(dtype).max / 24)
     for _ in range(50):
-        database = (most * (1 + 4e-7 * rng.normal(size=(40, 24)))).astype(dtype)
+        spread = 4 * np.finfo(dtype).eps * rng.normal(size=(40, 24))
+        database = (most * (1 + spread)).astype(dtype)
         queries = np.zeros((3, 24), dtype)
         with np.errstate(over="ignore"):
             found = dtw_nearest(queries, database, k=5, window=2)

@@ -4351,11 +4351,11 @@ WARPING_SEARCH = [
         (f"{SEARCH}::test_of_equally_near_series_the_first_comes_first",),
     ),
     Mutation(
-        "a bound that equals the limit excludes",
+        "a bound below the limit excludes",
         "csrc/warping/search.cpp",
         "return least > worst || (least == worst && candidate > best_.front().second);",
-        "return least >= worst;",
-        (SEARCH,),
+        "return least > 0.99 * worst;",
+        (SEARCH, "native:test_warping_search"),
     ),
     Mutation(
         "bounds are not scaled down",
