@@ -30,10 +30,11 @@ def dtw_nearest(
 
     The result is exact: it is that of sorting each row of ``dtw_cdist(queries, database)``, bit for
     bit. What cannot be among the nearest is left out before its lattice is computed, or on the way.
-    Series are tried in the order of LB_Keogh, by how far they lie outside of the query's envelope;
-    those that LB_Kim, LB_Keogh with the roles exchanged, and LB_Improved leave are warped side by
-    side, until the cheapest cell of a row and a bound of what the rows behind it cost exceed the
-    k-th least cost so far.
+    Series are tried in the order of LB_Keogh, by how far they lie outside of the query's envelope,
+    or of LB_Kim where there is none. LB_Keogh with the roles exchanged and LB_Improved follow,
+    while they leave out enough to be worth their time. The rest is warped side by side, until the
+    cheapest cell of a row and a bound of what the rows behind it cost exceed the k-th least cost so
+    far.
 
     Parameters
     ----------
