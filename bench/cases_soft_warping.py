@@ -1,4 +1,4 @@
-"""Soft-DTW: values and gradients, timed beside tslearn, on one thread."""
+"""Soft-DTW: values and gradients, beside tslearn on one thread, and beside PyTorch on a GPU."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 import coalign
 import instances
-from cases_warping import as_dtype
-from contest import Case, Contender, Data, PeerFloor, Problem, Suite, calling
+from cases_warping import as_dtype, largest_error
+from contest import Case, Contender, Data, Get, Gpu, PeerFloor, Problem, Suite, calling
+from peers_warping import on_torch, softly_by_antidiagonals
 
 # Relative, to the values moved away from 0, and of gradients to the largest.
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
@@ -46,6 +47,35 @@ class SoftWarping(Problem):
     def verify(self, data: Data, found: Any, rtol: float) -> None:
         """Assert that a second argument's gradient is there as well."""
         assert "X" in data or np.isfinite(found.grad_y).all()
+
+
+class Pairs(SoftWarping):
+    """Pairs of noise with their gradients, on a GPU."""
+
+    def arguments(self, instance: Any, dtype: str) -> Data:
+        """Take the series as they are."""
+        return {**instance, **self.options}
+
+    def sample(self, data: Data, count: int) -> tuple[Data, Any]:
+        """Choose the first pairs."""
+        return {**data, "x": data["x"][:count], "y": data["y"][:count]}, np.s_[:count]
+
+    def check(
+        self, get: Get, data: Data, found: Any, some: Data, at: Any, wanted: Any, rtol: float
+    ) -> float:
+        """Hold values and both gradients to the CPU's."""
+        status = get(found.status)
+        assert (status == coalign.Status.OK).all(), f"status {set(status.tolist())}"
+        value = get(found.value)
+        assert value.dtype == data["x"].dtype, value.dtype
+        assert np.isfinite(value).all(), "values that are not finite"
+        error = 0.0
+        for name in ("grad_x", "grad_y"):
+            ours = side_by_side(value[at], get(getattr(found, name))[at])
+            theirs = side_by_side(wanted.value, getattr(wanted, name))
+            error = max(error, largest_error(ours, theirs))
+        assert error <= rtol, f"off from the CPU by {error}"
+        return error
 
 
 def side_by_side(value: Any, grad_x: Any) -> NDArray[np.float64]:
@@ -90,6 +120,18 @@ def tslearn_gradients() -> Contender:
     return Contender("tslearn-f64", "float64", load, lambda data, found: side_by_side(*found))
 
 
+def torch_gradients() -> Contender:
+    """Solve pairs on a GPU with whole-array operations on one anti-diagonal after the other."""
+
+    def call(sides: Any, data: Data) -> Any:
+        return softly_by_antidiagonals(*sides, data["gamma"])
+
+    def costs(prepared: Any, found: Any) -> NDArray[np.float64]:
+        return side_by_side(*(part.double().cpu().numpy() for part in found[:2]))
+
+    return on_torch(call, costs)
+
+
 def floors(minimum: float) -> dict[str, tuple[PeerFloor, ...]]:
     """Hold both dtypes to tslearn. AVX2 has half the lanes, at a clock that is often higher."""
     return {dtype: (PeerFloor(minimum, ("tslearn-f64",), avx2=0.55),) for dtype in TOLERANCE}
@@ -106,6 +148,13 @@ GRADIENTS = SoftWarping(
     coalign.soft_dtw,
     {"gamma": 1.0, "grad": True},
 )
+NOISE = Pairs(
+    instances.noise_pairs,
+    {"x": 64, "y": 64, "frames": 1024, "dim": 64},
+    {"x": 3, "y": 3, "frames": 20, "dim": 5},
+    coalign.soft_dtw,
+    {"gamma": 1.0, "grad": True},
+)
 SUITE = Suite(
     "soft_warping",
     (
@@ -115,6 +164,11 @@ SUITE = Suite(
             GRADIENTS,
             (tslearn_gradients(),),
             floors=floors(8),
+        ),
+        Case(
+            "soft-DTW of 64 pairs of 1024, D=64, with gradients",
+            NOISE,
+            gpu=Gpu(64, peer=torch_gradients(), times_peer=100),
         ),
     ),
     TOLERANCE,

@@ -38,7 +38,7 @@ WORK = ROOT / "build" / "gpu"
 SITE = WORK / "site"
 
 SCHEMA = 2
-OPERATIONS = ("warping", "assignment", "ctc", "transport")
+OPERATIONS = ("warping", "assignment", "ctc", "transport", "soft_warping")
 TOTAL_SECONDS = 560.0
 LEAST_SECONDS = 5.0
 CHECKERS = ("memcheck", "synccheck")
@@ -113,7 +113,7 @@ def stages(python: str, wheels: Path | None) -> list[Stage]:
         check += ["--error-exitcode", str(CHECKER_FOUND), "--target-processes", "all"]
         for name in OPERATIONS:
             small = [*check, python, "bench/gpu_contest.py", name, "--small"]
-            listed.append(Stage(f"{tool} {name}", 15, lambda limit, small=small: small))
+            listed.append(Stage(f"{tool} {name}", 12, lambda limit, small=small: small))
     for name in OPERATIONS:
         listed.append(Stage(name, None, lambda limit, name=name: measure(python, name, limit)))
     return listed

@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -136,10 +137,21 @@ def tslearn_cdist() -> Contender:
 def torch_pairs() -> Contender:
     """Solve pairs of one shape on a GPU, with PyTorch where it is there and can use it."""
 
+    def costs(sides: Any, found: Any) -> NDArray[np.float64]:
+        return np.asarray(found.double().cpu())
+
+    return on_torch(lambda sides, options: by_antidiagonals(*sides), costs)
+
+
+def on_torch(
+    call: Callable[[Any, Data], Any], costs: Callable[[Any, Any], NDArray[np.float64]]
+) -> Contender:
+    """Give what PyTorch computes of the tensors x and y, on a GPU, and of the other arguments."""
+
     def prepare(data: Data) -> Any:
         import torch
 
-        return [torch.from_numpy(data[side]).cuda() for side in ("x", "y")]
+        return [torch.from_numpy(data[side]).cuda() for side in ("x", "y")], data
 
     def load() -> Any:
         try:
@@ -147,15 +159,12 @@ def torch_pairs() -> Contender:
         except ImportError:
             return None
 
-        def solve(sides: Any) -> Any:
-            costs = by_antidiagonals(*sides)
+        def solve(prepared: Any) -> Any:
+            found = call(*prepared)
             torch.cuda.synchronize()
-            return costs
+            return found
 
         return solve if torch.cuda.is_available() else None
-
-    def costs(sides: Any, found: Any) -> NDArray[np.float64]:
-        return np.asarray(found.double().cpu())
 
     return Contender("torch, by anti-diagonals", "any", load, costs, prepare)
 
@@ -192,3 +201,49 @@ def by_antidiagonals(x: Any, y: Any) -> Any:
             now[bottom + 1] = torch.inf
         before, last, now = last, now, before
     return last[n]
+
+
+def softly_by_antidiagonals(x: Any, y: Any, gamma: float) -> tuple[Any, Any, Any]:
+    """Compute soft-DTW of pairs (B, N, D), (B, M, D) of tensors, and both gradients.
+
+    Laid out as in `by_antidiagonals`. Row i of diagonal k is kept at [k + 2, i + 1], for all
+    diagonals, as going backward needs them.
+    """
+    import torch
+
+    n, m, batch = x.shape[1], y.shape[1], x.shape[0]
+    x = x.permute(1, 2, 0).contiguous()
+    backwards = y.flip(1).permute(1, 2, 0).contiguous()
+    count = n + m - 1
+
+    def lattice(value: float) -> Any:
+        return torch.full((count + 4, n + 2, batch), value, dtype=x.dtype, device=x.device)
+
+    def apart_on(k: int) -> tuple[slice, slice, Any]:
+        """Give the rows of a diagonal, of x and of y backwards, and their differences."""
+        top, bottom = max(0, k - m + 1), min(n - 1, k) + 1
+        rows, columns = slice(top, bottom), slice(m - 1 - k + top, m - 1 - k + bottom)
+        return rows, columns, x[rows] - backwards[columns]
+
+    # Outside the lattice there is no way on, and none back.
+    totals, smooth = lattice(torch.inf), lattice(-torch.inf)
+    totals[0, 0] = 0
+    for k in range(count):
+        rows, _, apart = apart_on(k)
+        here = slice(rows.start + 1, rows.stop + 1)
+        three = torch.stack((totals[k, rows], totals[k + 1, rows], totals[k + 1, here]))
+        smooth[k + 2, here] = -gamma * torch.logsumexp(three / -gamma, 0)
+        totals[k + 2, here] = smooth[k + 2, here] + (apart * apart).sum(1)
+    visits = lattice(0)
+    visits[count + 1, n] = 1
+    grad_x, grad_backwards = torch.zeros_like(x), torch.zeros_like(backwards)
+    for k in reversed(range(count)):
+        rows, columns, apart = apart_on(k)
+        here, below = slice(rows.start + 1, rows.stop + 1), slice(rows.start + 2, rows.stop + 2)
+        for after, to in ((k + 3, below), (k + 3, here), (k + 4, below)):
+            share = torch.exp((smooth[after, to] - totals[k + 2, here]) / gamma)
+            visits[k + 2, here] += visits[after, to] * share
+        slope = 2 * visits[k + 2, here].unsqueeze(1) * apart
+        grad_x[rows] += slope
+        grad_backwards[columns] -= slope
+    return totals[count + 1, n], grad_x.permute(2, 0, 1), grad_backwards.permute(2, 0, 1).flip(1)

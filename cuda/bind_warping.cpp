@@ -17,8 +17,6 @@ namespace py = pybind11;
 namespace coalign::cuda {
 namespace {
 
-using Rows = py::array_t<std::int32_t, py::array::c_style>;
-
 Metric parse_metric(const std::string& name) {
     if (name == "sqeuclidean") return Metric::sqeuclidean;
     if (name == "euclidean") return Metric::euclidean;
@@ -27,26 +25,15 @@ Metric parse_metric(const std::string& name) {
     throw std::invalid_argument("metric: " + name);
 }
 
-Window::Kind parse_window(const std::string& name) {
-    if (name == "none") return Window::Kind::none;
-    if (name == "band") return Window::Kind::band;
-    if (name == "slanted") return Window::Kind::slanted;
-    if (name == "rows") return Window::Kind::rows;
-    throw std::invalid_argument("window: " + name);
-}
-
 // A call that is ready but for its workspace.
 class Warping {
    public:
-    Warping(const std::string& dtype, WarpingCall call, std::optional<Rows> rows, int device, std::int64_t workspace,
-            int columns, int lanes)
+    Warping(const std::string& dtype, WarpingCall call, std::optional<WindowRows> rows, int device,
+            std::int64_t workspace, int columns, int lanes)
         : call_(call), rows_(std::move(rows)), device_(device), single_(dtype == "float32") {
         if (!single_ && dtype != "float64") throw std::invalid_argument("dtype: " + dtype);
-        if (rows_) {
-            if (rows_->ndim() != 2 || rows_->shape(0) < call_.x.rows || rows_->shape(1) != 2)
-                throw std::invalid_argument("rows: one row per frame of x");
-            call_.host_rows = rows_->data();
-        }
+        require_window_rows(rows_, call_.x.rows);
+        if (rows_) call_.host_rows = rows_->data();
         const WarpingLimits limits{multiprocessors(device), workspace, columns, lanes};
         plan_ = single_ ? plan_warping<float>(call_, limits) : plan_warping<double>(call_, limits);
     }
@@ -62,13 +49,26 @@ class Warping {
 
    private:
     WarpingCall call_;
-    std::optional<Rows> rows_;
+    std::optional<WindowRows> rows_;
     int device_;
     bool single_;
     WarpingPlan plan_;
 };
 
 }  // namespace
+
+Window::Kind window_of(const std::string& name) {
+    if (name == "none") return Window::Kind::none;
+    if (name == "band") return Window::Kind::band;
+    if (name == "slanted") return Window::Kind::slanted;
+    if (name == "rows") return Window::Kind::rows;
+    throw std::invalid_argument("window: " + name);
+}
+
+void require_window_rows(const std::optional<WindowRows>& rows, std::int64_t wanted) {
+    if (rows && (rows->ndim() != 2 || rows->shape(0) < wanted || rows->shape(1) != 2))
+        throw std::invalid_argument("rows: one row per frame of x");
+}
 
 void bind_warping(py::module_& module) {
     // Local, so that the emulated module can be loaded beside this one.
@@ -82,9 +82,9 @@ void bind_warping(py::module_& module) {
         .def(py::init([](const std::string& dtype, const std::string& metric, std::int64_t dim, const SeriesArray& x,
                          const SeriesArray& y, bool all_pairs, bool symmetric, Address order,
                          const std::tuple<std::string, std::int64_t>& window, Address rows,
-                         const std::optional<Rows>& host_rows, double max_cost, Address cost, std::int64_t cost_stride,
-                         Address status, Address x_index, Address y_index, Address path_length, int device,
-                         std::int64_t workspace_bytes, int columns, int lanes) {
+                         const std::optional<WindowRows>& host_rows, double max_cost, Address cost,
+                         std::int64_t cost_stride, Address status, Address x_index, Address y_index,
+                         Address path_length, int device, std::int64_t workspace_bytes, int columns, int lanes) {
                  WarpingCall call;
                  call.metric = parse_metric(metric);
                  call.dim = dim;
@@ -93,7 +93,7 @@ void bind_warping(py::module_& module) {
                  call.all_pairs = all_pairs;
                  call.symmetric = symmetric;
                  call.order = pointer<const std::int64_t>(order);
-                 call.window = parse_window(std::get<0>(window));
+                 call.window = window_of(std::get<0>(window));
                  call.radius = std::get<1>(window);
                  call.rows = pointer<const std::int32_t>(rows);
                  call.max_cost = max_cost;

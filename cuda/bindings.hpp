@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
+#include <string>
+
+#include "warping/window.hpp"
 
 namespace coalign::cuda {
 
@@ -15,6 +18,7 @@ void bind(pybind11::module_& module);
 void bind_assignment(pybind11::module_& module);
 void bind_ctc(pybind11::module_& module);
 void bind_monotonic(pybind11::module_& module);
+void bind_soft_warping(pybind11::module_& module);
 void bind_transport(pybind11::module_& module);
 void bind_viterbi(pybind11::module_& module);
 void bind_warping(pybind11::module_& module);
@@ -25,6 +29,11 @@ template <class T>
 T* pointer(Address address) {
     return reinterpret_cast<T*>(address);
 }
+
+// [start, stop) of the rows of a window, in host memory.
+using WindowRows = pybind11::array_t<std::int32_t, pybind11::array::c_style>;
+warping::Window::Kind window_of(const std::string& name);
+void require_window_rows(const std::optional<WindowRows>& rows, std::int64_t wanted);
 
 // Counts in host memory, one for each problem.
 using Counts = pybind11::array_t<std::int64_t, pybind11::array::c_style>;

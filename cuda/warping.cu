@@ -12,6 +12,7 @@
 #include "core/launch.cuh"
 #include "core/status.hpp"
 #include "warping.hpp"
+#include "warping_frames.cuh"
 #include "warping_schedule.cuh"
 
 namespace coalign::cuda {
@@ -19,20 +20,8 @@ namespace {
 
 // Two warps: small, so that a block's registers come free soon after its longest pair.
 constexpr unsigned kThreads = 64;
-constexpr unsigned kCheckThreads = 256;
 // Packed rows begin on 16 bytes, and a tile may be read past their end.
 constexpr std::int64_t kPitch = 32;
-
-// One side as the kernels read it: the frames of an item, `pitch` from one dimension to the next.
-template <class T>
-struct Side {
-    const T* data;
-    const T* const* items;
-    std::int64_t count, frames, item_stride, pitch;
-    const std::int64_t* lengths;
-    const std::int64_t* order;
-    const std::uint64_t* bad;
-};
 
 template <class T>
 struct Call {
@@ -74,20 +63,6 @@ __device__ inline double minimum(double a, double b, double c) {
     return least < c ? least : c;
 }
 
-__device__ inline float magnitude(float a) {
-    return fabsf(a);
-}
-__device__ inline double magnitude(double a) {
-    return fabs(a);
-}
-
-__device__ inline float square_root(float a) {
-    return sqrtf(a);
-}
-__device__ inline double square_root(double a) {
-    return sqrt(a);
-}
-
 // Row and column of the p-th cell of the upper triangle of (n, n), row by row.
 __device__ inline Pair triangle_cell(std::int64_t p, std::int64_t n) {
     const double side = 2.0 * static_cast<double>(n) + 1.0;
@@ -110,29 +85,6 @@ __device__ Pair pair_at(const Call<T>& call, std::int64_t p) {
     pair.at = pair.x * call.cost_stride + pair.y;
     pair.mirror = call.symmetric ? pair.y * call.cost_stride + pair.x : -1;
     return pair;
-}
-
-template <class T>
-__device__ const T* frames_of(const Side<T>& side, std::int64_t item) {
-    return side.items != nullptr ? side.items[item] : side.data + item * side.item_stride;
-}
-
-// The frames of an item, or 0 if its length is out of range.
-template <class T>
-__device__ int length_of(const Side<T>& side, std::int64_t item) {
-    const std::int64_t length = side.lengths != nullptr ? side.lengths[item] : side.frames;
-    return length >= 1 && length <= side.frames ? static_cast<int>(length) : 0;
-}
-
-// Why a pair has no cost: a value of x or y that is not finite. `frames_of` is by dimension, `bad` by frame.
-template <class T>
-__device__ Status refusal(const Side<T>& side, std::int64_t item, int length, int dim) {
-    if (length == 0) return Status::invalid;
-    const std::uint64_t at = side.bad[item], size = static_cast<std::uint64_t>(length) * static_cast<unsigned>(dim);
-    if (at >= size) return Status::ok;
-    const auto frame = static_cast<std::int64_t>(at) / dim, d = static_cast<std::int64_t>(at) % dim;
-    const T value = frames_of(side, item)[d * side.pitch + frame];
-    return value != value ? Status::nan : Status::invalid;
 }
 
 // Columns of a block: as many as the registers hold, or few, for short series and narrow windows.
@@ -510,57 +462,6 @@ __global__ void __launch_bounds__(kThreads) trace_paths(const Call<T> call) {
     if (lane == 0) call.path_length[pair.at] = length;
 }
 
-// A frame a thread: notes the first element that is not finite, and packs the frames dimension by dimension; of unit
-// length for the cosine, as csrc/warping/inputs.cpp does it.
-template <class T>
-__global__ void __launch_bounds__(kCheckThreads)
-    check_frames(const SeriesArray side, int dim, bool unit, T* packed, std::int64_t pitch) {
-    const std::int64_t at = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    const std::int64_t item = at / pitch, frame = at % pitch;
-    if (item >= side.count) return;
-    const std::int64_t length = side.row_lengths != nullptr ? side.row_lengths[item] : side.rows;
-    T* const out = packed != nullptr ? packed + item * dim * pitch + frame : nullptr;
-    // Nothing is read of an item whose length is out of range.
-    if (frame >= length || length > side.rows) {
-        for (int d = 0; out != nullptr && d < dim; ++d) out[d * pitch] = 0;
-        return;
-    }
-    const T* from = side.items != nullptr ? static_cast<const T*>(side.items[item])
-                                          : static_cast<const T*>(side.data) + item * side.item_stride;
-    from += frame * side.row_stride;
-    int bad = dim;
-    T largest = 0;
-    for (int d = dim - 1; d >= 0; --d) {
-        const T size = magnitude(from[d * side.column_stride]);
-        if (!(size < kInfinity<T>)) bad = d;
-        largest = size > largest ? size : largest;
-    }
-    if (bad < dim) {
-        static_assert(sizeof(unsigned long long) == sizeof(std::uint64_t));
-        atomicMin(reinterpret_cast<unsigned long long*>(side.bad + item),
-                  static_cast<unsigned long long>(frame * dim + bad));
-    }
-    if (out == nullptr) return;
-    T norm = 1;
-    // A bad frame is kept as it is, so that its value can be reported.
-    unit = unit && bad == dim;
-    if (unit) {
-        T sum = 0;
-        for (int d = 0; d < dim && largest > 0; ++d) {
-            const T part = from[d * side.column_stride] / largest;
-            sum = sum + part * part;
-        }
-        norm = largest > 0 ? square_root(sum) : T(1);
-        if (!(largest > 0)) largest = 1;
-    } else {
-        largest = 1;
-    }
-    for (int d = 0; d < dim; ++d) {
-        const T value = from[d * side.column_stride];
-        out[d * pitch] = unit ? value / largest / norm : value;
-    }
-}
-
 bool is_univariate(const WarpingCall& call) {
     return call.dim == 1 && call.metric != Metric::cosine;
 }
@@ -585,35 +486,11 @@ void take_room(Arena& arena, const WarpingCall& call, const WarpingPlan& plan, s
     out.shifts = arena.take<std::int32_t>(pairs * blocks);
 }
 
-template <class T>
-Side<T> prepare_side(Arena& arena, const WarpingCall& call, const SeriesArray& side, bool queue, cudaStream_t stream) {
-    Side<T> out{static_cast<const T*>(side.data),
-                static_cast<const T* const*>(static_cast<const void*>(side.items)),
-                side.count,
-                side.rows,
-                side.item_stride,
-                0,
-                side.row_lengths,
-                side.order,
-                side.bad};
-    const bool packs = !is_read_in_place(call, side);
-    const std::int64_t pitch = rounded_up(side.rows, kPitch);
-    T* packed = nullptr;
-    if (packs) {
-        // Beyond the last row's end a tile of columns may be read.
-        packed = arena.take<T>(side.count * call.dim * pitch + kPitch);
-        out.data = packed;
-        out.items = nullptr;
-        out.item_stride = call.dim * pitch;
-        out.pitch = pitch;
-    }
-    if (!queue) return out;
-    require_success(cudaMemsetAsync(side.bad, 0xff, static_cast<std::size_t>(side.count) * sizeof *side.bad, stream),
-                    "cudaMemsetAsync");
-    const std::int64_t threads = side.count * pitch;
-    launch(check_frames<T>, {static_cast<unsigned>((threads + kCheckThreads - 1) / kCheckThreads), kCheckThreads},
-           stream, side, static_cast<int>(call.dim), call.metric == Metric::cosine, packed, pitch);
-    return out;
+Packing packing_of(const WarpingCall& call, const SeriesArray& side) {
+    // Beyond the last row's end a tile of columns may be read.
+    return {!is_read_in_place(call, side), call.metric == Metric::cosine,
+            static_cast<int>(call.dim),    1,
+            rounded_up(side.rows, kPitch), kPitch};
 }
 
 template <class T, class Costs, class PathCosts = Costs>
@@ -717,8 +594,8 @@ WarpingPlan plan_warping(const WarpingCall& call, const WarpingLimits& limits) {
     }
     if (best.steps >= std::numeric_limits<std::int32_t>::max()) throw std::length_error("series too long for a GPU");
     Arena arena(nullptr);
-    prepare_side<T>(arena, call, call.x, false, nullptr);
-    if (call.y.bad != call.x.bad) prepare_side<T>(arena, call, call.y, false, nullptr);
+    prepare_side<T>(arena, call.x, packing_of(call, call.x), false, nullptr);
+    if (call.y.bad != call.x.bad) prepare_side<T>(arena, call.y, packing_of(call, call.y), false, nullptr);
     Call<T> room{};
     Arena one(nullptr);
     take_room(one, call, best, 1, room);
@@ -739,9 +616,9 @@ template <class T>
 void run_warping(const WarpingCall& host, const WarpingPlan& plan, void* workspace, cudaStream_t stream) {
     Arena arena(workspace);
     Call<T> call{};
-    call.x = prepare_side<T>(arena, host, host.x, true, stream);
+    call.x = prepare_side<T>(arena, host.x, packing_of(host, host.x), true, stream);
     // One collection against itself is prepared once.
-    call.y = host.y.bad == host.x.bad ? call.x : prepare_side<T>(arena, host, host.y, true, stream);
+    call.y = host.y.bad == host.x.bad ? call.x : prepare_side<T>(arena, host.y, packing_of(host, host.y), true, stream);
     call.dim = static_cast<int>(host.dim);
     call.lanes = plan.lanes;
     call.all_pairs = host.all_pairs;

@@ -704,7 +704,7 @@ FUNCTIONS = (
         tolerance={"value": (1e-3, 1e-10)},
         long=lambda: dict(zip("xy", np.random.default_rng(0).random((2, 60_000)), strict=True)),
         long_variants=({}, {"grad": True}),
-        lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE, "gpu": ON_CPU},
+        lacks={"out": ONE_SIDE, "progress": NO_PROGRESS, "sparse": DENSE},
     ),
     Function(
         'soft_dtw(metric="precomputed")',

@@ -18,6 +18,7 @@ import pytest
 
 import cases_assignment
 import cases_ctc
+import cases_soft_warping
 import cases_transport
 import cases_warping
 import contest
@@ -34,6 +35,7 @@ SUITES = {
     "assignment": cases_assignment.SUITE,
     "ctc": cases_ctc.SUITE,
     "transport": cases_transport.SUITE,
+    "soft_warping": cases_soft_warping.SUITE,
 }
 
 
@@ -269,7 +271,8 @@ def test_the_summary_tells_floors() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("suite", "count"), [("warping", 13), ("assignment", 16), ("ctc", 6), ("transport", 4)]
+    ("suite", "count"),
+    [("warping", 13), ("assignment", 16), ("ctc", 6), ("transport", 4), ("soft_warping", 1)],
 )
 def test_every_case_is_measured_and_right(suite: str, count: int, emulated: GpuUnderTest) -> None:
     written: list[int] = []
@@ -283,7 +286,7 @@ def test_every_case_is_measured_and_right(suite: str, count: int, emulated: GpuU
     assert written == list(range(1, count + 1))
     assert all(entry["rate"] > 0 and entry["times_cpu"] > 0 for entry in entries)
     floors = {"warping": [2, 2, 2, 1], "assignment": [1, 1, 1, 0], "ctc": [0] * 4}
-    floors["transport"] = [1, 0, 0, 0]
+    floors |= {"transport": [1, 0, 0, 0], "soft_warping": [0]}
     assert [len(entry["floors"]) for entry in entries[:4]] == floors[suite]
 
 
@@ -372,6 +375,9 @@ def spoil_worse(result: Any) -> None:
             lambda r: put(r.x_index, np.s_[:, 5], r.x_index.memory[:, 3]),
             "steps other than the three",
         ),
+        ("soft_warping", lambda r: put(r.status, 0, 1), "status {"),
+        ("soft_warping", lambda r: put(r.value, 1, 1.1 * r.value.memory[1]), "off from the CPU by"),
+        ("soft_warping", lambda r: put(r.grad_y, (1, 3, 2), 9), "off from the CPU by"),
         ("ctc", lambda r: put(r.status, 0, 1), "status {"),
         ("transport", lambda r: put(r.status, 0, 3), "status {"),
         ("transport", lambda r: put(r.f, (1, 2), 1 + r.f.memory[1, 2]), "marginals off by"),
@@ -386,8 +392,8 @@ def test_a_wrong_answer_fails_its_case_and_no_other(
     if suite == "assignment":
         right = of(suite).cases[1]
         small = {**right.problem.small, "problems": 3, "rows": 6, "columns": 6}
-    elif suite in ("ctc", "transport"):
-        right = of(suite).cases[0 if suite == "ctc" else 2]
+    elif suite in ("ctc", "transport", "soft_warping"):
+        right = of(suite).cases[2 if suite == "transport" else 0]
         small = right.problem.small
     else:
         right = next(case for case in of(suite).cases if case.problem.options.get("path"))

@@ -40,7 +40,11 @@ X, Y = np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0])
         ({"x": np.array([0.0, np.nan, 1.0])}, ValueError, "x: NaN at index (1,)"),
         ({"y": np.array([0.0, np.inf])}, ValueError, "y: inf at index (1,)"),
         ({"y": np.zeros((2, 2))}, ValueError, "expected"),
-        ({"device": "cuda"}, DeviceError, 'device: "cuda" does not compute soft-DTW; the CPU does'),
+        (
+            {"device": "cuda", "metric": "cityblock"},
+            DeviceError,
+            'device: "cuda" takes the metric "sqeuclidean"; others run on the CPU',
+        ),
     ],
 )
 def test_what_is_refused(change: dict[str, Any], error: type[Exception], words: str) -> None:

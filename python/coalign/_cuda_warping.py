@@ -45,8 +45,8 @@ def warp_pairs(
         cells = n * m
         # The largest come first, so that the last ones to be handed out are short.
         order = gpu.upload(np.argsort(-cells, kind="stable")) if np.ptp(cells) else None
-        sides = [_Side(side, dtype, gpu) for side in pair]
-        bounds = _Bounds(window, n, m, gpu)
+        sides = [Side(side, dtype, gpu) for side in pair]
+        bounds = Bounds(window, n, m, gpu)
         _queue(
             sides,
             dtype,
@@ -72,13 +72,13 @@ def fill_all_pairs(
 ) -> None:
     """Queue every pair of two collections, or of one with itself, on the caller's stream."""
     dtype = costs.dtype
-    sides = [_Side(side, dtype, gpu, by_length=True) for side in collections]
+    sides = [Side(side, dtype, gpu, by_length=True) for side in collections]
     n, m = collections[0].lengths[0], collections[-1].lengths[0]
     _queue(
         sides,
         dtype,
         options,
-        _Bounds(window, n, m, gpu),
+        Bounds(window, n, m, gpu),
         gpu,
         all_pairs=True,
         # A window given row by row need not be its own transpose, so nothing is mirrored.
@@ -93,7 +93,7 @@ def fill_all_pairs(
     )
 
 
-class _Side:
+class Side:
     """One side of a call on the device: what native code takes, and what has to outlive it.
 
     With `by_length` its items are dealt out longest first.
@@ -116,7 +116,7 @@ class _Side:
         )
 
 
-class _Bounds:
+class Bounds:
     """A window; what takes a division a row is turned into row bounds, where all pairs share them.
 
     The bounds are the same on the device and on the host.
@@ -136,10 +136,10 @@ class _Bounds:
 
 
 def _queue(
-    sides: list[_Side],
+    sides: list[Side],
     dtype: np.dtype[Any],
     options: Any,
-    bounds: _Bounds,
+    bounds: Bounds,
     gpu: Gpu,
     **outputs: Any,
 ) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, _execution, _validate
+from . import _core, _cuda_soft_warping, _execution, _validate
 from ._arrays import Array, is_array
 from ._batch import Batch, Lengths, has_contiguous_frames, is_kept
-from ._errors import Status
+from ._device import Gpu
+from ._errors import DeviceError, Status
 from ._normalize import normalized
 from ._pipeline import (
     ArrayCall,
@@ -29,6 +30,8 @@ from ._warping import (
     NativeWindow,
     _native_window,
     _not_finite,
+    _require_finite,
+    _why_on_host,
     contiguous_rows,
     require_costs,
     take_costs,
@@ -36,7 +39,9 @@ from ._warping import (
 )
 from ._windows import Window
 
-_ONLY_CPU = 'device: "cuda" does not compute soft-DTW; the CPU does'
+_ONLY_CPU = 'device: "cuda" computes soft-DTW pair by pair; all pairs are for the CPU'
+# "auto" goes to a GPU from so many cells on.
+_LEAST_GPU_CELLS = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +104,17 @@ class _Pairs(ResultCall[SoftWarping]):
         return cls((xs, ys), options, window, grad, kept)
 
     @property
-    def only_cpu(self) -> str:
+    def only_cpu(self) -> str | None:
         """Why no GPU takes the call."""
-        return _ONLY_CPU
+        if self.options.metric != "sqeuclidean":
+            return 'device: "cuda" takes the metric "sqeuclidean"; others run on the CPU'
+        return _why_on_host(self.window, *self.lengths)
+
+    @property
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        n, m = self.lengths
+        return _execution.repays_gpu(len(n), float(n @ m), _LEAST_GPU_CELLS)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -204,8 +217,29 @@ class _Pairs(ResultCall[SoftWarping]):
         fields = [numbers[0], *shaped, numbers[1], *self.kept]
         return SoftWarping(*fields)
 
+    def on_gpu(self, gpu: Gpu) -> SoftWarping:
+        """Queue every pair on the caller's stream."""
+        found = _cuda_soft_warping.warp_softly(
+            self.inputs,
+            self.lengths,
+            self.dtype,
+            self.options.gamma,
+            self.window,
+            self.grad,
+            gpu,
+        )
+        # What lies on the host is not copied to it: settle() has it.
+        kept = self.kept if self.kind.gpu is not None else (None,) * len(self.kept)
+        fields = [found[name] for name in ("value", "grad_x", "grad_y", "status")]
+        return SoftWarping(*fields, *kept)
+
     def settle(self, found: SoftWarping, *, from_gpu: bool) -> SoftWarping:
         """Raise for the first pair that has no path, and warn of overflow."""
+        if from_gpu:
+            if np.isin(found.status, (Status.NAN, Status.INVALID)).any():
+                _require_finite(*self.inputs)
+            computed = (found.value, found.grad_x, found.grad_y, found.status)
+            found = SoftWarping(*computed, *self.kept)
         n, m = self.lengths
         require_feasible(
             found.status,
@@ -337,6 +371,8 @@ def expected_alignment(found: SoftWarping) -> Any:
     """Compute what `SoftWarping.expected_alignment` returns."""
     options = Options.take(found.gamma, found.metric, found.window, None, None)
     call = _take(found.x, found.y, found.x_lengths, found.y_lengths, options, False)
+    if call.kind.gpu is not None:
+        raise DeviceError("expected_alignment: expected series in host memory; the CPU computes it")
     visits = call.visits()
     call.fill(None, visits)
     return field_in_kind(visits, call.kind)
@@ -448,8 +484,10 @@ def soft_dtw_divergence(
             "which fit all three lattices"
         )
     between = replace(_Pairs.take(x, y, x_lengths, y_lengths, options, False), is_part=True)
+    if options.device == "cuda" or between.kind.gpu is not None:
+        raise DeviceError('device: "cuda" does not compute divergences; the CPU does')
     calls = (between, *(_with_itself(between, side) for side in between.inputs))
-    values = [np.asarray(carry_out(call, options.device).value) for call in calls]
+    values = [np.asarray(carry_out(call, None).value) for call in calls]
     with np.errstate(over="ignore", invalid="ignore"):
         difference = values[0] - (values[1] + values[2]) / 2
     overflown = ~np.isfinite(difference)

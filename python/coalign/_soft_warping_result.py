@@ -53,6 +53,8 @@ class SoftWarping(SoftWarpingFields, Result):
     _wrong: ClassVar = {
         Status.INFEASIBLE: (InfeasibleError, "no path"),
         Status.PRECISION_LIMIT: (OverflowError, "the value overflows its dtype"),
+        Status.NAN: (ValueError, "NaN in a series; expected finite values"),
+        Status.INVALID: (ValueError, "an infinite value in a series, or a length out of range"),
     }
 
     def expected_alignment(self) -> Any:

@@ -57,7 +57,9 @@ def soft_dtw(
         The largest number of threads, among which pairs are shared: one pair takes one. None means
         COALIGN_NUM_THREADS if it is set, else the CPUs that this process may use.
     device : {None, "cpu", "cuda", "auto"}
-        Where to compute: this runs on the CPU, so "cuda" and arrays on a GPU are refused.
+        Where to compute. None follows the input. "cuda" takes host arrays to the GPU and brings the
+        result back. "auto" does the same if there is a usable GPU and at least 64 pairs with 17
+        million cells in all, and otherwise stays on the CPU. A GPU takes the metric "sqeuclidean".
 
     Returns
     -------
@@ -125,8 +127,10 @@ def soft_dtw_cdist(
         Collections of n and m series. Without Y, X is compared with itself: each pair is computed
         once, except that a window given as an array, which need not be symmetric, takes both orders
         of a pair.
-    gamma, metric, window, x_lengths, y_lengths, threads, device
+    gamma, metric, window, x_lengths, y_lengths, threads
         As in `soft_dtw`, with series only.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute: this runs on the CPU, so "cuda" and arrays on a GPU are refused.
     normalize : bool
         Take every channel of every series to mean 0 and standard deviation 1 first, over its own
         frames. A channel whose deviation is at most eps times its largest magnitude counts as
@@ -208,8 +212,10 @@ def soft_dtw_divergence(
         As in `soft_dtw`, with series only.
     window : None, int, slanted or itakura
         Cells that a path may visit, as in `dtw`, in each of the three lattices.
-    x_lengths, y_lengths, threads, device
+    x_lengths, y_lengths, threads
         As in `soft_dtw`.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute: this runs on the CPU, so "cuda" and arrays on a GPU are refused.
 
     Returns
     -------

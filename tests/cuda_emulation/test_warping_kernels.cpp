@@ -16,6 +16,7 @@
 #include "core/device.hpp"
 #include "cuda_runtime.h"
 #include "noise.hpp"
+#include "series_batch.hpp"
 #include "warping.hpp"
 #include "warping/inputs.hpp"
 #include "warping_oracle.hpp"
@@ -25,30 +26,6 @@ using namespace coalign::cuda;
 using namespace coalign::testing;
 
 namespace {
-
-// A batch in "device" memory: padded, with strides that leave room between its elements.
-template <class T>
-struct Batch {
-    std::vector<T> values;
-    std::vector<std::int64_t> lengths;
-    SeriesArray view;
-    Noise<std::uint64_t> bad{1};
-
-    Batch(const std::vector<std::vector<T>>& items, std::int64_t dim, std::int64_t gap) {
-        std::int64_t longest = 0;
-        for (const auto& item : items) longest = std::max(longest, static_cast<std::int64_t>(item.size()) / dim);
-        const std::int64_t frame = dim * gap, size = longest * frame + gap;
-        values.assign(items.size() * static_cast<std::size_t>(size), std::numeric_limits<T>::quiet_NaN());
-        for (std::size_t i = 0; i < items.size(); ++i) {
-            for (std::size_t e = 0; e < items[i].size(); ++e)
-                values[i * static_cast<std::size_t>(size) + e * static_cast<std::size_t>(gap)] = items[i][e];
-            lengths.push_back(static_cast<std::int64_t>(items[i].size()) / dim);
-        }
-        const auto count = static_cast<std::int64_t>(items.size());
-        bad = Noise<std::uint64_t>(count);
-        view = {{values.data(), nullptr, count, longest, dim, size, frame, gap, lengths.data()}, nullptr, bad.get()};
-    }
-};
 
 template <class T>
 struct Outcome {
@@ -102,20 +79,6 @@ Outcome<T> run(WarpingCall call, bool path, std::int64_t workspace, std::uint64_
 
 constexpr double kNoLimit = kInfinity<double>;
 constexpr std::int64_t kRoomy = std::int64_t{1} << 30;
-
-// The row bounds of a window, as the host hands them over.
-std::vector<std::int32_t> trimmed(const Window& window, std::int64_t n, std::int64_t m) {
-    std::vector<Range> ranges;
-    Pulse pulse(nullptr);
-    Pacer pacer(pulse);
-    check(row_ranges(window, n, m, ranges, pacer));
-    std::vector<std::int32_t> out;
-    for (const Range& range : ranges) {
-        out.push_back(static_cast<std::int32_t>(range.start));
-        out.push_back(static_cast<std::int32_t>(range.stop));
-    }
-    return out;
-}
 
 // The case with frames of length 1, as the CPU makes them.
 template <class T>
@@ -173,7 +136,7 @@ void test_pairs(Draw& draw, int trial, Metric metric, Window::Kind kind, bool pa
         xs.push_back(cases.back().x);
         ys.push_back(cases.back().y);
     }
-    const Batch<T> x(xs, dim, draw.integer(1, 2)), y(ys, dim, draw.integer(1, 3));
+    const SeriesBatch<T> x(xs, dim, draw.integer(1, 2)), y(ys, dim, draw.integer(1, 3));
     WarpingCall call;
     call.metric = metric;
     call.dim = dim;
@@ -215,7 +178,7 @@ void test_all_pairs(Draw& draw, bool symmetric) {
     std::vector<std::vector<T>> xs, ys;
     for (std::size_t i = 0; i < count; ++i) xs.push_back(draw.series<T>(draw.length(40), dim, Metric::sqeuclidean));
     for (std::size_t j = 0; j < columns; ++j) ys.push_back(draw.series<T>(draw.length(40), dim, Metric::sqeuclidean));
-    const Batch<T> x(xs, dim, 1), y(ys, dim, 2);
+    const SeriesBatch<T> x(xs, dim, 1), y(ys, dim, 2);
     WarpingCall call;
     call.dim = dim;
     call.all_pairs = true;
@@ -257,7 +220,7 @@ void test_refusals() {
     xs[1][7] = std::numeric_limits<T>::quiet_NaN();
     xs[2][4] = -kInfinity<T>;
     xs[2][5] = std::numeric_limits<T>::quiet_NaN();
-    Batch<T> x(xs, dim, 1), y(ys, dim, 1);
+    SeriesBatch<T> x(xs, dim, 1), y(ys, dim, 1);
     x.lengths[3] = 0;
     x.lengths[4] = 99;
     std::vector<const void*> table;
@@ -299,7 +262,7 @@ void test_end_of_workspace(std::int64_t dim) {
     Draw draw(6);
     std::vector<std::vector<T>> xs, ys{draw.series<T>(20, dim, Metric::sqeuclidean)};
     for (std::size_t p = 0; p < count; ++p) xs.push_back(draw.series<T>(41, dim, Metric::sqeuclidean));
-    const Batch<T> x(xs, dim, 1), y(ys, dim, 1);
+    const SeriesBatch<T> x(xs, dim, 1), y(ys, dim, 1);
     WarpingCall call;
     call.dim = dim;
     call.x = x.view;
@@ -315,7 +278,7 @@ void test_end_of_workspace(std::int64_t dim) {
 // Costs that a float cannot hold.
 void test_overflow() {
     const std::vector<std::vector<float>> xs{{1e30f, 0}}, ys{{0, 0}};
-    const Batch<float> x(xs, 1, 1), y(ys, 1, 1);
+    const SeriesBatch<float> x(xs, 1, 1), y(ys, 1, 1);
     WarpingCall call;
     call.x = x.view;
     call.y = y.view;
