@@ -25,6 +25,15 @@ Metric parse_metric(const std::string& name) {
     throw std::invalid_argument("metric: " + name);
 }
 
+Steps parse_steps(const std::string& name) {
+    if (name == "symmetric1") return Steps::symmetric1;
+    if (name == "symmetric2" || name == "symmetricP0") return Steps::symmetric2;
+    if (name == "symmetricP05") return Steps::symmetricP05;
+    if (name == "symmetricP1") return Steps::symmetricP1;
+    if (name == "symmetricP2") return Steps::symmetricP2;
+    throw std::invalid_argument("step: " + name);
+}
+
 // A call that is ready but for its workspace.
 class Warping {
    public:
@@ -32,6 +41,8 @@ class Warping {
             std::int64_t workspace, int columns, int lanes)
         : call_(call), rows_(std::move(rows)), device_(device), single_(dtype == "float32") {
         if (!single_ && dtype != "float64") throw std::invalid_argument("dtype: " + dtype);
+        if (call_.steps != Steps::symmetric1 && call_.x_index != nullptr)
+            throw std::invalid_argument("step: no paths of patterns");
         require_window_rows(rows_, call_.x.rows);
         if (rows_) call_.host_rows = rows_->data();
         const WarpingLimits limits{multiprocessors(device), workspace, columns, lanes};
@@ -79,14 +90,15 @@ void bind_warping(py::module_& module) {
              py::kw_only(), py::arg("series"), py::arg("order"), py::arg("bad"));
 
     py::class_<Warping>(module, "Warping", py::module_local(), "A planned call: give it a workspace and a stream.")
-        .def(py::init([](const std::string& dtype, const std::string& metric, std::int64_t dim, const SeriesArray& x,
-                         const SeriesArray& y, bool all_pairs, bool symmetric, Address order,
+        .def(py::init([](const std::string& dtype, const std::string& metric, const std::string& step, std::int64_t dim,
+                         const SeriesArray& x, const SeriesArray& y, bool all_pairs, bool symmetric, Address order,
                          const std::tuple<std::string, std::int64_t>& window, Address rows,
                          const std::optional<WindowRows>& host_rows, double max_cost, Address cost,
                          std::int64_t cost_stride, Address status, Address x_index, Address y_index,
                          Address path_length, int device, std::int64_t workspace_bytes, int columns, int lanes) {
                  WarpingCall call;
                  call.metric = parse_metric(metric);
+                 call.steps = parse_steps(step);
                  call.dim = dim;
                  call.x = x;
                  call.y = y;
@@ -105,10 +117,10 @@ void bind_warping(py::module_& module) {
                  call.path_length = pointer<std::int64_t>(path_length);
                  return Warping(dtype, call, host_rows, device, workspace_bytes, columns, lanes);
              }),
-             py::kw_only(), py::arg("dtype"), py::arg("metric"), py::arg("dim"), py::arg("x"), py::arg("y"),
-             py::arg("all_pairs"), py::arg("symmetric"), py::arg("order"), py::arg("window"), py::arg("rows"),
-             py::arg("host_rows"), py::arg("max_cost"), py::arg("cost"), py::arg("cost_stride"), py::arg("status"),
-             py::arg("x_index"), py::arg("y_index"), py::arg("path_length"), py::arg("device"),
+             py::kw_only(), py::arg("dtype"), py::arg("metric"), py::arg("step"), py::arg("dim"), py::arg("x"),
+             py::arg("y"), py::arg("all_pairs"), py::arg("symmetric"), py::arg("order"), py::arg("window"),
+             py::arg("rows"), py::arg("host_rows"), py::arg("max_cost"), py::arg("cost"), py::arg("cost_stride"),
+             py::arg("status"), py::arg("x_index"), py::arg("y_index"), py::arg("path_length"), py::arg("device"),
              py::arg("workspace_bytes"), py::arg("columns"), py::arg("lanes"))
         .def_property_readonly("workspace_bytes", [](const Warping& self) { return self.plan().workspace_bytes; })
         .def_property_readonly("pairs_per_launch", [](const Warping& self) { return self.plan().pairs_per_launch; })

@@ -14,6 +14,7 @@
 #include "warping.hpp"
 #include "warping_frames.cuh"
 #include "warping_schedule.cuh"
+#include "warping_steps.cuh"
 
 namespace coalign::cuda {
 namespace {
@@ -26,6 +27,7 @@ constexpr std::int64_t kPitch = 32;
 template <class T>
 struct Call {
     Side<T> x, y;
+    Metric metric;
     int dim, lanes;
     bool all_pairs, symmetric;
     std::int64_t first, last;  // pairs of this launch
@@ -92,6 +94,9 @@ template <class T>
 constexpr int kWide = sizeof(T) == 4 ? 32 : 16;
 constexpr int kNarrow = 8;
 constexpr int kMultivariateRows = 4;
+// Cells of step patterns are several numbers.
+template <class T>
+constexpr int kPatternRows = sizeof(T) == sizeof(float) ? 4 : 2;
 // Rows of a univariate tile. Two, for a row's cells to go where those of the row before the last were: with one, each
 // would be moved there. But a tile's directions, two bits each, are one word.
 constexpr int univariate_rows(int columns, bool path) {
@@ -150,7 +155,12 @@ class MultivariateCosts {
         y_pitch_ = y_pitch;
         dim_ = dim;
     }
-    __device__ void step(int tile) {
+    __device__ void step(int tile) { measure<kMetric>(tile); }
+    __device__ T add(int r, int k, T best) const { return best + cost<kMetric>(r, k); }
+
+   protected:
+    template <Metric kOf>
+    __device__ void measure(int tile) {
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
 #pragma unroll
@@ -166,23 +176,33 @@ class MultivariateCosts {
             for (int r = 0; r < kRows; ++r) {
 #pragma unroll
                 for (int k = 0; k < kColumns; ++k) {
-                    if constexpr (kMetric == Metric::cosine) {
+                    if constexpr (kOf == Metric::cosine) {
                         cost_[r][k] = fused(row[r], column[k], cost_[r][k]);
                     } else {
                         const T difference = row[r] - column[k];
-                        if constexpr (kMetric == Metric::cityblock) cost_[r][k] += magnitude(difference);
+                        if constexpr (kOf == Metric::cityblock) cost_[r][k] += magnitude(difference);
                         else cost_[r][k] = fused(difference, difference, cost_[r][k]);
                     }
                 }
             }
         }
     }
-    __device__ T add(int r, int k, T best) const {
+    template <Metric kOf>
+    __device__ T cost(int r, int k) const {
         T cost = cost_[r][k];
-        if constexpr (kMetric == Metric::euclidean) cost = square_root(cost);
-        if constexpr (kMetric == Metric::cosine) cost = cost < 1 ? 1 - cost : 0;
-        return best + cost;
+        if constexpr (kOf == Metric::euclidean) cost = square_root(cost);
+        if constexpr (kOf == Metric::cosine) cost = cost < 1 ? 1 - cost : 0;
+        return cost;
     }
+    template <Metric kOf>
+    __device__ void finish() {
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+            for (int k = 0; k < kColumns; ++k) cost_[r][k] = cost<kOf>(r, k);
+        }
+    }
+    __device__ T finished(int r, int k) const { return cost_[r][k]; }
 
    private:
     template <int kCount>
@@ -203,6 +223,27 @@ class MultivariateCosts {
     const T *x_, *y_;
     std::int64_t x_pitch_, y_pitch_;
     int dim_;
+};
+
+// The same of any metric, chosen tile by tile: step patterns go without a kernel for each.
+template <class T, int kTileRows, int kTileColumns>
+class AnyCosts : public MultivariateCosts<T, Metric::sqeuclidean, kTileRows, kTileColumns> {
+   public:
+    __device__ explicit AnyCosts(Metric metric) : metric_(metric) {}
+    __device__ void step(int tile) {
+        if (metric_ == Metric::cityblock) return this->template measure<Metric::cityblock>(tile);
+        if (metric_ == Metric::cosine) {
+            this->template measure<Metric::cosine>(tile);
+            this->template finish<Metric::cosine>();
+            return;
+        }
+        this->template measure<Metric::sqeuclidean>(tile);
+        if (metric_ == Metric::euclidean) this->template finish<Metric::euclidean>();
+    }
+    __device__ T local(int r, int k) const { return this->finished(r, k); }
+
+   private:
+    Metric metric_;
 };
 
 // Bit k: column first + k lies in the row's window.
@@ -245,8 +286,9 @@ __device__ inline void note_above(unsigned& bits, int k, double neighbour, doubl
 
 // The lattice of one pair, computed by a group of lanes: see Schedule. A cell's bits depend on the pair alone: its
 // cost is added to the least of three neighbours, and that is the same in every order.
-template <class T, class Costs, bool kWindowed, bool kPath>
-__global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
+template <class T, class Costs, class Moves, bool kWindowed, bool kPath>
+__device__ void warp_pair(const Call<T>& call, Costs costs) {
+    using Cell = typename Moves::Cell;
     constexpr int kRows = Costs::kRows, kColumns = Costs::kColumns;
     const int lanes = call.lanes;
     const int lane = static_cast<int>(threadIdx.x) & (lanes - 1);
@@ -276,19 +318,18 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
     const bool rolling = holds_for_group(rolls, lanes);
     const int steps = warp_maximum(works ? static_cast<int>(schedule.steps(rolling)) : 0);
 
-    T* const edge_column = call.edge_column + slot * call.edge_column_size;
+    Cell* const edge_column = reinterpret_cast<Cell*>(call.edge_column) + slot * call.edge_column_size;
     std::uint64_t* const directions = call.directions + slot * call.direction_steps * lanes;
 
-    Costs costs;
-    T above[kColumns];  // the lane's columns in the row above
-    T edge[kRows];      // its last column in the rows of the last tile
-    T fetched[kRows];   // the column to the left of the round, from memory
-    T corner = kInfinity<T>;
+    Cell above[kColumns];  // the lane's columns in the row above
+    Cell edge[kRows];      // its last column in the rows of the last tile
+    Cell fetched[kRows];   // the column to the left of the round, from memory
+    Cell corner = Moves::none();
     T result = kInfinity<T>;
     // The lane's block and its tiles, those of the block to the left, and the shift.
     int block = lane - lanes, top = 0, bottom = 0, left_top = 0, left_bottom = 0, shift = -1, round_shift = 0;
 #pragma unroll
-    for (int r = 0; r < kRows; ++r) edge[r] = fetched[r] = kInfinity<T>;
+    for (int r = 0; r < kRows; ++r) edge[r] = fetched[r] = Moves::none();
 
     const auto fetch = [&](int tile) {
         if (rolling || lane != 0 || tile < left_top || tile >= left_bottom) return;
@@ -311,7 +352,7 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
         left_bottom = block > 0 ? schedule.bottom(block - 1) : 0;
         costs.begin(x, n, y, m, call.x.pitch, call.y.pitch, call.dim, block * kColumns, top);
 #pragma unroll
-        for (int k = 0; k < kColumns; ++k) above[k] = kInfinity<T>;
+        for (int k = 0; k < kColumns; ++k) above[k] = Moves::none();
         if constexpr (kPath) call.shifts[slot * call.most_blocks + block] = shift;
         fetch(step - shift);
     };
@@ -319,19 +360,19 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
 
     for (int step = 0; step < steps; ++step) {
         const int tile = step - shift;
-        T left[kRows];
+        Cell left[kRows];
         // What the left neighbour computed for these rows one step earlier. There is nothing before and after its
         // block.
         const bool meets = tile >= left_top && tile < left_bottom;
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
-            const T passed = __shfl_sync(kWholeWarp, edge[r], lane - 1, lanes);
-            left[r] = !meets ? kInfinity<T> : lane == 0 && !rolling ? fetched[r] : passed;
+            const Cell passed = from_group(edge[r], lane - 1, lanes);
+            left[r] = !meets ? Moves::none() : lane == 0 && !rolling ? fetched[r] : passed;
         }
         if (tile >= top && tile < bottom) {
             costs.step(tile);
             // The path begins at the first cell, as if it came from a corner before it.
-            if (block == 0 && tile == 0) corner = 0;
+            if constexpr (Moves::kOrdinary) corner = block == 0 && tile == 0 ? T(0) : corner;
             std::uint64_t codes = 0;
             // Without a branch between them, the rows of a whole tile run in parallel.
             const auto advance = [&](auto whole) {
@@ -347,19 +388,25 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
                 for (int r = 0; r < kRows; ++r) {
                     const int i = tile * kRows + r;
                     if (!decltype(whole)::value && kRows > 1 && i >= n) break;
-                    T diagonal = r == 0 ? corner : left[r > 0 ? r - 1 : 0];
-                    T before = left[r];
+                    Cell diagonal = r == 0 ? corner : left[r > 0 ? r - 1 : 0];
+                    Cell before = left[r];
                     unsigned not_diagonal = 0, not_up = 0;
 #pragma unroll
                     for (int k = 0; k < kColumns; ++k) {
-                        const T up = above[k];
-                        const T best = minimum(diagonal, up, before);
-                        if constexpr (kPath) {
-                            note_above<kColumns>(not_diagonal, k, diagonal, best);
-                            note_above<kColumns>(not_up, k, up, best);
+                        const Cell up = above[k];
+                        if constexpr (Moves::kOrdinary) {
+                            const T best = minimum(diagonal, up, before);
+                            if constexpr (kPath) {
+                                note_above<kColumns>(not_diagonal, k, diagonal, best);
+                                note_above<kColumns>(not_up, k, up, best);
+                            }
+                            before = costs.add(r, k, best);
+                        } else {
+                            const bool is_first = r == 0 && k == 0 && block == 0 && tile == 0;
+                            const T cost = costs.local(r, k);
+                            before = is_first ? Moves::first(cost) : Moves::next(before, up, diagonal, cost);
                         }
-                        before = costs.add(r, k, best);
-                        if (kWindowed) before = (inside[r] >> k & 1u) != 0 ? before : kInfinity<T>;
+                        if (kWindowed) before = (inside[r] >> k & 1u) != 0 ? before : Moves::none();
                         diagonal = up;
                         above[k] = before;
                     }
@@ -377,7 +424,7 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
             }
         } else {
 #pragma unroll
-            for (int r = 0; r < kRows; ++r) edge[r] = kInfinity<T>;
+            for (int r = 0; r < kRows; ++r) edge[r] = Moves::none();
         }
         corner = left[kRows - 1];
         // What the last lane wrote to memory, the first may read from the next step on.
@@ -387,7 +434,7 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
                 if (block == blocks - 1) {
                     const int last = m - 1 - block * kColumns;
 #pragma unroll
-                    for (int k = 0; k < kColumns; ++k) result = k == last ? above[k] : result;
+                    for (int k = 0; k < kColumns; ++k) result = k == last ? Moves::total(above[k]) : result;
                 }
                 take_next_block(step + 1);
             } else {
@@ -400,6 +447,12 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
     if (!exists || lane != (works ? (blocks - 1) % lanes : 0)) return;
     if (!works) {
         result = kNaN<T>;
+    } else if constexpr (!Moves::kOrdinary) {
+        if (!(result < kInfinity<T>)) status = Status::infeasible;
+        if (!(result < kLargest<T>)) result = kInfinity<T>;
+        const bool exceeds = static_cast<double>(result) > call.max_cost;
+        if (status == Status::ok && !(result < kInfinity<T>) && !exceeds) status = Status::precision_limit;
+        if (exceeds) result = kInfinity<T>;
     } else {
         const bool exceeds = static_cast<double>(result) > call.max_cost;
         if (!(result < kInfinity<T>)) {
@@ -411,6 +464,17 @@ __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
     call.cost[pair.at] = result;
     if (pair.mirror >= 0) call.cost[pair.mirror] = result;
     if (call.status != nullptr) call.status[pair.at] = static_cast<std::int32_t>(status);
+}
+
+template <class T, class Costs, bool kWindowed, bool kPath>
+__global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
+    warp_pair<T, Costs, OrdinarySteps<T>, kWindowed, kPath>(call, Costs());
+}
+
+template <class T, template <class> class Moves>
+__global__ void __launch_bounds__(kThreads, 1) warp_by_steps(const Call<T> call) {
+    using Costs = AnyCosts<T, kPatternRows<T>, kNarrow>;
+    warp_pair<T, Costs, Moves<T>, true, false>(call, Costs(call.metric));
 }
 
 // A warp writes the path of a pair: its first lane walks back from the last cell and fills the room from its end, then
@@ -463,12 +527,26 @@ __global__ void __launch_bounds__(kThreads) trace_paths(const Call<T> call) {
 }
 
 bool is_univariate(const WarpingCall& call) {
-    return call.dim == 1 && call.metric != Metric::cosine;
+    return call.dim == 1 && call.metric != Metric::cosine && call.steps == Steps::symmetric1;
 }
 
 // Whether the kernels read the side where it lies: one dimension, whose frames follow one another.
 bool is_read_in_place(const WarpingCall& call, const SeriesArray& side) {
     return is_univariate(call) && (side.row_stride == 1 || side.rows == 1);
+}
+
+// Numbers that a cell is made of.
+std::int64_t ways(Steps steps) {
+    switch (steps) {
+        case Steps::symmetricP05:
+            return 4;
+        case Steps::symmetricP1:
+            return 2;
+        case Steps::symmetricP2:
+            return 3;
+        default:
+            return 1;
+    }
 }
 
 // What each pair of a launch needs besides its series.
@@ -478,7 +556,7 @@ void take_room(Arena& arena, const WarpingCall& call, const WarpingPlan& plan, s
     // If one round of the lanes covers the columns, nothing goes through memory; otherwise whole tiles are read from
     // it.
     out.edge_column_size = blocks > plan.lanes ? rounded_up(call.x.rows, kMultivariateRows) : 0;
-    out.edge_column = arena.take<T>(pairs * out.edge_column_size);
+    out.edge_column = arena.take<T>(pairs * out.edge_column_size * ways(call.steps));
     if (call.x_index == nullptr) return;
     out.direction_steps = plan.steps;
     out.directions = arena.take<std::uint64_t>(pairs * plan.steps * plan.lanes);
@@ -520,8 +598,27 @@ void launch_multivariate(const Call<T>& call, bool windowed, bool path, cudaStre
     launch_pairs<T, MultivariateCosts<T, kMetric, kMultivariateRows, kNarrow>>(call, windowed, path, stream);
 }
 
+template <class T, template <class> class Moves>
+void launch_steps(const Call<T>& call, cudaStream_t stream) {
+    const std::int64_t threads = (call.last - call.first) * call.lanes;
+    launch(warp_by_steps<T, Moves>, {static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads}, stream,
+           call);
+}
+
 template <class T>
 void launch_metric(const WarpingCall& host, const Call<T>& call, int columns, cudaStream_t stream) {
+    switch (host.steps) {
+        case Steps::symmetric2:
+            return launch_steps<T, Symmetric2>(call, stream);
+        case Steps::symmetricP05:
+            return launch_steps<T, SymmetricP05>(call, stream);
+        case Steps::symmetricP1:
+            return launch_steps<T, SymmetricP1>(call, stream);
+        case Steps::symmetricP2:
+            return launch_steps<T, SymmetricP2>(call, stream);
+        case Steps::symmetric1:
+            break;
+    }
     const bool windowed = host.window != Window::Kind::none, path = host.x_index != nullptr;
     const bool squares = host.metric == Metric::sqeuclidean;
     if (is_univariate(host)) {
@@ -563,7 +660,9 @@ WarpingPlan plan_warping(const WarpingCall& call, const WarpingLimits& limits) {
     double least = std::numeric_limits<double>::infinity();
     for (const int columns : {kNarrow, kWide<T>}) {
         if (univariate ? limits.columns != 0 && limits.columns != columns : columns != kNarrow) continue;
-        const int rows = univariate ? univariate_rows(columns, call.x_index != nullptr) : kMultivariateRows;
+        const int rows = univariate                        ? univariate_rows(columns, call.x_index != nullptr)
+                         : call.steps != Steps::symmetric1 ? kPatternRows<T>
+                                                           : kMultivariateRows;
         for (int lanes = 1; lanes <= 32; lanes *= 2) {
             if (limits.lanes != 0 && limits.lanes != lanes) continue;
             const auto schedule_for = [&](Window::Kind window) {
@@ -619,6 +718,7 @@ void run_warping(const WarpingCall& host, const WarpingPlan& plan, void* workspa
     call.x = prepare_side<T>(arena, host.x, packing_of(host, host.x), true, stream);
     // One collection against itself is prepared once.
     call.y = host.y.bad == host.x.bad ? call.x : prepare_side<T>(arena, host.y, packing_of(host, host.y), true, stream);
+    call.metric = host.metric;
     call.dim = static_cast<int>(host.dim);
     call.lanes = plan.lanes;
     call.all_pairs = host.all_pairs;

@@ -13,6 +13,9 @@ namespace coalign::cuda {
 using warping::Metric;
 using warping::Window;
 
+// Step patterns by their names; symmetricP0 is symmetric2.
+enum class Steps { symmetric1, symmetric2, symmetricP05, symmetricP1, symmetricP2 };
+
 // Every pointer below is to device memory but where it says host, every stride in elements.
 
 // One side: a batch of series, whose rows are frames. The items of a table are contiguous.
@@ -24,6 +27,7 @@ struct SeriesArray : Ragged {
 
 struct WarpingCall {
     Metric metric = Metric::sqeuclidean;
+    Steps steps = Steps::symmetric1;  // others have no paths
     std::int64_t dim = 1;
     SeriesArray x, y;
     bool all_pairs = false, symmetric = false;

@@ -117,6 +117,8 @@ def figures(
         ("14align_problems", "If", "align_problems float32"),
         ("11trace_paths", "IdLi2ELi16E", "trace_paths float64 2×16"),
         ("11walk_frames", "IfLi8E", "walk_frames float32 8"),
+        ("11warp_softly", "IffLb1E", "warp_softly float32, gradients"),
+        ("11warp_softly", "IdfLb0E", "warp_softly float64 of float32"),
         ("11read_frames", "IfLb0E", "read_frames float32 by warp"),
         ("11read_frames", "IdLb1E", "read_frames float64 by block"),
     ],

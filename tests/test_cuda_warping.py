@@ -221,6 +221,103 @@ def test_other_dtypes_are_converted_there(gpu: GpuUnderTest) -> None:
         dtw(gpu.put(values[0].astype("c8")), gpu.put(values[1]))
 
 
+# -- Step patterns ---------------------------------------------------------------------------------
+
+SYMMETRIC = ("symmetric2", "symmetricP0", "symmetricP05", "symmetricP1", "symmetricP2")
+
+
+@pytest.mark.parametrize("step", SYMMETRIC)
+@pytest.mark.parametrize("metric", METRICS)
+def test_costs_of_patterns_are_the_cpus(
+    gpu: GpuUnderTest, dtype: np.dtype, step: str, metric: str
+) -> None:
+    rng = np.random.default_rng(21)
+    for dim in (1, 3):
+        xs, ys = draw_batch(rng, 7, dim, dtype), draw_batch(rng, 7, dim, dtype)
+        found = dtw(gpu.put(xs), gpu.put(ys), metric=metric, step=step)
+        cost, status = gpu.get(found.cost), gpu.get(found.status)
+        for p, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            wanted = float(dtw_cdist([x], [y], metric=metric, step=step)[0, 0])
+            assert status[p] == (Status.OK if np.isfinite(wanted) else Status.INFEASIBLE)
+            assert_close(cost[p], wanted, dtype, 2 * (len(x) + len(y)), metric=metric, dim=dim)
+
+
+@pytest.mark.parametrize("step", SYMMETRIC)
+@pytest.mark.parametrize("window", [0, 3, slanted(4)], ids=str)
+def test_windows_and_long_series_of_patterns(
+    gpu: GpuUnderTest, dtype: np.dtype, step: str, window: Any
+) -> None:
+    rng = np.random.default_rng(22)
+    # Beyond one round of 32 lanes of 8 columns.
+    shapes = [(30, 30), (25, 31), (9, 20), (280, 300)]
+    xs, ys = ([make_series(rng, size[k], 1, dtype) for size in shapes] for k in (0, 1))
+    for bounds in (window, None):
+        found = gpu.get(dtw(gpu.put(xs), gpu.put(ys), step=step, window=bounds).cost)
+        for p, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            wanted = float(dtw_cdist([x], [y], step=step, window=bounds)[0, 0])
+            assert_close(
+                found[p], wanted, dtype, 2 * (len(x) + len(y)), metric="sqeuclidean", dim=1
+            )
+    rows, y = make_staircase(rng, 30, 35), make_series(rng, 35, 1, dtype)
+    found = gpu.get(dtw(gpu.put(xs[0]), gpu.put(y), window=rows, step=step).cost)
+    wanted = float(dtw_cdist([xs[0]], [y], step=step, window=rows)[0, 0])
+    assert_close(found, wanted, dtype, 130, metric="sqeuclidean", dim=1)
+
+
+def test_all_pairs_of_a_pattern(gpu: GpuUnderTest, dtype: np.dtype) -> None:
+    rng = np.random.default_rng(23)
+    xs, ys = draw_batch(rng, 5, 2, dtype), draw_batch(rng, 4, 2, dtype)
+    for step in SYMMETRIC:
+        for other in (None, ys):
+            placed = None if other is None else gpu.put(other)
+            found = gpu.get(dtw_cdist(gpu.put(xs), placed, step=step))
+            wanted = dtw_cdist(xs, other, step=step)
+            np.testing.assert_array_equal(np.isinf(found), np.isinf(wanted))
+            np.testing.assert_allclose(found, wanted, rtol=relative_tolerance(dtype, 96, 2))
+
+
+def test_no_path_and_overflow_of_a_pattern(gpu: GpuUnderTest) -> None:
+    far = np.float32([0, 1e30, 0, 1e30])
+    found = dtw(gpu.put(far), gpu.put(-far), step="symmetricP1")
+    assert gpu.get(found.cost) == np.inf
+    with pytest.raises(OverflowError, match=r"\Aproblem 0: the cost overflows"):
+        found.check()
+    # 2 frames of x to 5 of y: no slope of 2 or less leads there.
+    short, long = np.zeros(2), np.zeros(5)
+    found = dtw(gpu.put(short), gpu.put(long), step="symmetricP1")
+    with pytest.raises(InfeasibleError, match=r"\Aproblem 0: no path"):
+        found.check()
+    with pytest.raises(InfeasibleError, match="no path of these steps"):
+        dtw(short, long, step="symmetricP1", device="cuda")
+    apart = dtw(np.float32([3, 3]), np.float32([0, 0]), step="symmetric2", device="cuda")
+    assert apart.cost == 27
+    limited = dtw(
+        np.float32([3, 3]), np.float32([0, 0]), step="symmetric2", max_cost=26, device="cuda"
+    )
+    assert limited.cost == np.inf
+
+
+def test_one_pair_of_a_pattern_has_the_bits_it_has_in_a_batch(
+    gpu: GpuUnderTest, dtype: np.dtype
+) -> None:
+    rng = np.random.default_rng(24)
+    xs, ys = draw_batch(rng, 6, 2, dtype, 70), draw_batch(rng, 6, 2, dtype, 70)
+    for step in SYMMETRIC:
+        together = gpu.get(dtw(gpu.put(xs), gpu.put(ys), step=step).cost)
+        for p, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            assert gpu.get(dtw(gpu.put(x), gpu.put(y), step=step).cost) == together[p]
+
+
+def test_what_a_gpu_does_not_take_of_patterns(gpu: GpuUnderTest) -> None:
+    x = gpu.put(np.zeros(4))
+    with pytest.raises(DeviceError, match=r"\Astep: expected one of 'symmetric1', 'symmetric2'"):
+        dtw(x, x, step="rigid")
+    with pytest.raises(DeviceError, match=r"\Astep: a GPU takes no open ends"):
+        dtw_cdist([x], [x], step="symmetric2", open_end=True)
+    with pytest.raises(DeviceError, match=r"\Apath: a GPU has paths of 'symmetric1'"):
+        dtw(x, x, step="symmetricP1", path=True)
+
+
 # -- Host arrays -----------------------------------------------------------------------------------
 
 

@@ -146,6 +146,7 @@ def _queue(
     call = require_native().Warping(
         dtype=dtype.name,
         metric=options.metric,
+        step=options.step,
         dim=sides[0].dim,
         x=sides[0].native,
         y=sides[-1].native,

@@ -24,6 +24,15 @@ from ._warping_result import Warping
 from ._windows import Window, itakura, slanted, slope_fraction
 
 METRICS = ("sqeuclidean", "euclidean", "cityblock", "cosine", "precomputed")
+# Steps whose costs a GPU computes; it has paths of the first alone.
+_GPU_STEPS = (
+    "symmetric1",
+    "symmetric2",
+    "symmetricP0",
+    "symmetricP05",
+    "symmetricP1",
+    "symmetricP2",
+)
 # "auto" goes to a GPU from so many cells on.
 _LEAST_GPU_CELLS = 2**26
 
@@ -55,6 +64,8 @@ class Options:
     window: Window
     # As native code takes them: a name, or the table of a pattern; then open_begin and open_end.
     steps: tuple[Any, bool, bool]
+    # The pattern's name, which is empty for one that has none.
+    step: str
     has_symmetric_steps: bool
     max_cost: float
     threads: int
@@ -86,6 +97,7 @@ class Options:
             take_metric(metric),
             window,
             (name if has_engine else native_table(pattern), *ends),
+            name,
             pattern.is_symmetric and not any(ends),
             take_max_cost(max_cost),
             _execution.thread_count(threads),
@@ -100,9 +112,12 @@ class Options:
     @property
     def only_cpu(self) -> str | None:
         """Why no GPU takes the call, in the words of an error."""
-        if self.has_plain_steps:
+        if any(self.steps[1:]):
+            return "step: a GPU takes no open ends; the CPU does"
+        if self.step in _GPU_STEPS:
             return None
-        return "step: expected 'symmetric1' without open ends on a GPU; others run on the CPU"
+        names = ", ".join(map(repr, _GPU_STEPS))
+        return f"step: expected one of {names} on a GPU; others run on the CPU"
 
     def limit(self, dtype: np.dtype[Any]) -> float:
         """Return `max_cost` in the dtype of the costs; what overflows it limits nothing."""
@@ -143,6 +158,8 @@ class _Pairs(ResultCall[Warping]):
     @property
     def only_cpu(self) -> str | None:
         """Why no GPU takes the call."""
+        if self.path and not self.options.has_plain_steps and not self.options.only_cpu:
+            return "path: a GPU has paths of 'symmetric1'; those of other steps are for the CPU"
         return self.options.only_cpu or _why_on_host(self.window, self.n, self.m)
 
     @property

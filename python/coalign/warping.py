@@ -76,7 +76,8 @@ def dtw(
     device : {None, "cpu", "cuda", "auto"}
         Where to compute. None follows the input. "cuda" takes host arrays to the GPU and brings the
         result back. "auto" does the same if there is a usable GPU and at least 64 pairs with 67
-        million cells in all, and otherwise stays on the CPU.
+        million cells in all, and otherwise stays on the CPU. A GPU takes the steps of "symmetric1",
+        and those of "symmetric2" and "symmetricP0" to "symmetricP2" without a path.
 
     Returns
     -------
