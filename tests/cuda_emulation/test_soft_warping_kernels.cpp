@@ -199,16 +199,19 @@ void test_batches() {
     try_batch<T>({{390, 520}}, 1, {Window::Kind::band, 40}, 1e-2, 1, random, "bands of strips");
 }
 
-// Row bounds whose only way on is a corner of tiles.
+// Row bounds whose only way on is a corner of tiles; two tiles further, a strip begins below what they forbid.
 template <class T>
 void test_corners() {
+    struct Corner {
+        Shape shape;
+        std::int64_t column;
+    };
     std::mt19937 random(5);
-    for (const Shape shape : {Shape{256, 256}, Shape{260, 140}}) {
+    for (const auto& [shape, column] : {Corner{{256, 256}, 128}, {{260, 140}, 128}, {{300, 290}, 256}}) {
         std::vector<std::int64_t> bounds;
         for (std::int64_t i = 0; i < shape.n; ++i) {
-            const std::int64_t start = i < 128 ? 0 : 128, stop = i < 128 ? 128 : shape.m;
-            bounds.push_back(start);
-            bounds.push_back(stop);
+            bounds.push_back(i < 128 ? 0 : column);
+            bounds.push_back(i < 128 ? column : shape.m);
         }
         Window window{Window::Kind::rows, 0};
         window.rows = bounds.data();

@@ -67,6 +67,7 @@ PACKAGE = "tests/test_package.py"
 CUDA = "tests/test_cuda_warping.py"
 CUDA_CTC = "tests/test_cuda_ctc.py"
 CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
+CUDA_SOFT = "tests/test_cuda_soft_warping.py"
 CUDA_MONOTONIC = "tests/test_cuda_monotonic.py"
 CUDA_TRANSPORT = "tests/test_cuda_transport.py"
 CUDA_ALIGN = "tests/test_cuda_ctc_align.py"
@@ -1489,14 +1490,14 @@ CUDA_KERNELS = [
     ),
     Mutation(
         "a GPU takes infinite values",
-        "cuda/warping.cu",
+        "cuda/warping_frames.cuh",
         "if (!(size < kInfinity<T>)) bad = d;",
         "if (size != size) bad = d;",
         (f"{CUDA}::test_bad_values_on_the_device_go_to_the_status",),
     ),
     Mutation(
         "a GPU reads items whose length is none",
-        "cuda/warping.cu",
+        "cuda/warping_frames.cuh",
         "return length >= 1 && length <= side.frames ?",
         "return length <= side.frames ?",
         (f"{CUDA}::test_bad_values_on_the_device_go_to_the_status",),
@@ -4453,6 +4454,128 @@ WARPING_SEARCH = [
     ),
 ]
 
+CUDA_SOFT_WARPING = [
+    Mutation(
+        "on a GPU a cell of soft-DTW costs nothing but a fraction",
+        "cuda/soft_warping_cell.cuh",
+        "return {sum * power_of_two_of(n - bits), least + n};",
+        "return {sum * power_of_two_of(n - bits), least};",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU the ways from above and from the left change places",
+        "cuda/soft_warping_cell.cuh",
+        "shares = {from_up * inverse, from_left * inverse};",
+        "shares = {from_left * inverse, from_up * inverse};",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU a part is normalised the wrong way",
+        "cuda/soft_warping_cell.cuh",
+        "cell.whole - static_cast<T>(split.exponent)",
+        "cell.whole + static_cast<T>(split.exponent)",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU a tile begins without the corners between its lanes",
+        "cuda/soft_warping_tile.cuh",
+        "if (lane > 0) corner = beside;",
+        "if (lane > 0) corner = kOutside<T>;",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU what flows out by a corner of lanes is lost",
+        "cuda/soft_warping_tile.cuh",
+        "last[k] = below + from.corner;",
+        "last[k] = below;",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU what flows out by a corner of tiles is lost",
+        "cuda/soft_warping.cu",
+        "if (at == first && at > 0 && lane == 0)",
+        "if (at == first && at > 1 && lane == 0)",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU soft gradients forget that frames are halved",
+        "cuda/soft_warping_tile.cuh",
+        "static_cast<Given>(4 * sums[e][o])",
+        "static_cast<Given>(2 * sums[e][o])",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU a strip begins from the row above the one before it",
+        "cuda/soft_warping.cu",
+        "if (bounds().row(tile.row - 1).start >= tile.column) return kOutside<T>;",
+        "",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU a band begins as the first one does when it is gone through again",
+        "cuda/soft_warping.cu",
+        "if (band > 0) copy(room_.saved",
+        "if (band < 0) copy(room_.saved",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU float32 counts beyond its digits",
+        "cuda/soft_warping.cu",
+        "return units + 2 * steps + 128 <= static_cast<double>(kMostWhole<T>);",
+        "return units + 2 * steps + 128 <= 2 * static_cast<double>(kMostWhole<T>);",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU a raised gamma stays raised",
+        "cuda/soft_warping.cu",
+        "const bool goes_on = solved ? raised && !refined : !refined && gamma < 1e300;",
+        "const bool goes_on = solved ? false : !refined && gamma < 1e300;",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU a gradient is not cleared past the lengths",
+        "cuda/soft_warping.cu",
+        "out[at] = at < own ? value : Given(0);",
+        "if (at < own) out[at] = value;",
+        ("native:test_soft_warping_kernels",),
+    ),
+    Mutation(
+        "on a GPU gradients of a list lie where the next one's do",
+        "python/coalign/_cuda_soft_warping.py",
+        "gpu.upload(ends - frames) if count",
+        "gpu.upload(ends) if count",
+        (f"{CUDA_SOFT}::test_a_ragged_batch_gives_the_oracles_values_and_gradients",),
+    ),
+    Mutation(
+        "a soft result from a GPU forgets its series",
+        "python/coalign/_soft_warping.py",
+        "found = SoftWarping(*computed, *self.kept)",
+        "found = SoftWarping(*computed, *(None,) * len(self.kept))",
+        (f"{CUDA_SOFT}::test_host_arrays_go_there_and_back",),
+    ),
+    Mutation(
+        "on a GPU a second diagonal move of P2 is the first",
+        "cuda/warping_steps.cuh",
+        "out.least[2] = onward(diagonal.least[1], T(2), cost);",
+        "out.least[2] = onward(diagonal.least[0], T(2), cost);",
+        (f"{CUDA}::test_costs_of_patterns_are_the_cpus",),
+    ),
+    Mutation(
+        "on a GPU a step of P05 makes any number of straight moves",
+        "cuda/warping_steps.cuh",
+        "out.least[2] = onward(left.least[1], T(1), cost);",
+        "out.least[2] = onward(left.least[0], T(1), cost);",
+        (f"{CUDA}::test_costs_of_patterns_are_the_cpus",),
+    ),
+    Mutation(
+        "on a GPU what overflows has no path",
+        "cuda/warping_steps.cuh",
+        "lesser(fused(weight, cost, before), kLargest<T>) : kInfinity<T>;",
+        "fused(weight, cost, before) : kInfinity<T>;",
+        (f"{CUDA}::test_no_path_and_overflow_of_a_pattern",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -4478,6 +4601,7 @@ CATALOGUE = [
     *CUDA_FORCED_ALIGNMENT,
     *CUDA_MONOTONIC_ALIGNMENT,
     *CUDA_SINKHORN,
+    *CUDA_SOFT_WARPING,
     *CUDA_EMULATION,
     *CUDA_FACE,
     *POINT_CLOUDS,
