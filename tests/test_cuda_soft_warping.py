@@ -114,6 +114,13 @@ def test_a_small_gamma_gives_the_best_path(gpu: GpuUnderTest, dtype: np.dtype) -
         assert np.abs(gpu.get(found.grad_x) - wanted).max() <= 1e-3
 
 
+def test_a_small_gamma_gives_the_best_of_many_equal_paths(gpu: GpuUnderTest) -> None:
+    x, y = np.zeros(30), np.full(20, 100.0)
+    for gamma in (1e-12, 1e-200):
+        found = gpu.get(soft_dtw(gpu.put(x), gpu.put(y), gamma=gamma).value)
+        assert float(found) == pytest.approx(300_000, rel=1e-12)
+
+
 def test_padding_lengths_and_strides(gpu: GpuUnderTest, dtype: np.dtype) -> None:
     rng = np.random.default_rng(5)
     xs, ys = draw(rng, (4, 9, 6), 3, dtype), draw(rng, (7, 2, 8), 3, dtype)

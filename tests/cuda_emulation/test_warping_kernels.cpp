@@ -169,6 +169,90 @@ void test_pairs(Draw& draw, int trial, Metric metric, Window::Kind kind, bool pa
         check(run<T>(call, path, kRoomy - workspace, 77) == got, what + "in another order, otherwise cut");
 }
 
+// By the definition: a step makes so many diagonal moves, and then straight ones one way; a move weighs dx + dy.
+struct Step {
+    int diagonal, rows, columns;
+};
+
+std::vector<Step> steps_of(Steps steps) {
+    if (steps == Steps::symmetric2) return {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+    if (steps == Steps::symmetricP1) return {{1, 0, 0}, {1, 1, 0}, {1, 0, 1}};
+    if (steps == Steps::symmetricP2) return {{1, 0, 0}, {2, 1, 0}, {2, 0, 1}};
+    return {{1, 0, 0}, {1, 1, 0}, {1, 0, 1}, {1, 2, 0}, {1, 0, 2}};
+}
+
+template <class T>
+double cost_by_steps(const Case<T>& c, Metric metric, const Window& window, Steps steps) {
+    constexpr double none = kInfinity<double>;
+    std::vector<double> total(static_cast<std::size_t>(c.n * c.m), none);
+    const auto at = [&](std::int64_t i, std::int64_t j) -> double& {
+        return total[static_cast<std::size_t>(i * c.m + j)];
+    };
+    const auto local = [&](std::int64_t i, std::int64_t j) {
+        const bool counts = i >= 0 && j >= 0 && inside(window, c.n, c.m, i, j);
+        return counts ? add_cell<double>(metric, Arithmetic::defined, c, i, j, 0.0) : none;
+    };
+    for (std::int64_t i = 0; i < c.n; ++i)
+        for (std::int64_t j = 0; j < c.m; ++j) {
+            if (i == 0 && j == 0) at(0, 0) = local(0, 0);
+            else
+                for (const Step& step : steps_of(steps)) {
+                    std::int64_t row = i, column = j;
+                    double cost = 0;
+                    for (int k = 0; k < step.rows; ++k) cost += local(row--, column);
+                    for (int k = 0; k < step.columns; ++k) cost += local(row, column--);
+                    for (int k = 0; k < step.diagonal; ++k) cost += 2 * local(row--, column--);
+                    if (row >= 0 && column >= 0) at(i, j) = std::min(at(i, j), at(row, column) + cost);
+                }
+        }
+    return at(c.n - 1, c.m - 1);
+}
+
+template <class T>
+void test_patterns(Draw& draw, Metric metric, Window::Kind kind) {
+    for (const Steps steps : {Steps::symmetric2, Steps::symmetricP05, Steps::symmetricP1, Steps::symmetricP2}) {
+        const std::int64_t dim = draw.integer(1, 4);
+        std::vector<Case<T>> cases;
+        std::vector<std::vector<T>> xs, ys;
+        for (int p = 0; p < 4; ++p) {
+            const std::int64_t n = p == 0 ? 150 : draw.length(30), m = p == 0 ? 140 : draw.length(30);
+            cases.push_back(draw.problem<T>(metric, n, m, dim));
+            xs.push_back(cases.back().x);
+            ys.push_back(cases.back().y);
+        }
+        const SeriesBatch<T> x(xs, dim, 1), y(ys, dim, 1);
+        WarpingCall call;
+        call.metric = metric;
+        call.steps = steps;
+        call.dim = dim;
+        call.x = x.view;
+        call.y = y.view;
+        call.window = kind;
+        call.radius = 12;
+        call.max_cost = kNoLimit;
+        const int lanes = 1 << draw.integer(0, 5);
+        const std::string what = "steps " + std::to_string(static_cast<int>(steps)) + " metric " +
+                                 std::to_string(static_cast<int>(metric)) + " float" + std::to_string(8 * sizeof(T)) +
+                                 ' ';
+        const Outcome<T> got = run<T>(call, false, kRoomy, 1, 0, lanes);
+        check(run<T>(call, false, 0, 9) == got, "in another order, otherwise cut");
+        for (std::size_t p = 0; p < cases.size(); ++p) {
+            const Case<T> c = metric == Metric::cosine ? with_unit_frames(cases[p]) : cases[p];
+            const double wanted = cost_by_steps(c, metric, {kind, 12}, steps);
+            const auto cost = static_cast<double>(got.cost[p]);
+            if (wanted < kInfinity<double>) {
+                const double off = std::abs(cost - wanted), slack = sizeof(T) == 4 ? 1e-4 : 1e-11;
+                check(off <= slack * (wanted + (metric == Metric::cosine ? 1 : 0)),
+                      what + "cost " + std::to_string(cost) + " for " + std::to_string(wanted));
+                check(got.status[p] == static_cast<std::int32_t>(Status::ok), what + "status");
+            } else {
+                check(cost == wanted, what + "no path");
+                check(got.status[p] == static_cast<std::int32_t>(Status::infeasible), what + "status without a path");
+            }
+        }
+    }
+}
+
 // Every pair of two collections, and of one with itself, in an order of its own.
 template <class T>
 void test_all_pairs(Draw& draw, bool symmetric) {
@@ -306,6 +390,11 @@ int main() {
                     test_pairs<double>(draw, trial++, metric, kind, path);
                 }
             }
+        }
+        for (const Metric metric : {Metric::sqeuclidean, Metric::euclidean, Metric::cityblock, Metric::cosine}) {
+            const Window::Kind kinds[] = {Window::Kind::none, Window::Kind::band, Window::Kind::slanted};
+            test_patterns<float>(draw, metric, kinds[round % 3]);
+            test_patterns<double>(draw, metric, kinds[round % 3]);
         }
         test_all_pairs<float>(draw, round % 2 == 0);
         test_all_pairs<double>(draw, round % 2 == 0);

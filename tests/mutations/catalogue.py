@@ -4530,7 +4530,7 @@ CUDA_SOFT_WARPING = [
         "cuda/soft_warping.cu",
         "const bool goes_on = solved ? raised && !refined : !refined && gamma < 1e300;",
         "const bool goes_on = solved ? false : !refined && gamma < 1e300;",
-        ("native:test_soft_warping_kernels",),
+        (f"{CUDA_SOFT}::test_a_small_gamma_gives_the_best_of_many_equal_paths",),
     ),
     Mutation(
         "on a GPU a gradient is not cleared past the lengths",
