@@ -287,7 +287,7 @@ __device__ inline void note_above(unsigned& bits, int k, double neighbour, doubl
 // The lattice of one pair, computed by a group of lanes: see Schedule. A cell's bits depend on the pair alone: its
 // cost is added to the least of three neighbours, and that is the same in every order.
 template <class T, class Costs, class Moves, bool kWindowed, bool kPath>
-__device__ void warp_pair(const Call<T>& call, Costs costs) {
+__device__ void warp_pair(const Call<T>& call, Costs& costs) {
     using Cell = typename Moves::Cell;
     constexpr int kRows = Costs::kRows, kColumns = Costs::kColumns;
     const int lanes = call.lanes;
@@ -468,13 +468,15 @@ __device__ void warp_pair(const Call<T>& call, Costs costs) {
 
 template <class T, class Costs, bool kWindowed, bool kPath>
 __global__ void __launch_bounds__(kThreads) warp_pairs(const Call<T> call) {
-    warp_pair<T, Costs, OrdinarySteps<T>, kWindowed, kPath>(call, Costs());
+    Costs costs;
+    warp_pair<T, Costs, OrdinarySteps<T>, kWindowed, kPath>(call, costs);
 }
 
 template <class T, template <class> class Moves>
 __global__ void __launch_bounds__(kThreads, 1) warp_by_steps(const Call<T> call) {
     using Costs = AnyCosts<T, kPatternRows<T>, kNarrow>;
-    warp_pair<T, Costs, Moves<T>, true, false>(call, Costs(call.metric));
+    Costs costs(call.metric);
+    warp_pair<T, Costs, Moves<T>, true, false>(call, costs);
 }
 
 // A warp writes the path of a pair: its first lane walks back from the last cell and fills the room from its end, then
