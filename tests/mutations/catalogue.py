@@ -4480,7 +4480,7 @@ CUDA_SOFT_WARPING = [
         "on a GPU a tile begins without the corners between its lanes",
         "cuda/soft_warping_tile.cuh",
         "if (lane > 0) corner = beside;",
-        "if (lane > 0) corner = kOutside<T>;",
+        "if (lane > 1) corner = beside;",
         ("native:test_soft_warping_kernels",),
     ),
     Mutation(
@@ -4529,7 +4529,7 @@ CUDA_SOFT_WARPING = [
         "on a GPU a raised gamma stays raised",
         "cuda/soft_warping.cu",
         "const bool goes_on = solved ? raised && !refined : !refined && gamma < 1e300;",
-        "const bool goes_on = solved ? false : !refined && gamma < 1e300;",
+        "const bool goes_on = solved ? raised && refined : !refined && gamma < 1e300;",
         (f"{CUDA_SOFT}::test_a_small_gamma_gives_the_best_of_many_equal_paths",),
     ),
     Mutation(
