@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "bindings.hpp"
 #include "core/device.hpp"
+#include "nearest.hpp"
 #include "warping.hpp"
 
 namespace py = pybind11;
@@ -64,6 +66,36 @@ class Warping {
     int device_;
     bool single_;
     WarpingPlan plan_;
+};
+
+// A search that is ready but for its workspace.
+class Nearest {
+   public:
+    Nearest(const std::string& dtype, const NearestCall& call, std::optional<WindowRows> rows, int device,
+            std::int64_t workspace)
+        : call_(call), rows_(std::move(rows)), device_(device), single_(dtype == "float32") {
+        if (!single_ && dtype != "float64") throw std::invalid_argument("dtype: " + dtype);
+        require_window_rows(rows_, call_.pairs.x.rows);
+        if (rows_) call_.pairs.host_rows = rows_->data();
+        const WarpingLimits limits{multiprocessors(device), workspace};
+        plan_ = single_ ? plan_nearest<float>(call_, limits) : plan_nearest<double>(call_, limits);
+    }
+
+    const NearestPlan& plan() const { return plan_; }
+
+    void run(Address workspace, Address stream) const {
+        const py::gil_scoped_release release;
+        const DeviceScope scope(device_);
+        const auto run_typed = single_ ? run_nearest<float> : run_nearest<double>;
+        run_typed(call_, plan_, pointer<void>(workspace), pointer<CUstream_st>(stream));
+    }
+
+   private:
+    NearestCall call_;
+    std::optional<WindowRows> rows_;
+    int device_;
+    bool single_;
+    NearestPlan plan_;
 };
 
 }  // namespace
@@ -127,6 +159,35 @@ void bind_warping(py::module_& module) {
         .def_property_readonly("columns", [](const Warping& self) { return self.plan().columns; })
         .def_property_readonly("lanes", [](const Warping& self) { return self.plan().lanes; })
         .def("run", &Warping::run, py::kw_only(), py::arg("workspace"), py::arg("stream"),
+             "Queue the call on the stream.");
+
+    py::class_<Nearest>(module, "Nearest", py::module_local(), "A planned search: give it a workspace and a stream.")
+        .def(py::init([](const std::string& dtype, const std::string& metric, std::int64_t dim, const SeriesArray& x,
+                         const SeriesArray& y, const std::tuple<std::string, std::int64_t>& window, Address rows,
+                         const std::optional<WindowRows>& host_rows, std::int64_t count, Address index, Address cost,
+                         Address status, int device, std::int64_t workspace_bytes) {
+                 NearestCall call;
+                 call.pairs.metric = parse_metric(metric);
+                 call.pairs.dim = dim;
+                 call.pairs.x = x;
+                 call.pairs.y = y;
+                 call.pairs.window = window_of(std::get<0>(window));
+                 call.pairs.radius = std::get<1>(window);
+                 call.pairs.rows = pointer<const std::int32_t>(rows);
+                 call.pairs.max_cost = std::numeric_limits<double>::infinity();
+                 call.count = count;
+                 call.index = pointer<std::int64_t>(index);
+                 call.cost = pointer<void>(cost);
+                 call.status = pointer<std::int32_t>(status);
+                 if (count < 1) throw std::invalid_argument("count: at least 1");
+                 return Nearest(dtype, call, host_rows, device, workspace_bytes);
+             }),
+             py::kw_only(), py::arg("dtype"), py::arg("metric"), py::arg("dim"), py::arg("x"), py::arg("y"),
+             py::arg("window"), py::arg("rows"), py::arg("host_rows"), py::arg("count"), py::arg("index"),
+             py::arg("cost"), py::arg("status"), py::arg("device"), py::arg("workspace_bytes"))
+        .def_property_readonly("workspace_bytes", [](const Nearest& self) { return self.plan().workspace_bytes; })
+        .def_property_readonly("columns", [](const Nearest& self) { return self.plan().columns; })
+        .def("run", &Nearest::run, py::kw_only(), py::arg("workspace"), py::arg("stream"),
              "Queue the call on the stream.");
 }
 

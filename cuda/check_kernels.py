@@ -53,7 +53,7 @@ THREADS_PER_BLOCK |= dict.fromkeys(("check_texts", "read_emissions", "write_path
 THREADS_PER_BLOCK |= dict.fromkeys(("solve_alone", "solve_rest", "prepare_shared"), 256)
 THREADS_PER_BLOCK |= dict.fromkeys(("sweep_shared", "update_shared", "finish_rows"), 256)
 THREADS_PER_BLOCK |= dict.fromkeys(("finish_potentials", "sum_plans", "weigh_plans"), 256)
-THREADS_PER_BLOCK |= {"warp_softly": 256, "warp_by_steps": 64}
+THREADS_PER_BLOCK |= {"warp_softly": 256, "warp_by_steps": 64, "keep_nearest": 256}
 # Columns that a thread of a block has in registers: cuda/assignment.cu.
 BLOCK_COLUMNS = {"float": 6, "double": 4}
 # What a multiprocessor holds, and how registers are given to a warp.

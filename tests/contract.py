@@ -677,7 +677,7 @@ FUNCTIONS = (
         ),
         long_variants=({}, {"window": 150}),
         lacks=dict.fromkeys(("batches", "lengths", "broadcast", "threads"), TWO_COLLECTIONS)
-        | {"out": ONE_SIDE, "sparse": DENSE, "device": ON_CPU, "gpu": ON_CPU},
+        | {"out": ONE_SIDE, "sparse": DENSE},
     ),
     Function(
         "soft_dtw",

@@ -18,6 +18,7 @@ from coalign import (
     _warping,
     dtw,
     dtw_cdist,
+    dtw_nearest,
     show_config,
     slanted,
 )
@@ -316,6 +317,83 @@ def test_what_a_gpu_does_not_take_of_patterns(gpu: GpuUnderTest) -> None:
         dtw_cdist([x], [x], step="symmetric2", open_end=True)
     with pytest.raises(DeviceError, match=r"\Apath: a GPU has paths of 'symmetric1'"):
         dtw(x, x, step="symmetricP1", path=True)
+
+
+# -- The nearest -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [1, 3, 40])
+@pytest.mark.parametrize("workspace", [None, 0, 3000], ids=str)
+def test_the_nearest_are_those_of_all_pairs(
+    gpu: GpuUnderTest, dtype: np.dtype, k: int, workspace: Any
+) -> None:
+    rng = np.random.default_rng(31)
+    queries, database = draw_batch(rng, 5, 2, dtype), draw_batch(rng, 40, 2, dtype)
+    with forced(workspace_bytes=workspace) as runs:
+        found = dtw_nearest(gpu.put(queries), gpu.put(database), k=k, window=6)
+    assert [run.isa for run in runs] == ["cuda"]
+    costs = gpu.get(dtw_cdist(gpu.put(queries), gpu.put(database), window=6))
+    order = np.argsort(costs, axis=1, kind="stable")[:, :k]
+    assert gpu.get(found.index).tolist() == order.tolist()
+    assert gpu.get(found.cost).dtype == dtype
+    np.testing.assert_array_equal(gpu.get(found.cost), np.take_along_axis(costs, order, axis=1))
+    assert gpu.get(found.status).tolist() == [Status.OK] * 5
+    assert gpu.get(found.counts).tolist() == [[0, 0, 0, 0, 0, 40]] * 5
+    host = dtw_nearest(queries, database, k=k, window=6)
+    np.testing.assert_allclose(
+        gpu.get(found.cost), host.cost, rtol=relative_tolerance(dtype, 48, 2)
+    )
+
+
+def test_equally_near_ones_come_in_their_order(gpu: GpuUnderTest) -> None:
+    # Many times the same costs, in more than one round of a warp.
+    database = np.tile([[2.0], [1.0], [0.0], [1.0]], (20, 1))
+    for workspace in (None, 0):
+        with forced(workspace_bytes=workspace):
+            found = dtw_nearest(gpu.put(np.zeros((2, 1))), gpu.put(database), k=45)
+        wanted = [*range(2, 80, 4), *range(1, 80, 2)][:45]
+        assert gpu.get(found.index).tolist() == [wanted] * 2
+
+
+def test_the_nearest_beside_bad_series_and_without_paths(gpu: GpuUnderTest) -> None:
+    x = np.zeros((3, 4))
+    x[1, 2] = np.nan
+    database = np.ones((2, 4))
+    found = dtw_nearest(gpu.put(x), gpu.put(database), k=2)
+    assert gpu.get(found.status).tolist() == [Status.OK, Status.NAN, Status.OK]
+    assert gpu.get(found.index).tolist() == [[0, 1], [-1, -1], [0, 1]]
+    assert np.isnan(gpu.get(found.cost)).all(axis=1).tolist() == [False, True, False]
+    with pytest.raises(ValueError, match=r"\Aproblem 1: NaN, inf or a length out of range"):
+        found.check()
+    with pytest.raises(ValueError, match=r"\Aqueries: NaN at index \(1, 2\)"):
+        dtw_nearest(x, database, device="cuda")
+    rows = np.array([[0, 1], [0, 1], [2, 3], [2, 4]])
+    found = dtw_nearest(x[:1], database, window=rows, device="cuda")
+    assert (found.index.tolist(), found.status.tolist()) == ([[-1]], [Status.INFEASIBLE])
+    assert found.cost.tolist() == [[np.inf]]
+    empty = dtw_nearest(gpu.put(np.empty((0, 4))), gpu.put(database), k=2)
+    assert empty.index.shape == (0, 2)
+
+
+def test_the_nearest_to_host_arrays(gpu: GpuUnderTest) -> None:
+    rng = np.random.default_rng(33)
+    queries, database = rng.normal(size=(4, 12)), rng.normal(size=(9, 15))
+    calls: list[tuple[int, int]] = []
+    found = dtw_nearest(
+        queries,
+        database,
+        k=2,
+        device="cuda",
+        progress=lambda done, total: calls.append((done, total)),
+    )
+    assert calls[-1] == (36, 36)
+    host = dtw_nearest(queries, database, k=2)
+    assert found.index.tolist() == host.index.tolist()
+    np.testing.assert_allclose(found.cost, host.cost, rtol=1e-12)
+    placed = gpu.put(np.array([12, 3, 7, 5]))
+    found = dtw_nearest(gpu.put(queries), gpu.put(database), query_lengths=placed)
+    host = dtw_nearest(queries, database, query_lengths=[12, 3, 7, 5])
+    assert gpu.get(found.index).tolist() == host.index.tolist()
 
 
 # -- Host arrays -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ._batch import Batch, Lengths
 from ._cuda_call import Fields, address, place, queue
 from ._device import DeviceArray, Gpu, require_native
 from ._warping_result import Warping
+from ._warping_search_result import Neighbors
 
 # The workspace that a call may take for the directions of paths, if so little is enough for it.
 _WORKSPACE_BYTES = 1 << 30
@@ -91,6 +92,46 @@ def fill_all_pairs(
         y_index=0,
         path_length=0,
     )
+
+
+def find_nearest(
+    collections: tuple[Batch, ...],
+    dtype: np.dtype[Any],
+    count: int,
+    options: Any,
+    window: tuple[str, Any],
+    gpu: Gpu,
+) -> Neighbors:
+    """Queue the search of a database for the nearest to each query, on the caller's stream."""
+    asked, held = collections
+    fields = Fields(gpu, len(asked), True)
+    outputs = {
+        "index": fields.each("index", np.int64, count),
+        "cost": fields.each("cost", dtype, count),
+        "status": fields.each("status", np.int32),
+    }
+    # Every pair is warped to the end.
+    counts = np.zeros((len(asked), len(Neighbors.STAGES)), np.int64)
+    counts[:, Neighbors.STAGES.index("warped")] = len(held)
+    if len(asked):
+        queries, database = Side(asked, dtype, gpu, by_length=True), Side(held, dtype, gpu)
+        bounds = Bounds(window, asked.lengths[0], held.lengths[0], gpu)
+        call = require_native().Nearest(
+            dtype=dtype.name,
+            metric=options.metric,
+            dim=queries.dim,
+            x=queries.native,
+            y=database.native,
+            window=bounds.kind,
+            rows=address(bounds.on_device),
+            host_rows=bounds.on_host,
+            count=count,
+            device=gpu.index,
+            workspace_bytes=_execution.forced_or("workspace_bytes", _WORKSPACE_BYTES),
+            **outputs,
+        )
+        queue(call, gpu)
+    return Neighbors(**fields.values, counts=gpu.upload(counts).owner)
 
 
 class Side:

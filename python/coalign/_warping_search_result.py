@@ -21,11 +21,13 @@ class Neighbors(PlainResult):
     cost : array of shape (n, k)
         Cost of the best path to each, as `dtw` gives it, and inf where the index is -1.
     status : int32 array of shape (n,)
-        A `Status` for each query: INFEASIBLE where an index is -1.
+        A `Status` for each query: INFEASIBLE where an index is -1. On a GPU it is NAN, the indices
+        are -1 and the costs NaN beside a series that is not finite or has no such length.
     counts : int64 array of shape (n, 6)
         What became of the series of the database for each query, in the order of `STAGES`: how many
         each bound has left out ("ends", "envelope", "reversed", "improved"), how many were left on
-        the way ("abandoned"), and how many were warped to the end ("warped").
+        the way ("abandoned"), and how many were warped to the end ("warped"). A GPU warps all of
+        them.
 
     Examples
     --------
@@ -51,7 +53,8 @@ class Neighbors(PlainResult):
     )
     _fields: ClassVar[tuple[str, ...]] = ("index", "cost", "status", "counts")
     _wrong: ClassVar = {
-        Status.INFEASIBLE: (InfeasibleError, "fewer than k series have a finite cost")
+        Status.INFEASIBLE: (InfeasibleError, "fewer than k series have a finite cost"),
+        Status.NAN: (ValueError, "NaN, inf or a length out of range in a series"),
     }
 
 

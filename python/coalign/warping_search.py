@@ -24,6 +24,7 @@ def dtw_nearest(
     query_lengths: Any = None,
     database_lengths: Any = None,
     threads: int | None = None,
+    device: str | None = None,
     progress: Progress = False,
 ) -> Neighbors:
     """Find the k series of a database that are nearest to each query by dynamic time warping.
@@ -53,6 +54,10 @@ def dtw_nearest(
     threads : int, optional
         The largest number of threads, each of which takes queries of its own. None means
         COALIGN_NUM_THREADS if it is set, else the CPUs that this process may use.
+    device : {None, "cpu", "cuda", "auto"}
+        Where to compute. None follows the input. "cuda" takes host arrays to the GPU and brings the
+        result back. "auto" does the same if there is a usable GPU and at least 64 pairs with 67
+        million cells in all, and otherwise stays on the CPU. A GPU warps every pair.
     progress : bool or callable
         True shows a tqdm bar. A callable f(done, total) is called in the calling thread with
         numbers of pairs, but not if there are no pairs.
@@ -70,7 +75,7 @@ def dtw_nearest(
     TypeError
         A dtype or kind of array is wrong, the kinds differ, or a tensor requires grad.
     DeviceError
-        An array lies on a GPU. This function computes on the CPU; copy the array there.
+        The device cannot be used.
 
     See Also
     --------
@@ -96,4 +101,6 @@ def dtw_nearest(
     ([[0, 2]], [[1.0, 1.0]])
     """
     lengths = query_lengths, database_lengths
-    return _warping_search.nearest(queries, database, k, metric, window, lengths, threads, progress)
+    return _warping_search.nearest(
+        queries, database, k, metric, window, lengths, threads, device, progress
+    )

@@ -4576,6 +4576,44 @@ CUDA_SOFT_WARPING = [
     ),
 ]
 
+CUDA_NEAREST = [
+    Mutation(
+        "on a GPU an equally near series displaces one before it",
+        "cuda/nearest.cu",
+        "cost[k - 1] > value; --k)",
+        "cost[k - 1] >= value; --k)",
+        (f"{CUDA}::test_equally_near_ones_come_in_their_order",),
+    ),
+    Mutation(
+        "on a GPU a warp takes what was nearer before another came",
+        "cuda/nearest.cu",
+        "if (!(value < farthest)) continue;",
+        "",
+        (f"{CUDA}::test_the_nearest_are_those_of_all_pairs",),
+    ),
+    Mutation(
+        "on a GPU the nearest are numbered from their part on",
+        "cuda/nearest.cu",
+        "index[k] = found.first + begin + from;",
+        "index[k] = begin + from;",
+        (f"{CUDA}::test_the_nearest_are_those_of_all_pairs",),
+    ),
+    Mutation(
+        "on a GPU lengths of a later part are those of the first",
+        "cuda/nearest.cu",
+        "if (tile.y.row_lengths != nullptr) tile.y.row_lengths += first;",
+        "",
+        (f"{CUDA}::test_the_nearest_are_those_of_all_pairs",),
+    ),
+    Mutation(
+        "on a GPU a bad series has neighbours",
+        "cuda/nearest.cu",
+        "is_bad = is_bad || __any_sync(kWholeWarp, mine != mine) != 0;",
+        "__syncwarp();",
+        (f"{CUDA}::test_the_nearest_beside_bad_series_and_without_paths",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -4602,6 +4640,7 @@ CATALOGUE = [
     *CUDA_MONOTONIC_ALIGNMENT,
     *CUDA_SINKHORN,
     *CUDA_SOFT_WARPING,
+    *CUDA_NEAREST,
     *CUDA_EMULATION,
     *CUDA_FACE,
     *POINT_CLOUDS,
