@@ -9,12 +9,14 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
 #include "check.hpp"
 #include "core/device.hpp"
 #include "cuda_runtime.h"
+#include "nearest.hpp"
 #include "noise.hpp"
 #include "series_batch.hpp"
 #include "warping.hpp"
@@ -294,6 +296,48 @@ void test_all_pairs(Draw& draw, bool symmetric) {
     }
 }
 
+// Whatever parts the database is taken in: the least of each row of all pairs, in their order.
+template <class T>
+void test_nearest(Draw& draw) {
+    std::vector<std::vector<T>> xs, ys;
+    for (int i = 0; i < 5; ++i) xs.push_back(draw.series<T>(draw.length(20), 1, Metric::sqeuclidean));
+    for (int j = 0; j < 37; ++j) ys.push_back(draw.series<T>(draw.length(20), 1, Metric::sqeuclidean));
+    const SeriesBatch<T> x(xs, 1, 1), y(ys, 1, 2);
+    NearestCall call;
+    call.pairs.x = x.view;
+    call.pairs.y = y.view;
+    call.pairs.all_pairs = true;
+    call.pairs.max_cost = kNoLimit;
+    const Outcome<T> all = run<T>(call.pairs, false, kRoomy, 1);
+    for (const std::int64_t count : {1, 4, 37}) {
+        for (const std::int64_t workspace : {std::int64_t{0}, std::int64_t{5 * 7 * 4 * 8}, kRoomy}) {
+            const Noise<std::int64_t> index(5 * count);
+            const Noise<T> cost(5 * count);
+            const Noise<std::int32_t> status(5);
+            call.count = count;
+            call.index = index.get();
+            call.cost = cost.get();
+            call.status = status.get();
+            const NearestPlan plan = plan_nearest<T>(call, {2, workspace});
+            const Noise<unsigned char> memory(plan.workspace_bytes);
+            CUstream_st stream;
+            run_nearest<T>(call, plan, memory.get(), &stream);
+            stream.synchronize();
+            for (std::int64_t i = 0; i < 5; ++i) {
+                const T* const row = all.cost.data() + i * 37;
+                std::vector<std::int64_t> order(37);
+                std::iota(order.begin(), order.end(), 0);
+                std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return row[a] < row[b]; });
+                for (std::int64_t k = 0; k < count; ++k) {
+                    const std::int64_t wanted = order[static_cast<std::size_t>(k)];
+                    check(index[i * count + k] == wanted && cost[i * count + k] == row[wanted], "nearest");
+                }
+                check(status[i] == static_cast<std::int32_t>(Status::ok), "status of a search");
+            }
+        }
+    }
+}
+
 // One series against a batch, items by a table, and items that are refused.
 template <class T>
 void test_refusals() {
@@ -399,6 +443,8 @@ int main() {
         test_all_pairs<float>(draw, round % 2 == 0);
         test_all_pairs<double>(draw, round % 2 == 0);
     }
+    test_nearest<float>(draw);
+    test_nearest<double>(draw);
     test_refusals<float>();
     test_refusals<double>();
     for (const std::int64_t dim : {1, 2}) {
