@@ -492,3 +492,16 @@ def test_the_peer_solves_the_same_problem(shape: tuple[int, int, int]) -> None:
     x, y = rng.normal(size=(4, n, dim)), rng.normal(size=(4, m, dim))
     found = peers_warping.by_antidiagonals(torch.from_numpy(x), torch.from_numpy(y))
     np.testing.assert_allclose(found, cases_warping.coalign.dtw(x, y).cost, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(7, 7, 1), (5, 11, 2), (1, 6, 1), (6, 1, 3)])
+def test_the_peer_of_soft_dtw_solves_the_same_problem(shape: tuple[int, int, int]) -> None:
+    torch = pytest.importorskip("torch")
+    n, m, dim = shape
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(4, n, dim)), rng.normal(size=(4, m, dim))
+    sides = torch.from_numpy(x), torch.from_numpy(y)
+    found = peers_warping.softly_by_antidiagonals(*sides, 0.5)
+    wanted = cases_soft_warping.coalign.soft_dtw(x, y, gamma=0.5, grad=True)
+    for ours, theirs in zip(found, (wanted.value, wanted.grad_x, wanted.grad_y), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
