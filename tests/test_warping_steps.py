@@ -29,6 +29,7 @@ from oracles.compare import assert_same_bits, relative_tolerance
 from oracles.instances import make_series, make_staircase, pad
 from oracles.steps import accumulate, brute_force
 from oracles.warping import inside, local_costs
+from refusals import assert_refused
 
 #: Two steps pass over a row or a column, one rests on a pair of weight 0, and one stays in a row.
 OWN = StepPattern(
@@ -593,3 +594,25 @@ def test_itakura_is_exact_in_long_series() -> None:
 def test_itakuras_slope_is_checked(slope: float) -> None:
     with pytest.raises(ValueError, match=r"^max_slope: expected a finite number of at least 1"):
         itakura(slope)
+
+
+def test_weights_beyond_float32_need_float64() -> None:
+    pattern = coalign.StepPattern([[(1, 1, 1e39)], [(1, 0, 1.0)], [(0, 1, 1.0)]])
+    x, y = np.array([0.0, 1.0], np.float32), np.array([0.0, 1.0], np.float32)
+    words = "step: expected weights that float32 can hold, got 1e+39; give the series in float64"
+    for call in (
+        lambda: coalign.dtw(x, y, step=pattern),
+        lambda: coalign.dtw(np.zeros((2, 2), np.float32), metric="precomputed", step=pattern),
+        lambda: coalign.dtw_cdist(x[np.newaxis], step=pattern),
+    ):
+        with assert_refused(ValueError, words):
+            call()
+    assert float(coalign.dtw(x.astype(float), y.astype(float), step=pattern).cost) == 0.0
+
+
+def test_options_of_patterns_are_refused_in_words() -> None:
+    with assert_refused(TypeError, "smoothed: expected a bool, got str"):
+        coalign.rabiner_juang(3, "c", "no")  # type: ignore[arg-type]
+    words = "normalization: expected 'N+M', 'N', 'M' or None, got array([1, 2])"
+    with assert_refused(ValueError, words):
+        coalign.StepPattern([[(1, 1, 1.0)]], np.array([1, 2]))  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._scalars import as_integer
+from ._scalars import as_integer, take_flag
 
 # What native code takes at most.
 _MOST_STEPS, _MOST_FRAMES = 64, 64
@@ -72,7 +72,9 @@ class StepPattern:
         steps = tuple(_take_step(step, s) for s, step in enumerate(_items(self.steps, "steps")))
         if not 1 <= len(steps) <= _MOST_STEPS:
             raise ValueError(f"steps: expected 1 to {_MOST_STEPS} steps, got {len(steps)}")
-        if self.normalization not in ("N+M", "N", "M", None):
+        wanted = ("N+M", "N", "M")
+        is_name = isinstance(self.normalization, str) and self.normalization in wanted
+        if not (is_name or self.normalization is None):
             raise ValueError(
                 f"normalization: expected 'N+M', 'N', 'M' or None, got {self.normalization!r}"
             )
@@ -234,6 +236,8 @@ def rabiner_juang(type: int, slope: str = "d", smoothed: bool = False) -> StepPa
     ------
     ValueError
         There is no such type or slope.
+    TypeError
+        `smoothed` is no bool.
 
     References
     ----------
@@ -255,10 +259,11 @@ def rabiner_juang(type: int, slope: str = "d", smoothed: bool = False) -> StepPa
     if not isinstance(slope, str) or slope not in _SLOPES:
         raise ValueError(f"slope: expected 'a', 'b', 'c' or 'd', got {slope!r}")
     weigh, normalization = _SLOPES[slope]
+    is_smoothed = take_flag(smoothed, "smoothed")
     steps = []
     for moves in _PRODUCTIONS[number]:
         weights = [float(weigh(dx, dy)) for dx, dy in moves]
-        if smoothed:
+        if is_smoothed:
             weights = [sum(weights) / len(weights)] * len(weights)
         steps.append(
             tuple((dx, dy, weight) for (dx, dy), weight in zip(moves, weights, strict=True))

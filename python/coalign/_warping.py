@@ -119,6 +119,17 @@ class Options:
         names = ", ".join(map(repr, _GPU_STEPS))
         return f"step: expected one of {names} on a GPU; others run on the CPU"
 
+    def require_weights(self, dtype: np.dtype[Any]) -> None:
+        """Check that the dtype of the costs can hold the weights of all steps."""
+        if self.has_plain_steps:
+            return
+        largest = float(self.steps[0][:, 3].max())
+        if largest > float(np.finfo(dtype).max):
+            raise ValueError(
+                f"step: expected weights that {dtype} can hold, got {largest:g}; "
+                "give the series in float64"
+            )
+
     def limit(self, dtype: np.dtype[Any]) -> float:
         """Return `max_cost` in the dtype of the costs; what overflows it limits nothing."""
         with np.errstate(over="ignore"):
@@ -148,6 +159,7 @@ class _Pairs(ResultCall[Warping]):
         ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
         _validate.require_like(xs, ys)
         _validate.require_pairs(xs, ys)
+        options.require_weights(np.result_type(xs.dtype, ys.dtype))
         n, m = xs.lengths[0], ys.lengths[0]
         if xs.is_batch and not ys.is_batch:
             m = np.resize(m, n.shape)
@@ -220,6 +232,7 @@ class _Precomputed(ResultCall[Warping]):
     ) -> _Precomputed:
         """Check the matrices."""
         costs = take_costs(x, y, x_lengths, y_lengths)
+        options.require_weights(costs.dtype)
         return cls((costs,), options, _native_window(options.window, *costs.lengths), path)
 
     @property
@@ -420,6 +433,7 @@ class _AllPairs(ArrayCall):
         is_mirrored = ys is None and window[0] != "rows" and options.has_symmetric_steps
         total = len(rows) * (len(rows) + 1) // 2 if is_mirrored else shape[0] * shape[1]
         dtype = np.result_type(rows.dtype, columns.dtype)
+        options.require_weights(dtype)
         return cls(inputs, shape, dtype, total, options, window, is_mirrored)
 
     @property
