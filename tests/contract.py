@@ -680,6 +680,36 @@ FUNCTIONS = (
         | {"out": ONE_SIDE, "sparse": DENSE},
     ),
     Function(
+        "soft_dtw_barycenter",
+        partial(coalign.soft_dtw_barycenter, tol=1e-3),
+        make=lambda rng, n, t: {"X": rng.normal(size=(n, t))},
+        inputs={"X": "nt"},
+        sizes={"n": 1, "t": 1},
+        fields={
+            "series": "float t",
+            "cost": "float n",
+            "inertia": "float64",
+            "iterations": "int64",
+            "status": "int32",
+        },
+        variants=({}, {"window": 3}),
+        # Another rounding may choose another path.
+        tolerance={"series": (1e9, 1e9), "cost": (1e9, 1e9), "inertia": (0.1, 0.1)},
+        long=lambda: {
+            "X": np.random.default_rng(0).random((400, 3000)),
+            "tol": 0.0,
+            "max_iterations": 1000,
+        },
+        lacks=dict.fromkeys(("batches", "lengths", "broadcast", "threads"), ONE_COLLECTION)
+        | {
+            "out": ONE_SIDE,
+            "progress": NO_PROGRESS,
+            "sparse": DENSE,
+            "device": ON_CPU,
+            "gpu": ON_CPU,
+        },
+    ),
+    Function(
         "soft_dtw",
         coalign.soft_dtw,
         make=lambda rng, n, m, d: {"x": rng.normal(size=(n, d)), "y": rng.normal(size=(m, d))},

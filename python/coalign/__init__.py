@@ -31,7 +31,7 @@ from .transport import (
     sinkhorn_points,
 )
 from .warping import StepPattern, Warping, dtw, dtw_cdist, itakura, rabiner_juang, slanted
-from .warping_barycenter import WarpingBarycenter, dtw_barycenter
+from .warping_barycenter import WarpingBarycenter, dtw_barycenter, soft_dtw_barycenter
 from .warping_search import Neighbors, dtw_nearest
 
 __all__ = [
@@ -87,6 +87,7 @@ __all__ = [
     "sinkhorn_points",
     "slanted",
     "soft_dtw",
+    "soft_dtw_barycenter",
     "soft_dtw_cdist",
     "soft_dtw_divergence",
     "spans_to_seconds",

@@ -44,6 +44,17 @@ _ONLY_CPU = 'device: "cuda" computes soft-DTW pair by pair; all pairs are for th
 _LEAST_GPU_CELLS = 2**24
 
 
+def take_gamma(gamma: Any) -> float:
+    """Check the smoothing."""
+    number = take_real(gamma, "gamma", least=0)
+    if number < _core.soft_warping_least_gamma:
+        raise ValueError(
+            f"gamma: expected a number of at least {_core.soft_warping_least_gamma}, "
+            f"got {number}; dtw computes the limit at 0"
+        )
+    return number
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Checked options of a call."""
@@ -59,13 +70,7 @@ class Options:
         """Check the options as the user gave them."""
         device = _execution.take_device(device)
         take_metric(metric, METRICS)
-        number = take_real(gamma, "gamma", least=0)
-        if number < _core.soft_warping_least_gamma:
-            raise ValueError(
-                f"gamma: expected a number of at least {_core.soft_warping_least_gamma}, "
-                f"got {number}; dtw computes the limit at 0"
-            )
-        return cls(number, metric, window, _execution.thread_count(threads), device)
+        return cls(take_gamma(gamma), metric, window, _execution.thread_count(threads), device)
 
 
 @dataclass(frozen=True, slots=True)

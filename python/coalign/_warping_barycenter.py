@@ -29,7 +29,7 @@ _FRAMES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Collection:
+class Collection:
     """The series of a call, and how they are warped."""
 
     batch: Batch
@@ -66,15 +66,20 @@ class _Collection:
                 frames = self.batch.item(k)[j].astype(np.float64)
                 sums += self.weights[k] * np.add.reduceat(frames, np.cumsum(visits) - visits)
                 counts += self.weights[k] * visits
+        self.require_paths(status, len(centre))
+        return costs, sums / np.where(counts > 0, counts, 1)[:, np.newaxis]
+
+    def require_paths(self, status: Array, frames: int) -> None:
+        """Raise for the first series without a path from a barycenter of so many frames."""
+        lengths = self.batch.lengths[0]
         require_feasible(
             status,
             True,
             lambda p: (
-                f"no path through the window, for {len(centre)} frames of the barycenter and "
+                f"no path through the window, for {frames} frames of the barycenter and "
                 f"{lengths[p]} of the series"
             ),
         )
-        return costs, sums / np.where(counts > 0, counts, 1)[:, np.newaxis]
 
     def inertia(self, costs: Array) -> float:
         """Return the weighted sum of costs; a series of weight 0 does not count."""
@@ -95,6 +100,33 @@ def barycenter(
 ) -> WarpingBarycenter:
     """Return what `coalign.dtw_barycenter` does."""
     tolerance, most = take_real(tol, "tol", least=0), take_count(max_iterations, "max_iterations")
+    series, _ = take_collection(X, weights, init, window, x_lengths, threads, normalize)
+    batch, start = series.batch, start_at(init, series)
+    centre, costs, iterations, status = _descend(series, start, tolerance, most)
+    if status != Status.OK:
+        warn("dtw_barycenter", status, tolerance, iterations)
+    found = WarpingBarycenter(
+        centre[:, 0] if batch.ndims[0] == 1 else centre,
+        costs,
+        np.float64(series.inertia(costs)),
+        np.int64(iterations),
+        np.int32(status),
+    )
+    return in_kind(found, batch.kind)
+
+
+def take_collection(
+    X: Any,
+    weights: Any,
+    init: Any,
+    window: Window,
+    x_lengths: Any,
+    threads: Any,
+    normalize: Any,
+    *,
+    in_float64: bool = False,
+) -> tuple[Collection, np.dtype[Any]]:
+    """Check the series of a call; return them, and the dtype that their barycenter has."""
     for value, name in ((X, "X"), (init, "init"), (weights, "weights")):
         items = value if isinstance(value, (list, tuple)) else [value]
         if any(lies_on_gpu(item) for item in items):
@@ -106,28 +138,22 @@ def barycenter(
     batch.require_all(np.isfinite, "finite values")
     if take_flag(normalize, "normalize"):
         batch = normalized(batch)
-    data = batch.native(batch.dtype, has_contiguous_frames)
-    series = _Collection(
+    data = batch.native(np.dtype(np.float64) if in_float64 else batch.dtype, has_contiguous_frames)
+    series = Collection(
         Batch(batch.name, data, batch.lengths, batch.kind, True, batch.ndims),
         _take_weights(weights, len(batch)),
         options,
     )
-    start = _medoid(series) if init is None else _take_start(init, series.batch)
-    centre, costs, iterations, status = _descend(series, start, tolerance, most)
-    if status != Status.OK:
-        _warn(status, tolerance, iterations)
-    found = WarpingBarycenter(
-        centre[:, 0] if batch.ndims[0] == 1 else centre,
-        costs,
-        np.float64(series.inertia(costs)),
-        np.int64(iterations),
-        np.int32(status),
-    )
-    return in_kind(found, batch.kind)
+    return series, batch.dtype
+
+
+def start_at(init: Any, series: Collection) -> Array:
+    """Return the series to begin at."""
+    return _medoid(series) if init is None else _take_start(init, series.batch)
 
 
 def _descend(
-    series: _Collection, start: Array, tolerance: float, most: int
+    series: Collection, start: Array, tolerance: float, most: int
 ) -> tuple[Array, Array, int, Status]:
     """Return the last series that lowered the inertia, its costs, the iterations, and a status."""
     centre = start
@@ -174,7 +200,7 @@ def _take_start(init: Any, batch: Batch) -> Array:
     return np.ascontiguousarray(start)
 
 
-def _medoid(series: _Collection) -> Array:
+def _medoid(series: Collection) -> Array:
     """Return the series with the least sum of costs to others, among evenly spaced ones."""
     count = len(series.batch)
     chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_CANDIDATES)).astype(np.int64))
@@ -203,16 +229,17 @@ def _medoid(series: _Collection) -> Array:
     return np.ascontiguousarray(items[int(np.argmin(sums))])
 
 
-def _warn(status: Status, tolerance: float, iterations: int) -> None:
+def warn(name: str, status: Status, tolerance: float, iterations: int) -> None:
+    """Warn of a status that is not OK, for the caller of the public function."""
     if status == Status.PRECISION_LIMIT:
         warnings.warn(
-            "dtw_barycenter: a cost overflows its dtype; the status is PRECISION_LIMIT",
+            f"{name}: a cost overflows its dtype; the status is PRECISION_LIMIT",
             RuntimeWarning,
             stacklevel=4,
         )
         return
     warnings.warn(
-        f"dtw_barycenter: iteration {iterations} still lowered the inertia by more than "
+        f"{name}: iteration {iterations} still lowered the inertia by more than "
         f"{tolerance:g} of it; the status is NOT_CONVERGED",
         ConvergenceWarning,
         stacklevel=4,

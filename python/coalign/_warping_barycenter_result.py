@@ -11,18 +11,19 @@ from ._result import PlainResult
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WarpingBarycenter(PlainResult):
-    """A barycenter of series under dynamic time warping.
+    """A barycenter of series under dynamic time warping, or under soft-DTW.
 
     Attributes
     ----------
     series : array of shape (T,) or (T, D)
         The barycenter.
     cost : array of shape (n,)
-        Cost of the best path between the barycenter and each series, as `dtw` gives it.
+        Cost of the best path between the barycenter and each series, as `dtw` gives it; from
+        `soft_dtw_barycenter`, the value of `soft_dtw`.
     inertia : float64 scalar
         Σ_k w_k cost_k, which the barycenter is to make small.
     iterations : int64 scalar
-        How many times a new series was computed.
+        How many times a new series was computed; of `soft_dtw_barycenter`, how many steps it took.
     status : int32 scalar
         A `Status`: NOT_CONVERGED where the last iteration still lowered the inertia by more than
         `tol` of it, PRECISION_LIMIT where a cost overflows its dtype.
