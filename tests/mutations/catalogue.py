@@ -4614,6 +4614,111 @@ CUDA_NEAREST = [
     ),
 ]
 
+SUBSEQUENCE = "tests/test_subsequence.py"
+NORMALIZE = "tests/test_normalize.py"
+SOFT_BARYCENTER = "tests/test_soft_barycenter.py"
+
+WARPING_FUNCTIONS = [
+    Mutation(
+        "the start of a match is that of another step",
+        "csrc/warping/subsequence_kernels.cpp",
+        "from = stays ? before.start() : from;",
+        "from = stays ? before.start_above : from;",
+        (f"{SUBSEQUENCE}::test_matches_are_the_best_of_all_stretches",),
+    ),
+    Mutation(
+        "a match begins before the diagonal",
+        "csrc/warping/subsequence_kernels.cpp",
+        "const IntVec<T> rises = before.cost_above < corner.cost_above;",
+        "const IntVec<T> rises = before.cost_above <= corner.cost_above;",
+        (f"{SUBSEQUENCE}::test_the_cheapest_comes_first_and_none_overlaps",),
+    ),
+    Mutation(
+        "a match that overlaps a later end is found again",
+        "csrc/warping/subsequence.cpp",
+        "while (after < m && last_start_.data()[after] < stop) ++after;",
+        "",
+        (f"{SUBSEQUENCE}::test_the_cheapest_comes_first_and_none_overlaps",),
+    ),
+    Mutation(
+        "rows that a diagonal has yet to reach are open",
+        "csrc/warping/subsequence_kernels.cpp",
+        "if (stop < pass.rows) std::fill(cost + stop, cost + i, inf);",
+        "",
+        (f"{SUBSEQUENCE}::test_matches_are_the_best_of_all_stretches",),
+    ),
+    Mutation(
+        "the path of a match is counted from its start",
+        "python/coalign/_subsequence.py",
+        "[j + a for j, a in",
+        "[j for j, a in",
+        (f"{SUBSEQUENCE}::test_a_path_begins_and_ends_with_its_match",),
+    ),
+    Mutation(
+        "the lengths of long series are forgotten",
+        "python/coalign/_subsequence.py",
+        "*(side.native_lengths() for side in sides),",
+        "queries.native_lengths(), None,",
+        (f"{SUBSEQUENCE}::test_padding_is_not_read",),
+    ),
+    Mutation(
+        "a function is called a misspelt metric",
+        "python/coalign/_warping.py",
+        "if callable(metric):",
+        "if metric is None:",
+        (f"{SUBSEQUENCE}::test_what_is_wrong_is_named",),
+    ),
+    Mutation(
+        "a mean is taken off once",
+        "python/coalign/_normalize.py",
+        "    values -= values.mean(axis=-1, keepdims=True)\n    deviation",
+        "    deviation",
+        (f"{NORMALIZE}::test_constant_channels_become_zeros",),
+    ),
+    Mutation(
+        "series are not scaled before their squares are taken",
+        "python/coalign/_normalize.py",
+        "values = np.ldexp(values, -exponent)",
+        "largest = np.abs(values).max(axis=-1, keepdims=True)",
+        (f"{NORMALIZE}::test_no_magnitude_is_too_large_or_too_small",),
+    ),
+    Mutation(
+        "only exact constants become zeros",
+        "python/coalign/_normalize.py",
+        "is_constant = deviation <= eps * largest",
+        "is_constant = deviation == 0",
+        (f"{NORMALIZE}::test_constant_channels_become_zeros",),
+    ),
+    Mutation(
+        "padding is normalised",
+        "python/coalign/_normalize.py",
+        "np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)",
+        "[order]",
+        (f"{NORMALIZE}::test_padding_counts_for_nothing",),
+    ),
+    Mutation(
+        "the gradient of an inertia forgets the weights",
+        "python/coalign/_soft_barycenter.py",
+        "(self.series.weights[part, np.newaxis, np.newaxis] * own).sum(axis=0)",
+        "own.sum(axis=0)",
+        (f"{SOFT_BARYCENTER}::test_it_ends_where_the_gradient_is_zero",),
+    ),
+    Mutation(
+        "a descent remembers no curvature",
+        "python/coalign/_lbfgs.py",
+        "steps.append(_Step(moved, turned, product))",
+        "pass",
+        (f"{SOFT_BARYCENTER}::test_the_descent_finds_a_narrow_valley",),
+    ),
+    Mutation(
+        "a weight of a step overflows float32",
+        "python/coalign/_warping.py",
+        "if largest > float(np.finfo(dtype).max):",
+        "if largest == np.inf:",
+        ("tests/test_warping_steps.py::test_weights_beyond_float32_need_float64",),
+    ),
+]
+
 CATALOGUE = [
     *ASSIGNMENT_NATIVE,
     *ASSIGNMENT_SPARSE,
@@ -4650,4 +4755,5 @@ CATALOGUE = [
     *SOFT_WARPING,
     *WARPING_BARYCENTER,
     *WARPING_SEARCH,
+    *WARPING_FUNCTIONS,
 ]
