@@ -266,6 +266,8 @@ def tslearn_neighbours() -> Contender:
         return silent(solve)
 
     return Contender("tslearn-f64", "float64", load, least_square)
+
+
 def tslearn_search() -> Contender:
     """Search with tslearn."""
 
@@ -373,6 +375,7 @@ SUITE = Suite(
                 ("random walks", instances.random_walks),
                 ("noisy profiles of digits", instances.digit_profiles),
             )
+        ),
         Case(
             "query of 100 in a series of 30,000",
             SEARCH,

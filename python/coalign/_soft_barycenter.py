@@ -36,7 +36,7 @@ class _Objective:
             m = lengths[part]
             window = _native_window(self.series.options.window, np.full(len(m), len(centre)), m)
             own = np.zeros((len(m), *centre.shape))
-            values[part], status[part] = _core.soft_dtw(
+            values[part], status[part] = _core.soft_dtw_pairs(
                 centre,
                 batch.data[part],
                 "sqeuclidean",
