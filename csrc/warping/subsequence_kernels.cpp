@@ -150,7 +150,8 @@ void advance_diagonals(const DiagonalPass<T>& pass) {
     for (std::int64_t t = pass.begin; t < pass.end; ++t) {
         T* const cost = pass.cost[t % 3];
         Int* const start = pass.start[t % 3];
-        // Rows whose column lies past the last are computed in vain: nothing flows back from there.
+        // Rows whose column lies past the last are computed in vain: nothing flows back from there. Those whose column
+        // lies before the first see only such rows, which begin as infinity.
         const std::int64_t first = std::max<std::int64_t>(0, t - pass.columns + 1) / width * width;
         const std::int64_t stop = std::min(t, pass.rows - 1) + 1;
         // A path may begin at any column, at no cost; nothing else comes from above the first row.
@@ -183,8 +184,6 @@ void advance_diagonals(const DiagonalPass<T>& pass) {
         for (; i + (kDiagonalVectors - 1) * width < stop; i += kDiagonalVectors * width)
             advance(i, std::integral_constant<int, kDiagonalVectors>{});
         for (; i < stop; i += width) advance(i, std::integral_constant<int, 1>{});
-        // Rows that the diagonal has yet to reach lie before the first column.
-        if (stop < pass.rows) std::fill(cost + stop, cost + i, inf);
         if (const std::int64_t column = t - (pass.rows - 1); column >= 0) {
             pass.last_cost[column] = cost[pass.rows - 1];
             pass.last_start[column] = start[pass.rows - 1];

@@ -4641,10 +4641,10 @@ WARPING_FUNCTIONS = [
         (f"{SUBSEQUENCE}::test_the_cheapest_comes_first_and_none_overlaps",),
     ),
     Mutation(
-        "rows that a diagonal has yet to reach are open",
-        "csrc/warping/subsequence_kernels.cpp",
-        "if (stop < pass.rows) std::fill(cost + stop, cost + i, inf);",
-        "",
+        "a path may begin above any row",
+        "csrc/warping/subsequence.cpp",
+        "if (!fill_paced(costs, 3 * room, kInfinity, pacer_) ||",
+        "if (!fill_paced(costs, 3 * room, T(0), pacer_) ||",
         (f"{SUBSEQUENCE}::test_matches_are_the_best_of_all_stretches",),
     ),
     Mutation(
