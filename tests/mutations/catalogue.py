@@ -286,8 +286,8 @@ WARPING_KERNELS = [
     Mutation(
         "squares that overflow pass for far",
         "csrc/warping/lattice.hpp",
-        "return fused(splat<T>(-kSafe), squares, cost) >= Vec<T>{};",
-        "return cost >= splat<T>(kSafe) * squares;",
+        "return fused(splat<T>(-kSafe<T>), squares, cost) >= Vec<T>{};",
+        "return cost >= splat<T>(kSafe<T>) * squares;",
         (f"{VALUES}::test_far_frames_that_are_close_to_each_other_overflow_nothing",),
     ),
     Mutation(
@@ -4200,8 +4200,8 @@ SOFT_WARPING = [
     Mutation(
         "a gamma next to nothing is taken",
         "python/coalign/_soft_warping.py",
-        "        if number < _core.soft_warping_least_gamma:\n",
-        "        if number < 0:\n",
+        "    if number < _core.soft_warping_least_gamma:\n",
+        "    if number < 0:\n",
         (f"{SOFT_ERRORS}::test_what_is_refused",),
     ),
     Mutation(
