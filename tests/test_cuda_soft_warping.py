@@ -104,7 +104,7 @@ def test_bounds_of_rows(gpu: GpuUnderTest, dtype: np.dtype) -> None:
 def test_a_small_gamma_gives_the_best_path(gpu: GpuUnderTest, dtype: np.dtype) -> None:
     rng = np.random.default_rng(4)
     x, y = (100 * rng.normal(size=(2, 50))).astype(dtype)
-    for gamma in (1e-6, 1e-12, 1e-100, 1e-300):
+    for gamma in (1e-6, 1e-12, 1e-100, 1e-290):
         found = soft_dtw(gpu.put(x), gpu.put(y), gamma=gamma, grad=True)
         best = coalign.dtw(x, y, path=True)
         assert float(gpu.get(found.value)) == pytest.approx(float(best.cost), rel=1e-5)

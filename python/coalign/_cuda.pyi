@@ -33,6 +33,7 @@ class Warping:
         *,
         dtype: str,
         metric: str,
+        step: str,
         dim: int,
         x: SeriesArray,
         y: SeriesArray,
