@@ -11,6 +11,7 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "check.hpp"
@@ -327,7 +328,8 @@ void test_nearest(Draw& draw) {
                 const T* const row = all.cost.data() + i * 37;
                 std::vector<std::int64_t> order(37);
                 std::iota(order.begin(), order.end(), 0);
-                std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return row[a] < row[b]; });
+                std::sort(order.begin(), order.end(),
+                          [&](auto a, auto b) { return std::pair(row[a], a) < std::pair(row[b], b); });
                 for (std::int64_t k = 0; k < count; ++k) {
                     const std::int64_t wanted = order[static_cast<std::size_t>(k)];
                     check(index[i * count + k] == wanted && cost[i * count + k] == row[wanted], "nearest");
