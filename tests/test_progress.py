@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ Array = npt.NDArray[Any]
 
 rng = np.random.default_rng(24)
 SMALL = rng.normal(size=(7, 12))
-LONG = rng.normal(size=(120, 500)).astype(np.float32)  # all pairs take some tenths of a second
+LONG = rng.normal(size=(200, 500)).astype(np.float32)  # all pairs take some tenths of a second
 
 
 class Calls:
@@ -28,10 +29,19 @@ class Calls:
     def __init__(self) -> None:
         self.told: list[tuple[int, int]] = []
         self.threads: set[int] = set()
+        self.start = time.thread_time()
 
     def __call__(self, done: int, total: int) -> None:
         self.told.append((done, total))
         self.threads.add(threading.get_ident())
+        # Of this thread alone: other work does not count.
+        self.seconds = time.thread_time() - self.start
+
+
+def check_often(calls: Calls) -> None:
+    """Reports came while the call ran, every few tens of milliseconds that its thread worked."""
+    between = [done for done, total in calls.told if 0 < done < total]
+    assert len(between) >= max(1, min(3, int(calls.seconds / 0.05)))
 
 
 def check(calls: Calls, total: int) -> None:
@@ -50,8 +60,8 @@ def check(calls: Calls, total: int) -> None:
 def test_a_function_hears_of_a_long_call_while_it_runs(threads: int) -> None:
     calls = Calls()
     costs = dtw_cdist(LONG, LONG, threads=threads, progress=calls)
-    check(calls, 120 * 120)
-    assert len([done for done, total in calls.told if 0 < done < total]) >= 3
+    check(calls, 200 * 200)
+    check_often(calls)
     assert_same_bits(costs, dtw_cdist(LONG, LONG, threads=1))
 
 
@@ -78,8 +88,8 @@ def test_the_total_counts_the_pairs_that_are_computed(options: dict[str, Any], t
 def test_the_halves_of_a_symmetric_call_are_counted_once() -> None:
     calls = Calls()
     dtw_cdist([*LONG], progress=calls, threads=2)
-    check(calls, 120 * 121 // 2)
-    assert len(calls.told) >= 3
+    check(calls, 200 * 201 // 2)
+    check_often(calls)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -93,7 +103,7 @@ def test_one_problem_of_transport_counts_its_iterations(solve: str, threads: int
     calls = Calls()
     found = getattr(coalign, solve)(*given, **options, threads=threads, progress=calls)
     check(calls, 400)
-    assert len([done for done, total in calls.told if 0 < done < total]) >= 3
+    check_often(calls)
     assert_same_bits(found.f, getattr(coalign, solve)(*given, **options).f)
 
 
@@ -107,12 +117,12 @@ def test_iterations_that_are_not_needed_count_as_done_at_the_end() -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("size", [4, 40])
 def test_a_batch_of_transport_counts_its_problems(size: int, threads: int) -> None:
-    costs = np.random.default_rng(0).random((6_400_000 // size**3, size, size))
+    costs = np.random.default_rng(0).random((12_800_000 // size**3, size, size))
     options: dict[str, Any] = {"epsilon": 0.1, "tol": 0.0, "max_iterations": 100 * size}
     calls = Calls()
     found = coalign.sinkhorn(costs, **options, threads=threads, progress=calls)
     check(calls, len(costs))
-    assert len([done for done, total in calls.told if 0 < done < total]) >= 3
+    check_often(calls)
     assert_same_bits(found.f, coalign.sinkhorn(costs, **options).f)
     clouds = costs[:50, :, :3]
     calls = Calls()
@@ -160,8 +170,8 @@ def test_the_bar_is_moved_as_the_function_is_told(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ValueError, match="X: inf"):
         dtw_cdist(spoilt, progress=True)
     done, failed = bars
-    assert (done.desc, done.total, done.n) == ("dtw_cdist", 120 * 121 // 2, 120 * 121 // 2)
-    assert len(done.moves) >= 3
+    assert (done.desc, done.total, done.n) == ("dtw_cdist", 200 * 201 // 2, 200 * 201 // 2)
+    assert len(done.moves) >= 2
     assert not done.is_open
     assert (failed.n, failed.is_open) == (0, False)
 
