@@ -26,7 +26,7 @@ def entry(case: str, contender: str, median: float, cells: int = 10**9) -> Any:
         contender=contender,
         peer=not own,
         dtype="float32" if "f32" in contender else "float64",
-        isa=contender.split("-")[2] if own else None,
+        isa=contender.split("-")[2] if own and "." not in contender else None,
         threads=2 if "2threads" in contender else 1,
         cells=cells,
         median=median,
@@ -163,6 +163,16 @@ def test_every_floor_of_a_case_is_held() -> None:
     assert v4 == ["≥ 3.00 × scipy-f64: 2.80 **missed**", "≥ 1.20 × lapjv-f64: 1.40"]
     assert [floor.split()[1] for floor in floors(run, case, "coalign-f64-v3")] == ["2.10", "0.840"]
     assert f"| {'; '.join(v4)} | 1.00 s |" in report.table(run, run.benchmarks)
+
+
+def test_coalign_called_another_way_is_a_peer_only_where_it_is_named() -> None:
+    run = record(*uniform(), (UNIFORM, "coalign.dtw_cdist-f64", 0.5))
+    entries = [replace(b, peer=b.peer or "cdist" in b.contender) for b in run.benchmarks]
+    run = replace(run, benchmarks=tuple(entries))
+    (own,) = (b for b in entries if b.contender == "coalign-f64-v4")
+    assert report.fastest_peer(run, own).contender == "tslearn-f64"
+    named = ("coalign.dtw_cdist-f64", "aeon-f64")
+    assert report.fastest_peer(run, own, named).contender == named[0]
 
 
 def test_peers_have_no_more_threads() -> None:
