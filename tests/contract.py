@@ -669,7 +669,13 @@ FUNCTIONS = (
         sizes={"q": 0, "n": 1, "t": 1},
         fields={"index": "int64 q", "cost": "float q", "status": "int32", "counts": "int64 q"},
         counts=("counts",),
-        variants=({}, {"window": 3}, {"metric": "cosine"}, {"window": coalign.slanted(5)}),
+        variants=(
+            {},
+            {"window": 3},
+            {"metric": "cosine"},
+            {"window": coalign.slanted(5)},
+            {"normalize": True},
+        ),
         # How many are left out depends on the number of lanes.
         tolerance={"cost": (1e-4, 1e-12), "counts": (1e9, 1e9)},
         long=lambda: dict.fromkeys(

@@ -390,6 +390,12 @@ def test_the_nearest_to_host_arrays(gpu: GpuUnderTest) -> None:
     host = dtw_nearest(queries, database, k=2)
     assert found.index.tolist() == host.index.tolist()
     np.testing.assert_allclose(found.cost, host.cost, rtol=1e-12)
+    shifted = dtw_nearest(queries * 3 + 8, database - 5, k=2, normalize=True, device="cuda")
+    host = dtw_nearest(queries, database, k=2, normalize=True)
+    assert shifted.index.tolist() == host.index.tolist()
+    np.testing.assert_allclose(shifted.cost, host.cost, rtol=1e-12)
+    with pytest.raises(DeviceError, match=r"\Aqueries: expected arrays in host memory"):
+        dtw_nearest(gpu.put(queries), gpu.put(database), normalize=True)
     placed = gpu.put(np.array([12, 3, 7, 5]))
     found = dtw_nearest(gpu.put(queries), gpu.put(database), query_lengths=placed)
     host = dtw_nearest(queries, database, query_lengths=[12, 3, 7, 5])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coalign import DeviceError, dtw_barycenter, dtw_cdist, soft_dtw_cdist
+from coalign import DeviceError, Neighbors, dtw_barycenter, dtw_cdist, dtw_nearest, soft_dtw_cdist
 from coalign._normalize import normalized
 from coalign._validate import take_series
 from oracles.compare import assert_same_bits
@@ -113,12 +113,59 @@ def test_collections_are_normalised_before_they_are_warped() -> None:
     assert dtw_cdist(np.zeros((0, 5)), normalize=True).shape == (0, 0)
 
 
+def assert_same_neighbors(found: Neighbors, wanted: Neighbors) -> None:
+    for field in ("index", "cost", "status", "counts"):
+        assert_same_bits(getattr(found, field), getattr(wanted, field))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"k": 3, "window": 4}, {"metric": "cityblock"}])
+def test_a_search_is_one_among_normalised_series(dtype: str, options: Any) -> None:
+    constant = np.full((1, 40), 7.5)
+    queries = np.concatenate([WALKS[:3] * 9 + 2, constant]).astype(dtype)
+    database = np.concatenate([constant, WALKS[3:], WALKS[:3]]).astype(dtype)
+    wanted = dtw_nearest(of(queries).data[..., 0], of(database).data[..., 0], **options)
+    found = dtw_nearest(queries, database, normalize=True, **options)
+    assert found.cost.dtype == dtype
+    assert_same_neighbors(found, wanted)
+    # Scale and offset are gone, on both sides.
+    assert found.index[:, 0].tolist() == [7, 8, 9, 0]
+    assert found.cost[3, 0] == 0
+
+
+def test_a_search_among_ragged_series_of_several_channels() -> None:
+    queries, database = RAGGED[:2], [part * [3, 0.1] - 4 for part in RAGGED]
+    database.append(np.ones((5, 2)))
+    for window in (None, 3):
+        given = {"k": 4, "window": window}
+        wanted = dtw_nearest(of(queries).data, of(database).data, **given)
+        found = dtw_nearest(queries, database, normalize=True, **given)
+        assert_same_neighbors(found, wanted)
+        assert found.index[:, 0].tolist() == [0, 1]
+    padded = np.full((len(database), 41, 2), np.nan)
+    for row, series in zip(padded, database, strict=True):
+        row[: len(series)] = series
+    lengths = [len(series) for series in database]
+    among = dtw_nearest(
+        padded[:2], padded, query_lengths=lengths[:2], database_lengths=lengths, normalize=True
+    )
+    assert_same_neighbors(among, dtw_nearest(database[:2], database, normalize=True))
+    assert dtw_nearest([], database, k=2, normalize=True).index.shape == (0, 2)
+
+
 def test_what_cannot_be_normalised_is_named() -> None:
     for call in (dtw_cdist, soft_dtw_cdist, dtw_barycenter):
         with assert_refused(ValueError, "X: NaN at index (2, 7); expected finite values"):
             call(put(WALKS, (2, 7), np.nan), normalize=True)
         with assert_refused(TypeError, "normalize: expected a bool, got int"):
             call(WALKS, normalize=1)
+    for given, name in ((0, "queries"), (1, "database")):
+        sides = [WALKS, WALKS]
+        sides[given] = put(WALKS, (2, 7), np.nan)
+        with assert_refused(ValueError, f"{name}: NaN at index (2, 7); expected finite values"):
+            dtw_nearest(*sides, normalize=True)
+    with assert_refused(TypeError, "normalize: expected a bool, got int"):
+        dtw_nearest(WALKS, WALKS, normalize=1)
     batch = take_series(WALKS, "X", None, "x_lengths", collection=True)
     on_gpu = replace(batch, kind=replace(batch.kind, gpu=0))
     with assert_refused(

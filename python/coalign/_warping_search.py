@@ -11,9 +11,10 @@ from . import _core, _cuda_warping, _execution, _validate
 from ._batch import has_contiguous_frames
 from ._device import Gpu
 from ._errors import Status
+from ._normalize import normalized
 from ._pipeline import ResultCall, carry_out
 from ._progress import Progress, reporter
-from ._scalars import take_count
+from ._scalars import take_count, take_flag
 from ._warping import (
     _LEAST_GPU_CELLS,
     NativeWindow,
@@ -45,6 +46,8 @@ class _Search(ResultCall[Neighbors]):
         lengths: tuple[Any, Any],
         options: Options,
         progress: Progress,
+        *,
+        normalize: bool,
     ) -> _Search:
         """Check the collections."""
         asked = _validate.take_series(
@@ -58,6 +61,8 @@ class _Search(ResultCall[Neighbors]):
             raise ValueError("database: expected at least one series, got none")
         if k > len(held) > 0:
             raise ValueError(f"k: expected at most the {len(held)} series of database, got {k}")
+        if normalize:
+            asked, held = normalized(asked), normalized(held)
         window = _native_window(options.window, asked.lengths[0], held.lengths[0])
         return cls((asked, held), k, options, window, progress)
 
@@ -134,6 +139,7 @@ def nearest(
     lengths: tuple[Any, Any],
     threads: Any,
     device: Any,
+    normalize: Any,
     progress: Progress,
 ) -> Neighbors:
     """Return what `coalign.dtw_nearest` does."""
@@ -141,5 +147,13 @@ def nearest(
     options = Options.take(metric, window, "symmetric1", False, False, None, threads, device)
     if options.metric == "precomputed":
         raise ValueError("metric: expected a metric between frames; use dtw for precomputed costs")
-    search = _Search.take(queries, database, count, lengths, options, progress)
+    search = _Search.take(
+        queries,
+        database,
+        count,
+        lengths,
+        options,
+        progress,
+        normalize=take_flag(normalize, "normalize"),
+    )
     return carry_out(search, options.device)

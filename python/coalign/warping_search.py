@@ -25,6 +25,7 @@ def dtw_nearest(
     database_lengths: Any = None,
     threads: int | None = None,
     device: str | None = None,
+    normalize: bool = False,
     progress: Progress = False,
 ) -> Neighbors:
     """Find the k series of a database that are nearest to each query by dynamic time warping.
@@ -58,6 +59,9 @@ def dtw_nearest(
         Where to compute. None follows the input. "cuda" takes host arrays to the GPU and brings the
         result back. "auto" does the same if there is a usable GPU and at least 64 pairs with 67
         million cells in all, and otherwise stays on the CPU. A GPU warps every pair.
+    normalize : bool
+        Take every channel of every series to mean 0 and standard deviation 1 first, over its own
+        frames, and constant channels to zeros, as `dtw_cdist` does. Arrays on a GPU are refused.
     progress : bool or callable
         True shows a tqdm bar. A callable f(done, total) is called in the calling thread with
         numbers of pairs, but not if there are no pairs.
@@ -99,8 +103,14 @@ def dtw_nearest(
     >>> found = coalign.dtw_nearest([[0.0, 2.0, 2.0, 1.0]], database, k=2, window=1)
     >>> found.index.tolist(), found.cost.tolist()
     ([[0, 2]], [[1.0, 1.0]])
+
+    A series of the same shape is nearest once scales and offsets are taken away:
+
+    >>> queries = [[5.0, 6.0, 7.0, 6.0]]
+    >>> [coalign.dtw_nearest(queries, database, normalize=n).index.item() for n in (False, True)]
+    [1, 0]
     """
     lengths = query_lengths, database_lengths
     return _warping_search.nearest(
-        queries, database, k, metric, window, lengths, threads, device, progress
+        queries, database, k, metric, window, lengths, threads, device, normalize, progress
     )

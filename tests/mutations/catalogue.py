@@ -4697,6 +4697,13 @@ WARPING_FUNCTIONS = [
         (f"{NORMALIZE}::test_padding_counts_for_nothing",),
     ),
     Mutation(
+        "a search normalises its queries alone",
+        "python/coalign/_warping_search.py",
+        "asked, held = normalized(asked), normalized(held)",
+        "asked = normalized(asked)",
+        (f"{NORMALIZE}::test_a_search_is_one_among_normalised_series",),
+    ),
+    Mutation(
         "the gradient of an inertia forgets the weights",
         "python/coalign/_soft_barycenter.py",
         "(self.series.weights[part, np.newaxis, np.newaxis] * own).sum(axis=0)",
