@@ -98,7 +98,8 @@ build/bench/ready: bench/requirements.txt bench/requirements-nodeps.txt
 	touch $@
 
 # One of them: make bench SUITES=assignment. Options of pytest-benchmark go into BENCH; a census takes none.
-SUITES ?= warping assignment calls census ctc ctc_census closed_forms transport_functions soft_warping warping_functions
+SUITES ?= warping assignment calls census ctc ctc_census closed_forms transport_functions soft_warping warping_functions \
+          warping_census
 bench: build/bench/ready
 	$(BENCH_PYTHON) -m pip install -q .
 	for suite in $(SUITES); do \

@@ -20,6 +20,7 @@ import coalign
 import instances
 from cases_warping import as_dtype
 from contest import SHORT, Case, Contender, Data, PeerFloor, Problem, Suite, calling
+from peers_warping import channels_first, for_dtaidistance
 
 # Descents that stop at other points of one valley differ by so much in its depth.
 TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
@@ -126,34 +127,56 @@ def silent(function: Any) -> Any:
 def tslearn() -> Contender:
     """Average with tslearn."""
 
+    def prepare(data: Data) -> Data:
+        start = data["init"]
+        return {**data, "start": start[:, np.newaxis] if start.ndim == 1 else start}
+
     def load() -> Any:
         from tslearn.barycenters import dtw_barycenter_averaging
 
         call = silent(dtw_barycenter_averaging)
-        return lambda data: call(
-            data["X"], init_barycenter=data["init"][:, np.newaxis], max_iter=ITERATIONS, tol=0
+        return lambda given: call(
+            given["X"], init_barycenter=given["start"], max_iter=ITERATIONS, tol=0
         )
 
-    return Contender("tslearn-f64", "float64", load, moved)
+    return Contender("tslearn-f64", "float64", load, moved, prepare)
 
 
 def aeon() -> Contender:
     """Average with aeon."""
 
+    def prepare(data: Data) -> Data:
+        if data["init"].ndim == 1:
+            return {**data, "series": data["X"], "start": data["init"][np.newaxis]}
+        return {
+            **data,
+            "series": channels_first(data["X"]),
+            "start": channels_first(data["init"]),
+        }
+
     def load() -> Any:
         from aeon.clustering.averaging import petitjean_barycenter_average
 
         call = silent(petitjean_barycenter_average)
-        return lambda data: call(
-            data["X"],
+        return lambda given: call(
+            given["series"],
             distance="dtw",
-            init_barycenter=data["init"][np.newaxis],
+            init_barycenter=given["start"],
             max_iters=ITERATIONS,
             tol=0,
             n_jobs=1,
         )
 
-    return Contender("aeon-f64", "float64", load, moved)
+    return Contender("aeon-f64", "float64", load, moved, prepare)
+
+
+def dtaidistance_average() -> Contender:
+    """Average with dtaidistance's compiled functions."""
+    load = calling(
+        "dtaidistance.dtw_barycenter.dba_loop",
+        lambda f: lambda data: f(data["X"], c=data["init"], max_it=ITERATIONS, thr=0, use_c=True),
+    )
+    return Contender("dtaidistance-f64", "float64", load, moved)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,19 +254,18 @@ def dtaidistance_limits() -> Contender:
     """Warp to one series after the other with dtaidistance, below the least cost so far."""
 
     def load() -> Any:
-        from dtaidistance import dtw
+        from dtaidistance import dtw, dtw_ndim
 
         def solve(data: Data) -> Any:
+            call = (dtw if data["database"][0].ndim == 1 else dtw_ndim).distance_fast
+            options = for_dtaidistance(data)
             found = []
             for query in data["queries"]:
                 best = np.inf
                 for series in data["database"]:
                     # It leaves a path at the first row that is beyond the limit.
                     limit = None if np.isinf(best) else best
-                    distance = dtw.distance_fast(
-                        query, series, window=data["window"] + 1, max_dist=limit
-                    )
-                    best = min(best, distance)
+                    best = min(best, call(query, series, max_dist=limit, **options))
                 found.append([best])
             return found
 

@@ -87,7 +87,7 @@ class Runner:
             times.append(clock() - began)
             sums.append(self.contender.costs(instance, found))
             if known is not None and not agree(sums[-1], known[at], rtol):
-                raise AssertionError(f"{sums[-1][:, 0].tolist()} for {known[at][:, 0].tolist()}")
+                raise AssertionError(differences(sums[-1], known[at]))
             if times[0] > longest:
                 break
         # The first call finds nothing in the caches.
@@ -104,6 +104,16 @@ def agree(found: Any, known: Any, rtol: float) -> bool:
     same = found[:, 0] == known[:, 0]
     with np.errstate(invalid="ignore"):
         return bool(np.all(same | (np.abs(found[:, 0] - known[:, 0]) <= rtol * known[:, 1])))
+
+
+def differences(found: Any, known: Any, count: int = 3) -> str:
+    """Say which answers differ most, for their sizes."""
+    if found.shape != known.shape:
+        return f"{len(found)} answers for {len(known)}"
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = np.abs(found[:, 0] - known[:, 0]) / known[:, 1]
+    worst = np.argsort(-np.nan_to_num(off, nan=np.inf), kind="stable")[:count]
+    return f"{found[worst, 0].tolist()} for {known[worst, 0].tolist()}"
 
 
 @dataclass

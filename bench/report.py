@@ -45,6 +45,10 @@ CENSUSES = {
         "transport.md",
         "The worst of the [census of transport](docs/transport.md#census):",
     ),
+    "warping_census": (
+        "warping.md",
+        "The worst of the [census of warping](docs/warping.md#census):",
+    ),
 }
 LATER = (*TABLES, *CENSUSES, "ctc_scaling", "transport_scaling")
 CTC_PICTURES = """![Time of a frame against frames, symbols and labels](ctc-frames.svg)
