@@ -51,7 +51,7 @@ OF_PEERS = {"float64": 1e-10, "float32": 1e-4}
 # So many times that is allowed to soft values and slopes, and to the inertia that a descent ends
 # with; where paths tie, descents part. Slopes at small gammas lose so many roundings of a value.
 OF_SOFT = {"float64": 1e3, "float32": 10.0}
-OF_EXPONENTIALS = 16
+OF_EXPONENTIALS = 64
 OF_DESCENTS, OF_TIED_DESCENTS = 1e6, 1e11
 
 LEAST = 1.0

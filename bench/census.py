@@ -112,7 +112,8 @@ def differences(found: Any, known: Any, count: int = 3) -> str:
         return f"{len(found)} answers for {len(known)}"
     with np.errstate(invalid="ignore", divide="ignore"):
         off = np.abs(found[:, 0] - known[:, 0]) / known[:, 1]
-    worst = np.argsort(-np.nan_to_num(off, nan=np.inf), kind="stable")[:count]
+    off = np.where(found[:, 0] == known[:, 0], 0, np.nan_to_num(off, nan=np.inf))
+    worst = np.argsort(-off, kind="stable")[:count]
     return f"{found[worst, 0].tolist()} for {known[worst, 0].tolist()}"
 
 
