@@ -11,7 +11,7 @@ from numpydoc.docscrape_sphinx import SphinxDocString
 from sphinx.application import Sphinx
 
 import coalign
-from coalign.demo import colours, digits, lines, shuffle
+from coalign.demo import averages, colours, digits, lines, search, shuffle
 from coalign.demo.part import Part
 
 HERE = Path(__file__).parent
@@ -77,7 +77,14 @@ def write_gallery(app: Sphinx) -> None:
         "photographs, and writes them to one page, `coalign-demo/report.html`. The times are those "
         "of the machine that built this page.",
     ]
-    for build in (shuffle.part, digits.part, colours.part, lines.part):
+    for build in (
+        shuffle.part,
+        digits.part,
+        averages.part,
+        search.part,
+        colours.part,
+        lines.part,
+    ):
         part = build(small=False, seed=0, progress=False)
         text += [f"## {part.title}", *part.prose, table(part)]
         for number, picture in enumerate(part.pictures, 1):

@@ -131,7 +131,7 @@ def test_page_is_whole_and_needs_nothing_else(page: Page) -> None:
 
 
 def test_page_embeds_pictures(page: Page) -> None:
-    assert len(page.images) == 6
+    assert len(page.images) == 9
     for image in page.images:
         assert image["alt"]
         kind, data = str(image["src"]).split(",", 1)
@@ -144,8 +144,15 @@ def test_page_embeds_pictures(page: Page) -> None:
 def test_page_shows_the_accuracies(page: Page, report: dict[str, Any]) -> None:
     for accuracy in accuracies(report).values():
         assert f"{accuracy:.2%}" in page.cells
-    for method in ("assign", "greedy"):
-        assert f"{report['parts']['shuffle'][method]['accuracy']:.2%}" in page.cells
+    for part, method in (
+        ("shuffle", "assign"),
+        ("shuffle", "greedy"),
+        ("averages", "dtw_barycenter"),
+        ("averages", "soft_dtw_barycenter"),
+    ):
+        assert f"{report['parts'][part][method]['accuracy']:.2%}" in page.cells
+    for search in report["parts"]["search"]["windows"]:
+        assert f"{search['accuracy']:.2%}" in page.cells
     for reading in ("greedy", "beam", "check digit"):
         values = report["parts"]["lines"]["trained"][reading]
         assert f"{values['label_error_rate']:.2%}" in page.cells
@@ -165,6 +172,14 @@ def test_table_on_stdout_and_same_seed_same_answers(
         partners = report["parts"]["shuffle"][method]
         assert again["parts"]["shuffle"][method]["accuracy"] == partners["accuracy"]
         assert any(row[:2] == [method, f"{partners['accuracy']:.2%}"] for row in rows)
+    for method in ("dtw_barycenter", "soft_dtw_barycenter"):
+        accuracy = report["parts"]["averages"][method]["accuracy"]
+        assert again["parts"]["averages"][method]["accuracy"] == accuracy
+        assert any(row[:1] == [method] and f"{accuracy:.2%}" in row for row in rows)
+    for first, second in zip(
+        *(each["parts"]["search"]["windows"] for each in (report, again)), strict=True
+    ):
+        assert (first["accuracy"], first["counts"]) == (second["accuracy"], second["counts"])
     for reading in ("greedy", "beam", "check digit"):
         first, second = (each["parts"]["lines"]["trained"][reading] for each in (report, again))
         assert first["label_error_rate"] == second["label_error_rate"]

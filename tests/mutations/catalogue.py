@@ -73,6 +73,8 @@ CUDA_TRANSPORT = "tests/test_cuda_transport.py"
 CUDA_ALIGN = "tests/test_cuda_ctc_align.py"
 DEMO = "tests/test_demo.py"
 DEMO_LINES = "tests/test_demo_lines.py"
+DEMO_AVERAGES = "tests/test_demo_averages.py"
+DEMO_SEARCH = "tests/test_demo_search.py"
 REPORT = "tests/test_bench_report.py"
 CENSUS = "tests/test_bench_census.py"
 GREEDY = "tests/test_ctc_greedy_values.py"
@@ -1372,6 +1374,34 @@ AROUND = [
         "parameter -= np.float32(rate)",
         "parameter += np.float32(rate)",
         (f"{DEMO}::test_lines_are_read_after_training",),
+    ),
+    Mutation(
+        "the demo puts all images at the left",
+        "python/coalign/demo/averages.py",
+        "rng.integers(WIDTH - width, size=len(images), endpoint=True)",
+        "np.zeros(len(images), np.int64)",
+        (f"{DEMO_AVERAGES}::test_images_stand_anywhere_along_their_fields",),
+    ),
+    Mutation(
+        "the demo averages all digits for each",
+        "python/coalign/demo/averages.py",
+        "[train[split.train_digit == digit] for digit",
+        "[train for digit",
+        (f"{DEMO_AVERAGES}::test_recognition_is_by_the_nearest_average",),
+    ),
+    Mutation(
+        "the demo's envelope is too narrow for its window",
+        "python/coalign/demo/search.py",
+        "bound(series, 2 * window + 1,",
+        "bound(series, window + 1,",
+        (f"{DEMO_SEARCH}::test_no_path_costs_less_than_the_envelope_says",),
+    ),
+    Mutation(
+        "the demo loses pairs of a search",
+        "python/coalign/demo/search.py",
+        "        and counts.sum() == costs.size\n",
+        "",
+        (f"{DEMO_SEARCH}::test_a_search_that_misses_is_refused",),
     ),
     Mutation(
         "a peer may use more threads than ours",

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .. import _execution
-from . import colours, digits, lines, report, shuffle
+from . import averages, colours, digits, lines, report, search, shuffle
 from .part import Part
 
 __all__ = ["run"]
@@ -20,6 +20,8 @@ _EXTRAS = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 # Each takes (small, seed, progress); the report shows them in this order.
 _PARTS: tuple[Callable[[bool, int, bool], Part], ...] = (
     digits.part,
+    averages.part,
+    search.part,
     shuffle.part,
     colours.part,
     lines.part,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import coalign
 
 from . import figures
+from .judged import Judged
 from .part import Part, Picture
 
 WINDOW = 2
@@ -35,7 +36,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
+class Recognition(Judged):
     """Costs (test, train) of one method and what its nearest neighbours say."""
 
     costs: Floats
@@ -43,16 +44,6 @@ class Recognition:
     predicted: Indices
     right: npt.NDArray[np.bool_]
     seconds: float
-
-    @property
-    def errors(self) -> int:
-        """Number of test images recognised wrongly."""
-        return int(np.count_nonzero(~self.right))
-
-    @property
-    def accuracy(self) -> float:
-        """Share of test images recognised rightly."""
-        return float(self.right.mean())
 
     @property
     def pairs_per_second(self) -> float:

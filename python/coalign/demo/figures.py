@@ -124,7 +124,7 @@ def matches(
     Parameters
     ----------
     panels : sequence of (str, array, array or None)
-        Titles, images (n, 8, 8), and for each image whether it is right; None draws no frames.
+        Titles, images (n, 8, W), and for each image whether it is right; None draws no frames.
 
     Returns
     -------
@@ -141,6 +141,82 @@ def matches(
             if right is not None:
                 axes.spines[:].set(color=_RIGHT if right[k] else _WRONG, linewidth=3)
         row[0].set_title(title, fontsize=10, color=_INK, loc="left")
+    return _png(figure)
+
+
+def outlines(
+    images: Sequence[tuple[str, npt.NDArray[Any], npt.NDArray[np.float64]]],
+    angles: npt.NDArray[np.float64],
+    envelope: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    series: Sequence[tuple[str, npt.NDArray[Any]]],
+) -> bytes:
+    """Draw titled images with their outlines, and beside them series and an envelope.
+
+    Parameters
+    ----------
+    images : sequence of (str, array, array)
+        Titles, images (8, 8), and the rows and columns (2, n) of their outlines.
+    angles : array, shape (n,)
+        Angles in degrees.
+    envelope : pair of arrays, shape (n,)
+        The least and the most of what each angle may be paired with.
+    series : sequence of three (str, array)
+        Names and series (n,): the one that has the envelope, the nearest, and one whose distance
+        from the envelope is drawn in red.
+
+    Returns
+    -------
+    bytes
+        The picture as a PNG file.
+    """
+    figure = _figure(9.0, 5.2)
+    grid = figure.add_gridspec(len(images), 2, width_ratios=(1, 3))
+    for row, (title, image, outline) in enumerate(images):
+        axes = figure.add_subplot(grid[row, 0])
+        axes.imshow(image, cmap="gray_r", vmin=0, vmax=16)
+        axes.fill(outline[1], outline[0], fill=False, edgecolor=_PATH, linewidth=1.5)
+        axes.set_title(title, fontsize=10, color=_INK)
+        axes.set(xticks=[], yticks=[])
+    axes = figure.add_subplot(grid[:, 1])
+    axes.fill_between(angles, *envelope, color=_SOFT, label="envelope")
+    for (name, values), color in zip(series, (_INK, _RIGHT, _PATH), strict=True):
+        axes.plot(angles, values, color=color, label=name)
+    left_out = series[-1][1]
+    inside = np.clip(left_out, *envelope)
+    axes.fill_between(angles, inside, left_out, color=_PATH, alpha=0.35, linewidth=0)
+    axes.set(xlabel="angle in degrees", ylabel="pixels from the middle", xticks=range(0, 361, 90))
+    axes.set_title("outlines as series, and what may be paired", fontsize=10, color=_INK)
+    axes.legend(fontsize=9)
+    return _png(figure)
+
+
+def shares(names: Sequence[str], stages: Sequence[str], values: npt.NDArray[np.float64]) -> bytes:
+    """Draw a bar for each name, cut into the shares of stages.
+
+    Parameters
+    ----------
+    names, stages : sequences of str
+        What the bars and their pieces are called.
+    values : array, shape (names, stages)
+        Shares, which add up to 1 for each bar.
+
+    Returns
+    -------
+    bytes
+        The picture as a PNG file.
+    """
+    from matplotlib import colormaps
+
+    figure = _figure(9.0, 0.9 + 0.45 * len(names))
+    axes = figure.subplots()
+    starts = np.cumsum(values, axis=1) - values
+    colors = colormaps["viridis_r"](np.linspace(0.05, 0.95, len(stages)))
+    for stage, width, start, color in zip(stages, values.T, starts.T, colors, strict=True):
+        axes.barh(names, width, 0.7, start, color=color, label=stage)
+    axes.set(xlim=(0, 1), xlabel="share of the pairs")
+    axes.invert_yaxis()
+    axes.spines[:].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=len(stages), fontsize=9, frameon=False)
     return _png(figure)
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import coalign
 
 from . import figures
+from .judged import Judged
 from .part import Part, Picture
 
 # Pixels go from 0 to 16. With this much noise the nearest image is often another one.
@@ -35,7 +36,7 @@ class Views:
 
 
 @dataclass(frozen=True, slots=True)
-class Matching:
+class Matching(Judged):
     """What one method takes for the partners, what that costs, and how long it took."""
 
     partner: Indices
@@ -43,16 +44,6 @@ class Matching:
     total: float
     above_bound: float
     seconds: float
-
-    @property
-    def errors(self) -> int:
-        """Number of images whose partner is another."""
-        return int(np.count_nonzero(~self.right))
-
-    @property
-    def accuracy(self) -> float:
-        """Share of images whose partner was found."""
-        return float(self.right.mean())
 
     def metrics(self) -> dict[str, object]:
         """Give what report.json holds about this method."""
