@@ -12,6 +12,7 @@ import pytest
 import coalign
 from coalign import (
     _assignment,
+    _barycenter,
     _ctc,
     _decoding,
     _execution,
@@ -21,6 +22,7 @@ from coalign import (
     _points,
     _soft_warping,
     _transport,
+    _transport_plan,
     _warping,
 )
 from coalign._transport_result import PointCosts
@@ -35,6 +37,11 @@ SERIES = rng.random((3, 8, 2))
 SCORES = rng.normal(size=(3, 12, 5))
 WORDS = np.array([[1, 2, 2], [3, 1, 4], [4, 4, 1]])
 ROW_WEIGHTS, COLUMN_WEIGHTS = np.full(6, 1 / 6), np.full(9, 1 / 9)
+
+# Two histograms of nine weights in each problem, and what these cost.
+HISTOGRAMS, PLACES = np.full((3, 2, 9), 1 / 9), np.ascontiguousarray(COST.T)
+HISTOGRAMS[:, 0, 0] += 0.1
+HISTOGRAMS[:, 0, 1] -= 0.1
 
 # A result keeps its clouds, which are compared as objects.
 CLOUD, CLOUDS = rng.normal(size=(9, 3)), rng.normal(size=(3, 6, 3))
@@ -144,6 +151,42 @@ PLAIN: dict[str, Call] = {
         [COST, COST[:2, 3:]], [ROW_WEIGHTS, ROW_WEIGHTS[:2]], epsilon=2.0, unbalanced=1.0
     ),
     "sinkhorn that stops": lambda: coalign.sinkhorn(COST, epsilon=1.0, tol=0.0, max_iterations=3),
+    "sinkhorn_barycenter": lambda: coalign.sinkhorn_barycenter(HISTOGRAMS[0], PLACES, epsilon=2),
+    "sinkhorn_barycenter float32": lambda: coalign.sinkhorn_barycenter(
+        HISTOGRAMS[0].astype(np.float32), PLACES.astype(np.float32), epsilon=0.5
+    ),
+    "sinkhorn_barycenter of a batch": lambda: coalign.sinkhorn_barycenter(
+        HISTOGRAMS,
+        PLACES,
+        weights=np.array([[1.0, 2.0], [0.0, 3.0], [1.0, 1.0]]),
+        epsilon=np.array([1.0, 2.0, 3.0]),
+        threads=2,
+    ),
+    "sinkhorn_barycenter of a list": lambda: coalign.sinkhorn_barycenter(
+        [*HISTOGRAMS[:2]],
+        (PLACES, PLACES[:, :3]),
+        weights=(np.array([1.0, 2.0]), np.ones(2)),
+        epsilon=1.0,
+        tol=1e-6,
+        device="cpu",
+    ),
+    "sinkhorn_barycenter of one and many": lambda: coalign.sinkhorn_barycenter(
+        HISTOGRAMS[0],
+        [PLACES, PLACES[:, 2:]],
+        weights=np.ones(2),
+        epsilon=1.0,
+        tol=0,
+        max_iterations=3,
+    ),
+    "sinkhorn_divergence_points": lambda: coalign.sinkhorn_divergence_points(
+        POINTS, CLOUD, ROW_WEIGHTS, COLUMN_WEIGHTS, epsilon=2.0, metric="cosine"
+    ),
+    "sinkhorn_divergence_points float32": lambda: coalign.sinkhorn_divergence_points(
+        NARROW, NARROW[:4], epsilon=2, tol=1e-3, gradients=True, threads=2
+    ),
+    "sinkhorn_divergence_points on a line": lambda: coalign.sinkhorn_divergence_points(
+        X, Y, epsilon=0.3, metric="euclidean", tol=1e-9, gradients=True, device="cpu"
+    ),
     "sinkhorn_points": lambda: coalign.sinkhorn_points(POINTS, CLOUD, epsilon=2.0),
     "sinkhorn_points float32": lambda: coalign.sinkhorn_points(
         NARROW, NARROW, epsilon=3, metric="euclidean", threads=2
@@ -226,6 +269,7 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(_assignment, "assign", refuse)
     monkeypatch.setattr(_assignment, "linear_sum_assignment", refuse)
+    monkeypatch.setattr(_barycenter, "sinkhorn_barycenter", refuse)
     monkeypatch.setattr(_ctc, "ctc_loss", refuse)
     monkeypatch.setattr(_ctc, "ctc_forward_backward", refuse)
     monkeypatch.setattr(_decoding, "ctc_greedy", refuse)
@@ -235,6 +279,7 @@ def no_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_points, "sinkhorn_points", refuse)
     monkeypatch.setattr(_soft_warping, "soft_dtw", refuse)
     monkeypatch.setattr(_transport, "sinkhorn", refuse)
+    monkeypatch.setattr(_transport_plan, "sinkhorn_divergence_points", refuse)
     monkeypatch.setattr(_warping, "dtw", refuse)
 
 

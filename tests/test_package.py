@@ -254,6 +254,8 @@ FRONT_DOORS = (
     "monotonic_alignment",
     "partial_transport",
     "sinkhorn",
+    "sinkhorn_barycenter",
+    "sinkhorn_divergence_points",
     "sinkhorn_points",
 )
 

@@ -230,6 +230,43 @@ def test_a_plan_that_falls_apart_has_a_gradient() -> None:
     np.testing.assert_allclose(found.cost[:2, :2], block.cost, atol=1e-12)
 
 
+def test_gradients_of_a_large_plan_are_found_on_lanes_and_threads(
+    isa: str, dtype: np.dtype[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n, m = 203, 411
+    cost, seed = (rng.random((n, m)).astype(dtype) for _ in range(2))
+    a, b = np.full(n, 1 / (n - 1), dtype), np.full(m, 1 / (m - 2), dtype)
+    a[7] = b[3] = b[200] = 0
+    found = coalign.sinkhorn(cost, a, b, epsilon=EPSILON)
+
+    def every(threads: str) -> list[Any]:
+        monkeypatch.setenv("COALIGN_NUM_THREADS", threads)
+        with _execution.forced(isa=isa, work_per_thread=0.0) as runs:
+            pulled, by_weights = found.plan_vjp(seed), found.gradients()
+        assert max(run.workers for run in runs) == int(threads)
+        return [pulled.cost, pulled.residual, by_weights.a, by_weights.b]
+
+    single, shared = every("1"), every("3")
+    for one, other in zip(single, shared, strict=True):
+        assert np.array_equal(one, other)
+    by_cost, residual, by_a, by_b = single
+    assert residual < 1e-11
+    # The multipliers of the rows and the columns, from the dense system.
+    plan, wide = found.plan().astype(np.float64), seed.astype(np.float64)
+    rows, columns = plan.sum(axis=1), plan.sum(axis=0)
+    system = np.block([[np.diag(rows), plan], [plan.T, np.diag(columns)]])
+    sums = np.concatenate([(plan * wide).sum(axis=1), (plan * wide).sum(axis=0)])
+    x, y = np.split(np.linalg.lstsq(system, sums, rcond=1e-13)[0], [n])
+    wanted = plan * (x[:, np.newaxis] + y - wide) / EPSILON
+    np.testing.assert_allclose(by_cost, wanted, atol=1e-9 if dtype == np.float64 else 1e-7)
+    assert np.abs(wanted).max() > 1e-6
+    # Without a weight, the soft transform of the other side's potentials.
+    f, g, costs = (each.astype(np.float64) for each in (found.f, found.g, cost))
+    for ours, others, lines in ((by_a[7], g, costs[7]), (by_b[200], f, costs[:, 200])):
+        transform = -EPSILON * np.log(np.exp((others - lines) / EPSILON).sum())
+        assert ours == pytest.approx(transform, rel=1e-5 if dtype == np.float32 else 1e-11)
+
+
 @pytest.mark.parametrize("is_list", [False, True])
 def test_each_problem_of_a_batch_is_as_it_is_alone(is_list: bool) -> None:
     shapes = list(zip(LENGTHS["row_lengths"], LENGTHS["col_lengths"], strict=True))

@@ -88,6 +88,16 @@ struct Clouds {
 
 constexpr Readable kClouds{Readable::Items::series, 1, kMostPoints};
 
+bool read_metric(PyObject* given, PointMetric& metric) {
+    constexpr const char* names[] = {"sqeuclidean", "euclidean", "cosine", "dot"};
+    for (int k = 0; k < 4; ++k)
+        if (is_text(given, names[k])) {
+            metric = static_cast<PointMetric>(k);
+            return true;
+        }
+    return false;
+}
+
 // The object that a result keeps in the place of costs.
 py::object point_costs(PyObject* x, PyObject* y, PyObject* metric) {
     PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> type;
@@ -110,7 +120,7 @@ struct PointArguments {
         if (!fits || x.batch().columns != y.batch().columns || x.is_float32() != y.is_float32()) return false;
         join();
         if (!a.read(given[2], rows()) || !b.read(given[3], columns()) || !epsilon.read(given[4], rows()) ||
-            !read_metric(given[5]) || !read_penalties(given[6], options.row_penalty, options.column_penalty) ||
+            !read_metric(given[5], metric) || !read_penalties(given[6], options.row_penalty, options.column_penalty) ||
             !read_number(given[7], tolerance) || !tolerance || !read_integer(given[8], options.most_iterations) ||
             (given[9] != Py_None && !prepared) || !g.read(given[9], columns()) || !threads.read(given[12]) ||
             !read_cpu(given[13]) || !read_progress(given[14], prepared, progress))
@@ -179,15 +189,6 @@ struct PointArguments {
     Axis side(const PlainBatch& cloud, const std::vector<std::int64_t>& counts) const {
         return {form, static_cast<std::int64_t>(counts.size()), cloud.batch().rows, counts.data(), x.is_float32()};
     }
-    bool read_metric(PyObject* given) {
-        constexpr const char* names[] = {"sqeuclidean", "euclidean", "cosine", "dot"};
-        for (int k = 0; k < 4; ++k)
-            if (is_text(given, names[k])) {
-                metric = static_cast<PointMetric>(k);
-                return true;
-            }
-        return false;
-    }
 
     PlainBatch x{kClouds}, y{kClouds};
     Form form = Form::one;
@@ -200,6 +201,161 @@ struct PointArguments {
     PyObject* progress = Py_None;
     py::object costs;
     Kept kept{};
+};
+
+// sinkhorn_divergence_points(x, y, a, b, epsilon, metric, tol, max_iterations, x_lengths, y_lengths, gradients,
+// threads, device) returns the divergence of two small clouds, and its derivatives by them. What else there is, and
+// what does not converge, is for the general way, which solves the same three problems and follows them as this does.
+struct DivergenceArguments {
+    static constexpr const char *kName = "sinkhorn_divergence_points", *kGeneral = "coalign._transport_plan";
+    static constexpr Py_ssize_t kCount = 13;
+    // Of one problem, in cells: more of them take longer than what the general way adds.
+    static constexpr std::int64_t kMostCells = 1 << 16;
+
+    bool read(PyObject* const* given, bool) {
+        std::optional<double> tolerance, number;
+        PlainArray as_given[2];
+        for (int k = 0; k < 2; ++k) {
+            if (!clouds[k].read(given[k], given[8 + k]) || clouds[k].is_batch() || !as_given[k].read(given[k]))
+                return false;
+            is_line[k] = as_given[k].axes() == 1;
+        }
+        for (int k = 0; k < 2; ++k)
+            if (clouds[k].batch().columns != clouds[0].batch().columns || clouds[k].is_float32() != is_float32() ||
+                count(k) * count(k) > kMostCells || !weights[k].read(given[2 + k], rows_of(clouds[k])))
+                return false;
+        if (!read_number(given[4], number) || !number || !read_metric(given[5], metric) ||
+            !read_number(given[6], tolerance) || !tolerance || !read_integer(given[7], options.most_iterations) ||
+            !read_flag(given[10], wants_slopes) || !threads.read(given[11]) || !read_cpu(given[12]))
+            return false;
+        epsilon = *number;
+        options.tolerance = *tolerance;
+        return epsilon > 0 && epsilon < kInfinity && options.tolerance >= 0 && options.tolerance < kInfinity &&
+               options.most_iterations >= 1;
+    }
+    bool is_float32() const { return clouds[0].is_float32(); }
+
+    template <class T>
+    PyObject* run(const Forced& forced, bool) const {
+        if (wrong_weights<T>(rows_of(clouds[0]), rows_of(clouds[1]), weights[0].vectors(), weights[1].vectors(),
+                             options))
+            return nullptr;
+        const std::int64_t dimension = clouds[0].batch().columns;
+        std::vector<double> points[2], own_weights[2], slopes[2];
+        for (int k = 0; k < 2; ++k) {
+            const T* const from = clouds[k].batch().at<T>(0).data;
+            points[k].assign(from, from + count(k) * dimension);
+            if (const T* const own = weights[k].vectors().of<T>(0)) own_weights[k].assign(own, own + count(k));
+        }
+        double value = 0;
+        constexpr int pairs[3][2] = {{0, 1}, {0, 0}, {1, 1}};
+        for (const auto& pair : pairs) {
+            const int x = pair[0], y = pair[1];
+            std::vector<double> f, g;
+            if (!solve_pair<T>(forced, x, y, f, g)) return nullptr;
+            const PointBatch batch{cloud(points[x], dimension), cloud(points[y], dimension), metric, {}};
+            const auto given_weights = [&](int k) { return own_weights[k].empty() ? nullptr : own_weights[k].data(); };
+            double dual = 0;
+            const auto follow = [&](PointFollower& follower, std::int64_t) {
+                const PointPlan plan{&follower.pair,   f.data(), g.data(),  given_weights(x),
+                                     given_weights(y), epsilon,  kInfinity, kInfinity};
+                if (!follower.points.dual(plan, dual)) return false;
+                bool is_done = true;
+                for (int k = 0; wants_slopes && k < 2; ++k) {
+                    // A cloud within itself moves on both sides, and counts half.
+                    if (x == y && k != x) continue;
+                    std::vector<double> own(points[k].size());
+                    is_done &= follower.points.by_points(plan, k == 1, own.data());
+                    subtract<T>(own, slopes[k]);
+                }
+                return is_done;
+            };
+            const Run run = run_call(true, [&](Pulse& pulse) {
+                return follow_points(forced.isa, batch, 1, kTransportWorkPerThread, pulse, follow);
+            });
+            forced.note(name(forced.isa), run.workers);
+            value = x != y ? dual : value - dual / 2;
+        }
+        py::array_t<double> found(1);
+        found.mutable_data()[0] = std::max(value, 0.0);
+        py::object number = found[py::int_(0)];
+        if (!wants_slopes) return number.release().ptr();
+        const py::object result = py::module_::import(kGeneral).attr("PointDivergence");
+        return result(number, shaped<T>(slopes[0], 0), shaped<T>(slopes[1], 1)).release().ptr();
+    }
+
+   private:
+    std::int64_t count(int k) const { return clouds[k].batch().rows; }
+
+    static Ragged cloud(const std::vector<double>& points, std::int64_t dimension) {
+        Ragged out;
+        out.data = points.data();
+        out.count = 1;
+        out.rows = static_cast<std::int64_t>(points.size()) / dimension;
+        out.columns = out.row_stride = dimension;
+        return out;
+    }
+
+    // The potentials of one of the three problems; false where it is wrong, or not solved.
+    template <class T>
+    bool solve_pair(const Forced& forced, int x, int y, std::vector<double>& f, std::vector<double>& g) const {
+        std::vector<T> own_f(static_cast<std::size_t>(count(x))), own_g(static_cast<std::size_t>(count(y)));
+        double cost = 0, value = 0, error = 0;
+        std::int64_t iterations = 0;
+        std::int32_t status = 0;
+        transport::Results<T> results;
+        results.f = own_f.data();
+        results.g = own_g.data();
+        results.cost = &cost;
+        results.value = &value;
+        results.error = &error;
+        results.iterations = &iterations;
+        results.status = &status;
+        PointBatch batch{clouds[x].batch(), clouds[y].batch(), metric, {}};
+        batch.rest.row_weights = weights[x].vectors();
+        batch.rest.column_weights = weights[y].vectors();
+        batch.rest.epsilon = &epsilon;
+        batch.rest.options = options;
+        const double work = static_cast<double>(count(x) * count(y)) * static_cast<double>(options.most_iterations);
+        const Run run = run_call(work <= kSmallWork, [&](Pulse& pulse) {
+            return solve_points<T>(forced.isa, batch, 1, kTransportWorkPerThread, pulse, results);
+        });
+        forced.note(name(forced.isa), run.workers);
+        f.assign(own_f.begin(), own_f.end());
+        g.assign(own_g.begin(), own_g.end());
+        return results.is_solved();
+    }
+
+    // Derivatives between the clouds, and then less those within one; each rounded to T, as results are.
+    template <class T>
+    static void subtract(const std::vector<double>& own, std::vector<double>& out) {
+        const bool is_first = out.empty();
+        out.resize(own.size());
+        for (std::size_t at = 0; at < own.size(); ++at) {
+            const T rounded = static_cast<T>(own[at]);
+            out[at] = double{is_first ? rounded : static_cast<T>(static_cast<T>(out[at]) - rounded)};
+        }
+    }
+
+    // Derivatives by the points of a cloud, of its shape.
+    template <class T>
+    py::object shaped(const std::vector<double>& slopes, int k) const {
+        std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(count(k))};
+        if (!is_line[k]) shape.push_back(static_cast<py::ssize_t>(clouds[k].batch().columns));
+        py::array_t<T> out(shape);
+        std::transform(slopes.begin(), slopes.end(), out.mutable_data(),
+                       [](double one) { return static_cast<T>(one); });
+        return out;
+    }
+
+    PlainBatch clouds[2]{PlainBatch(kClouds), PlainBatch(kClouds)};
+    bool is_line[2]{};
+    PlainVectors weights[2];
+    double epsilon = 0;
+    bool wants_slopes = false;
+    Options options;
+    PointMetric metric = PointMetric::sqeuclidean;
+    ThreadLimit threads;
 };
 
 // What follows from potentials, in float64, problem after problem in one array or two.
@@ -217,8 +373,8 @@ py::object follow_clouds(const py::list& x, const py::list& y, const py::object&
     require(!fs.empty() && !gs.empty(), "potentials: one of each a problem");
     const bool is_product = what == "apply" || what == "apply_transposed", is_turned = what == "apply_transposed";
     const bool is_plan = what == "plan" || what == "feasible", is_bound = what == "bounds";
-    const bool is_slope = what == "by_x" || what == "by_y", of_y = what == "by_y";
-    require(is_product || is_plan || is_bound || is_slope || what == "hard" || what == "weights", "what");
+    const bool is_slope = what == "by_x" || what == "by_y", of_y = what == "by_y", is_dual = what == "dual";
+    require(is_product || is_plan || is_bound || is_slope || is_dual || what == "hard" || what == "weights", "what");
     require(!is_product || static_cast<std::int64_t>(vs.size()) == count, "v: one a problem");
     // Where the problems' parts begin: of the rows, the columns, the cells and the products.
     std::vector<std::int64_t> row_at, column_at, cell_at, product_at;
@@ -238,11 +394,11 @@ py::object follow_clouds(const py::list& x, const py::list& y, const py::object&
         products += (is_turned ? m : n) * own.shape(1);
     }
     Array<std::int64_t> chosen(what == "hard" ? rows : 0);
-    Array<double> first(is_plan      ? cells
-                        : is_product ? products
-                        : is_bound   ? count
-                        : is_slope   ? (of_y ? columns : rows) * dimension
-                                     : rows),
+    Array<double> first(is_plan               ? cells
+                        : is_product          ? products
+                        : is_bound || is_dual ? count
+                        : is_slope            ? (of_y ? columns : rows) * dimension
+                                              : rows),
         second(what == "weights" ? columns : count);
     std::int64_t* const column_of_row = chosen.mutable_data();
     double *const one = first.mutable_data(), *const other = second.mutable_data();
@@ -264,6 +420,7 @@ py::object follow_clouds(const py::list& x, const py::list& y, const py::object&
         if (what == "plan") return follower.points.write(plan, one + cell_at[at]);
         if (what == "hard") return follower.points.choose(plan, column_of_row + row_at[at]);
         if (what == "weights") return follower.points.by_weights(plan, one + row_at[at], other + column_at[at]);
+        if (is_dual) return follower.points.dual(plan, one[p]);
         if (is_slope) return follower.points.by_points(plan, of_y, one + (of_y ? column_at : row_at)[at] * dimension);
         return is_bound ? follower.bound(plan, one[p], other[p]) : follower.round(plan, one + cell_at[at], other[p]);
     };
@@ -273,7 +430,7 @@ py::object follow_clouds(const py::list& x, const py::list& y, const py::object&
         py::none(), [&](Pulse& pulse) { return follow_points(forced.isa, batch, threads, per_thread, pulse, follow); });
     forced.note(name(forced.isa), run.workers);
     if (what == "hard") return chosen;
-    if (is_plan || is_product || is_slope) return first;
+    if (is_plan || is_product || is_slope || is_dual) return first;
     return py::make_tuple(first, second);
 }
 
@@ -283,6 +440,8 @@ void bind_points(py::module_& module) {
     add_function<front_door<PointArguments>>(
         module, PointArguments::kName,
         "The public function's arguments, in order; one more says that they are prepared.");
+    add_function<front_door<DivergenceArguments>>(module, DivergenceArguments::kName,
+                                                  "The public function's arguments, in order.");
     module.def("points_plan", &follow_clouds, py::kw_only(), py::arg("x"), py::arg("y"), py::arg("a"), py::arg("b"),
                py::arg("f"), py::arg("g"), py::arg("metric"), py::arg("epsilon"), py::arg("row_penalty"),
                py::arg("column_penalty"), py::arg("threads"), py::arg("what"), py::arg("v"),

@@ -138,8 +138,9 @@ class Accelerated : public Engine {
 
    private:
     static constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    // An error that may be rounding is given so many iterations to halve.
-    static constexpr int kPatience = 50;
+    // An error that may be rounding is given so many iterations to halve. What float32 does not reach, float64 goes on
+    // from: 100,000 rows of uniform costs spent 50 of 66 iterations on an error that was rounding.
+    static constexpr int kPatience = Engine::kNoise > 1e-6 ? 12 : 50;
     // On a plateau the error stays above this share of what it was so many iterations before.
     static constexpr double kProgress = 0.9;
     static constexpr int kPlateau = 20;

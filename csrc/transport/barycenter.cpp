@@ -30,8 +30,8 @@ class BarycenterSolver {
     bool solve(const BarycenterBatch& batch, std::int64_t p, const double* share, BarycenterSolution<T>& solution) {
         cost_ = batch.costs.at<T>(batch.cost_item(p));
         width_ = padded(cost_.columns);
-        take(batch.histograms.at<T>(p), share);
-        const double wanted = batch.epsilon[p];
+        take(batch.histograms.at<T>(batch.histogram_item(p)), share);
+        const double wanted = batch.epsilon[p * batch.epsilon_stride];
         double* const potential = potential_.reserve(used_ * width_);
         image_.reserve(used_ * width_);
         log_sums_.reserve(used_ * width_);
@@ -248,14 +248,16 @@ class BarycenterSolver {
 template <class T>
 Run solve_barycenters(Isa isa, const BarycenterBatch& batch, int threads, double work_per_thread, Pulse& pulse,
                       std::vector<BarycenterSolution<T>>& solutions) {
-    const std::int64_t count = batch.histograms.count;
+    const std::int64_t count = batch.count();
     std::vector<const double*> shares;
-    double cells = 0;
     const double* next = batch.share;
-    for (std::int64_t p = 0; p < count; ++p) {
-        const std::int64_t histograms = batch.histograms.rows_of(p), c = batch.cost_item(p);
+    for (std::int64_t item = 0; item < batch.histograms.count; ++item) {
         shares.push_back(next);
-        next += histograms;
+        next += batch.histograms.rows_of(item);
+    }
+    double cells = 0;
+    for (std::int64_t p = 0; p < count; ++p) {
+        const std::int64_t histograms = batch.histograms.rows_of(batch.histogram_item(p)), c = batch.cost_item(p);
         cells +=
             static_cast<double>(histograms * batch.costs.rows_of(c)) * static_cast<double>(batch.costs.columns_of(c));
     }
@@ -264,8 +266,8 @@ Run solve_barycenters(Isa isa, const BarycenterBatch& batch, int threads, double
         {count, cells, passes, kCellsPerThread}, threads, work_per_thread, pulse,
         [&](Team& team) { return std::make_unique<BarycenterSolver<T>>(isa, batch.options, team, pulse); },
         [&](auto& worker, std::int64_t p, std::int64_t) {
-            const auto at = static_cast<std::size_t>(p);
-            return worker->solve(batch, p, shares[at], solutions[at]) ? p + 1 : p;
+            const double* const share = shares[static_cast<std::size_t>(batch.histogram_item(p))];
+            return worker->solve(batch, p, share, solutions[static_cast<std::size_t>(p)]) ? p + 1 : p;
         });
 }
 

@@ -16,12 +16,15 @@ namespace coalign::transport {
 
 struct BarycenterBatch {
     // A histogram in each row, of weights of at least 0 and a mass above 0; and costs from what they count, in rows, to
-    // what the barycenter counts: one matrix for each problem, or one for all.
+    // what the barycenter counts. Of either there is one matrix for each problem, or one for all.
     Ragged histograms, costs;
-    const double* share;  // of each histogram of each problem, one after the other; those of a problem add up to 1
+    const double* share;  // of each histogram of each matrix, one after the other; those of a matrix add up to 1
     const double* epsilon;
-    Options options;  // penalties are not read
+    std::int64_t epsilon_stride;  // 0: one for all problems
+    Options options;              // penalties are not read
 
+    std::int64_t count() const { return histograms.count > 1 ? histograms.count : costs.count; }
+    std::int64_t histogram_item(std::int64_t p) const { return histograms.count > 1 ? p : 0; }
     std::int64_t cost_item(std::int64_t p) const { return costs.count > 1 ? p : 0; }
 };
 

@@ -341,33 +341,45 @@ bool Planner<T>::bound(const Plan<T>& plan, double& lower) {
 
 // Soft transforms: -epsilon log of the sum of exp((g - C) / epsilon) of each row, and the same of each column.
 template <class T>
-void Planner<T>::transform(const Plan<T>& plan, double* rows, double* columns) {
-    const std::int64_t n = plan.cost.rows, m = plan.cost.columns;
-    double* const most = scratch_.reserve(m);
-    std::fill_n(most, m, -kInfinity);
-    std::fill_n(columns, m, 0.0);
+bool Planner<T>::transform(const Plan<T>& plan, double* rows, double* columns) {
+    const std::int64_t m = plan.cost.columns;
+    const Chunks chunks = chunks_of(plan);
+    const std::int64_t all = chunks.number * m;
+    double *const most = scratch_.reserve(2 * all), *const sums = most + all;
+    std::fill_n(most, all, -kInfinity);
+    std::fill_n(sums, all, 0.0);
     const auto exponent = [&](double potential, double cost) {
         return potential > -kInfinity && cost < kInfinity ? (potential - cost) / plan.epsilon : -kInfinity;
     };
-    for (std::int64_t i = 0; i < n; ++i) {
-        const T* const cost = plan.cost.data + i * plan.cost.row_stride;
-        const double f{plan.f[i]};
-        double greatest = -kInfinity, sum = 0;
-        for (std::int64_t j = 0; j < m; ++j) {
-            greatest = std::max(greatest, exponent(double{plan.g[j]}, double{cost[j]}));
-            most[j] = std::max(most[j], exponent(f, double{cost[j]}));
-        }
-        if (greatest > -kInfinity)
-            for (std::int64_t j = 0; j < m; ++j)
+    // Calls body(chunk, i, cost).
+    const auto each_cost = [&](auto&& body) {
+        return over_rows(chunks, m, team_, pulse_, [&](std::int64_t c, std::int64_t from, std::int64_t to) {
+            for (std::int64_t i = from; i < to; ++i) body(c, i, plan.cost.data + i * plan.cost.row_stride);
+        });
+    };
+    if (!each_cost([&](std::int64_t c, std::int64_t i, const T* cost) {
+            const double f{plan.f[i]};
+            double* const own = most + c * m;
+            double greatest = -kInfinity, sum = 0;
+            for (std::int64_t j = 0; j < m; ++j) {
+                greatest = std::max(greatest, exponent(double{plan.g[j]}, double{cost[j]}));
+                own[j] = std::max(own[j], exponent(f, double{cost[j]}));
+            }
+            for (std::int64_t j = 0; greatest > -kInfinity && j < m; ++j)
                 sum += std::exp(exponent(double{plan.g[j]}, double{cost[j]}) - greatest);
-        rows[i] = -plan.epsilon * (greatest + std::log(sum));
-    }
-    for (std::int64_t i = 0; i < n; ++i) {
-        const T* const cost = plan.cost.data + i * plan.cost.row_stride;
-        for (std::int64_t j = 0; j < m; ++j)
-            if (most[j] > -kInfinity) columns[j] += std::exp(exponent(double{plan.f[i]}, double{cost[j]}) - most[j]);
-    }
-    for (std::int64_t j = 0; j < m; ++j) columns[j] = -plan.epsilon * (most[j] + std::log(columns[j]));
+            rows[i] = -plan.epsilon * (greatest + std::log(sum));
+        }))
+        return false;
+    for (std::int64_t at = m; at < all; ++at) most[at % m] = std::max(most[at % m], most[at]);
+    if (!each_cost([&](std::int64_t c, std::int64_t i, const T* cost) {
+            double* const own = sums + c * m;
+            for (std::int64_t j = 0; j < m; ++j)
+                if (most[j] > -kInfinity) own[j] += std::exp(exponent(double{plan.f[i]}, double{cost[j]}) - most[j]);
+        }))
+        return false;
+    add_chunks(chunks, m, sums);
+    for (std::int64_t j = 0; j < m; ++j) columns[j] = -plan.epsilon * (most[j] + std::log(sums[j]));
+    return true;
 }
 
 template <class T>
@@ -378,8 +390,9 @@ bool Planner<T>::differentiate(const Plan<T>& plan, double* by_row_weight, doubl
     };
     std::fill_n(by_row_weight, rows, 0.0);
     std::fill_n(by_column_weight, columns, 0.0);
-    if (has_zero(plan.row_weights, rows) || has_zero(plan.column_weights, columns))
-        transform(plan, by_row_weight, by_column_weight);
+    if ((has_zero(plan.row_weights, rows) || has_zero(plan.column_weights, columns)) &&
+        !transform(plan, by_row_weight, by_column_weight))
+        return false;
     const auto mass_of = [](const T* weights, std::int64_t count) {
         double mass = 0;
         for (std::int64_t i = 0; weights != nullptr && i < count; ++i) mass += double{weights[i]};
@@ -395,7 +408,7 @@ bool Planner<T>::differentiate(const Plan<T>& plan, double* by_row_weight, doubl
     };
     side(rows, plan.row_weights, plan.f, plan.row_penalty, column_mass, by_row_weight);
     side(columns, plan.column_weights, plan.g, plan.column_penalty, row_mass, by_column_weight);
-    return pacer_.proceed(8 * rows * columns);
+    return pacer_.proceed(rows + columns);
 }
 
 template <class T>
@@ -411,45 +424,60 @@ bool Planner<T>::pull_back(const Plan<T>& plan, const MatrixView<T>& seed, T* ou
     double *const c = column_scale_.reserve(7 * columns), *const w = c + columns, *const y = w + columns;
     double *const rest = y + columns, *const ahead = rest + columns, *const image = ahead + columns,
                   *const eased = image + columns;
-    std::fill_n(c, 3 * columns, 0.0);
+    std::fill_n(y, columns, 0.0);
+    const Chunks chunks = chunks_of(plan);
+    // What the rows of each chunk add to two vectors of the columns.
+    const std::int64_t all = chunks.number * columns;
+    double *const part = scratch_.reserve(2 * all), *const other_part = part + all;
+    std::fill_n(part, 2 * all, 0.0);
     const auto seed_at = [&](std::int64_t i, std::int64_t j) {
         return double{seed.data[i * seed.row_stride + j * seed.column_stride]};
     };
-    if (!each_row(plan, Chunks::one(rows), [&](std::int64_t, std::int64_t i, const T* row) {
+    if (!each_row(plan, chunks, [&](std::int64_t chunk, std::int64_t i, const T* row) {
+            double *const own = part + chunk * columns, *const own_products = other_part + chunk * columns;
             double sum = 0, product = 0;
             for (std::int64_t j = 0; j < columns; ++j) {
-                const double part{row[j]}, value = part > 0 ? part * seed_at(i, j) : 0;
+                const double cell{row[j]}, value = cell > 0 ? cell * seed_at(i, j) : 0;
                 P[i * columns + j] = row[j];
-                sum += part;
+                sum += cell;
                 product += value;
-                c[j] += part;
-                w[j] += value;
+                own[j] += cell;
+                own_products[j] += value;
             }
             r[i] = sum * (1 + plan.epsilon / plan.row_penalty);
             u[i] = product;
         }))
         return false;
-    for (std::int64_t j = 0; j < columns; ++j) c[j] *= 1 + plan.epsilon / plan.column_penalty;
-    // to -= P' (P from / r), row by row.
-    const auto reduce = [&](const double* from, double* to) {
-        for (std::int64_t i = 0; i < rows; ++i) {
-            if (!(r[i] > 0)) continue;
-            const T* const row = P + i * columns;
-            double sum = from != nullptr ? 0 : u[i];
-            if (from != nullptr)
-                for (std::int64_t j = 0; j < columns; ++j) sum += double{row[j]} * from[j];
-            sum /= r[i];
-            for (std::int64_t j = 0; j < columns; ++j) to[j] -= double{row[j]} * sum;
-        }
-        return pacer_.proceed(rows * columns);
+    add_chunks(chunks, columns, part);
+    add_chunks(chunks, columns, other_part);
+    std::copy_n(other_part, columns, w);
+    for (std::int64_t j = 0; j < columns; ++j) c[j] = part[j] * (1 + plan.epsilon / plan.column_penalty);
+    // to -= P' z for z_i = scaled(i, (P from)_i), a few rows at a time; where there is no `from`, that product is 0.
+    const auto reduce = [&](const double* from, double* to, auto&& scaled) {
+        std::fill_n(part, all, 0.0);
+        const bool is_done =
+            over_rows(chunks, columns, team_, pulse_, [&](std::int64_t chunk, std::int64_t begin, std::int64_t end) {
+                for (std::int64_t first = begin; first < end; first += kRows) {
+                    const std::int64_t count = std::min(kRows, end - first);
+                    const T* const some = P + first * columns;
+                    double factors[kRows] = {};
+                    if (from != nullptr) row_kernels_.multiply(some, columns, count, columns, from, 1, factors);
+                    for (std::int64_t k = 0; k < count; ++k) factors[k] = -scaled(first + k, factors[k]);
+                    row_kernels_.combine(some, columns, count, columns, factors, part + chunk * columns);
+                }
+            });
+        add_chunks(chunks, columns, part);
+        for (std::int64_t j = 0; j < columns; ++j) to[j] += part[j];
+        return is_done;
     };
+    const auto over_sum = [&](std::int64_t i, double value) { return r[i] > 0 ? value / r[i] : 0; };
     const auto dot = [&](const double* one, const double* other) {
         double sum = 0;
         for (std::int64_t j = 0; j < columns; ++j) sum += one[j] * other[j];
         return sum;
     };
     std::copy_n(w, columns, rest);
-    if (!reduce(nullptr, rest)) return false;
+    if (!reduce(nullptr, rest, [&](std::int64_t i, double) { return over_sum(i, u[i]); })) return false;
     // Of columns without a plan nothing is asked.
     const auto ease = [&] {
         for (std::int64_t j = 0; j < columns; ++j) eased[j] = c[j] > 0 ? rest[j] / c[j] : 0;
@@ -462,7 +490,7 @@ bool Planner<T>::pull_back(const Plan<T>& plan, const MatrixView<T>& seed, T* ou
     std::copy_n(eased, columns, ahead);
     for (int step = 0; step < kMostSteps && square > kAim * kAim * first; ++step) {
         for (std::int64_t j = 0; j < columns; ++j) image[j] = c[j] * ahead[j];
-        if (!reduce(ahead, image)) return false;
+        if (!reduce(ahead, image, over_sum)) return false;
         const double curve = dot(ahead, image);
         if (!(curve > 0)) break;
         const double length = square / curve;
@@ -477,19 +505,16 @@ bool Planner<T>::pull_back(const Plan<T>& plan, const MatrixView<T>& seed, T* ou
     // What is left is taken from the solution itself: the recurrence loses sight of it.
     std::copy_n(w, columns, rest);
     for (std::int64_t j = 0; j < columns; ++j) rest[j] -= c[j] * y[j];
-    for (std::int64_t i = 0; i < rows; ++i) {
-        const T* const row = P + i * columns;
-        double sum = u[i];
-        for (std::int64_t j = 0; j < columns; ++j) sum -= double{row[j]} * y[j];
-        x[i] = r[i] > 0 ? sum / r[i] : 0;
-        for (std::int64_t j = 0; j < columns; ++j) {
-            rest[j] -= double{row[j]} * x[i];
-            out[i * columns + j] =
-                row[j] > T(0) ? static_cast<T>(double{row[j]} * (x[i] + y[j] - seed_at(i, j)) / plan.epsilon) : T(0);
-        }
-    }
+    if (!reduce(y, rest, [&](std::int64_t i, double value) { return x[i] = over_sum(i, u[i] - value); })) return false;
     residual = first > 0 ? std::sqrt(ease() / first) : 0;
-    return pacer_.proceed(rows * columns);
+    return over_rows(chunks, columns, team_, pulse_, [&](std::int64_t, std::int64_t from, std::int64_t to) {
+        for (std::int64_t i = from; i < to; ++i)
+            for (std::int64_t j = 0; j < columns; ++j) {
+                const double cell{P[i * columns + j]};
+                out[i * columns + j] =
+                    cell > 0 ? static_cast<T>(cell * (x[i] + y[j] - seed_at(i, j)) / plan.epsilon) : T(0);
+            }
+    });
 }
 
 template class Planner<float>;

@@ -77,7 +77,7 @@ class Planner {
     bool each_row(const Plan<T>& plan, const Chunks& chunks, Use&& use);
     bool apply_transposed(const Plan<T>& plan, const double* v, std::int64_t many, T* out);
     double weigh(const Plan<T>& plan);
-    void transform(const Plan<T>& plan, double* rows, double* columns);
+    bool transform(const Plan<T>& plan, double* rows, double* columns);
 
     const ColumnKernels<T>& kernels_;
     const PlanKernels<T>& row_kernels_;

@@ -58,6 +58,29 @@ void multiply(const T* plan, std::int64_t stride, std::int64_t count, std::int64
     for (; i < count; ++i) multiply_rows<1>(plan + i * stride, stride, columns, v, many, out + i * many);
 }
 
+template <int kCount, class T>
+[[gnu::always_inline]] inline void combine_rows(const T* plan, std::int64_t stride, std::int64_t columns,
+                                                const double* factors, double* out) {
+    constexpr int width = kWidth<double>;
+    std::int64_t j = 0;
+    for (; j + width <= columns; j += width) {
+        Float64Lanes sum = load(out + j);
+#pragma GCC unroll 4
+        for (int i = 0; i < kCount; ++i) sum = fused(widened(plan + i * stride + j), splat(factors[i]), sum);
+        store(out + j, sum);
+    }
+    for (; j < columns; ++j)
+        for (int i = 0; i < kCount; ++i) out[j] += double{plan[i * stride + j]} * factors[i];
+}
+
+template <class T>
+void combine(const T* plan, std::int64_t stride, std::int64_t count, std::int64_t columns, const double* factors,
+             double* out) {
+    std::int64_t i = 0;
+    for (; i + kRows <= count; i += kRows) combine_rows<kRows>(plan + i * stride, stride, columns, factors + i, out);
+    for (; i < count; ++i) combine_rows<1>(plan + i * stride, stride, columns, factors + i, out);
+}
+
 template <class T>
 std::int64_t choose(const T* cost, const double* potential, std::int64_t columns) {
     constexpr int width = kWidth<double>;
@@ -80,12 +103,12 @@ std::int64_t choose(const T* cost, const double* potential, std::int64_t columns
 
 template <>
 const PlanKernels<float>& kernel_table() {
-    static constexpr PlanKernels<float> table{Isa::COALIGN_SET, multiply<float>, choose<float>};
+    static constexpr PlanKernels<float> table{Isa::COALIGN_SET, multiply<float>, combine<float>, choose<float>};
     return table;
 }
 template <>
 const PlanKernels<double>& kernel_table() {
-    static constexpr PlanKernels<double> table{Isa::COALIGN_SET, multiply<double>, choose<double>};
+    static constexpr PlanKernels<double> table{Isa::COALIGN_SET, multiply<double>, combine<double>, choose<double>};
     return table;
 }
 

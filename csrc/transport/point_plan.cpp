@@ -159,6 +159,30 @@ bool PointPlanner::transform(const Sides& sides, const double* weights, double* 
     });
 }
 
+bool PointPlanner::dual(const PointPlan& plan, double& value) {
+    const std::int64_t rows = plan.pair->x().cloud<double>().count, columns = plan.pair->y().cloud<double>().count;
+    double *const ones = ones_.reserve(columns), *const sums = sums_.reserve(rows);
+    std::fill_n(ones, columns, 1.0);
+    if (!apply(plan, ones, 1, false, sums)) return false;
+    double mass = 0;
+    for (std::int64_t i = 0; i < rows; ++i) mass += sums[i];
+    value = 0;
+    double masses = 1;
+    const auto side = [&](std::int64_t count, const double* weights, const double* potential) {
+        double own_mass = 0;
+        for (std::int64_t i = 0; i < count; ++i) {
+            const double weight = weights != nullptr ? weights[i] : 1 / static_cast<double>(count);
+            own_mass += weight;
+            if (weight > 0) value += weight * (potential[i] - plan.epsilon * std::log(weight));
+        }
+        masses *= own_mass;
+    };
+    side(rows, plan.row_weights, plan.f);
+    side(columns, plan.column_weights, plan.g);
+    value += plan.epsilon * (masses - mass);
+    return true;
+}
+
 bool PointPlanner::by_weights(const PointPlan& plan, double* by_row_weight, double* by_column_weight) {
     const auto mass_of = [](const double* weights, std::int64_t count) {
         double mass = 0;

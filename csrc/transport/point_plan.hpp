@@ -39,6 +39,8 @@ class PointPlanner {
     bool apply(const PointPlan& plan, const double* v, std::int64_t many, bool transposed, double* out);
     // The column of each row that has most of it, the first of equals; -1 for a row without any.
     bool choose(const PointPlan& plan, std::int64_t* column_of_row);
+    // The value of the duals of a balanced plan: that of the objective but for the square of the error.
+    bool dual(const PointPlan& plan, double& value);
     // The derivatives of the value by the weights; balanced, up to a constant for each side.
     bool by_weights(const PointPlan& plan, double* by_row_weight, double* by_column_weight);
     // The derivative of the value by the points of x, or of y.
@@ -76,7 +78,7 @@ class PointPlanner {
     Lockers<Scratch> scratch_;
     PointExponents<double> exponents_;
     double epsilon_ = 1;
-    Buffer<double> level_, vectors_;
+    Buffer<double> level_, vectors_, ones_, sums_;
 };
 
 // What one problem of a batch after the other is followed with: its clouds, and what needs the costs in a matrix.

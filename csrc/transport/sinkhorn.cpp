@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <type_traits>
+#include <utility>
 
 #include "core/buffer.hpp"
 #include "core/finite.hpp"
@@ -104,12 +106,13 @@ class Solver {
     using Problem = Task<Costs>;
 
    public:
-    Solver(Isa isa, const Options& options, Team& team, Pulse& pulse, std::int64_t problems)
+    Solver(Isa isa, const Options& options, Team& team, Pulse& pulse, std::int64_t problems, bool is_turned = false)
         : options_(options),
           model_(isa, team, pulse),
           quick_(isa, team, pulse),
           exact_(isa, team, pulse),
-          is_alone_(problems == 1) {}
+          is_alone_(problems == 1),
+          is_turned_(is_turned) {}
 
     // False when the call is to stop.
     bool solve(const Batch& batch, std::int64_t p, const Costs& cost, Solution<T>& solution) {
@@ -327,22 +330,23 @@ class Solver {
         double *const F = row_potential_.data(), *const G = potential_.data();
         double* const row_rounded = row_rounded_.reserve(rows);
         double* const column_rounded = column_rounded_.reserve(width);
-        double shift = 0;
-        if (task.is_balanced) {
-            // The plan a b exp(F + G - C / epsilon) of weights that sum to 1 has the mass 1.
-            for (std::int64_t j = 0; j < columns; ++j)
-                if (b[j] > 0) shift += b[j] * (G[j] + log_b[j]);
+        // The plan a b exp(F + G - C / epsilon) of weights that sum to 1 has the mass 1.
+        double row_shift = row_unit, column_shift = column_unit;
+        if (task.is_balanced && is_turned_) {
+            row_shift = -mean_of(a, F, log_a, rows);
+            column_shift = row_unit - row_shift;
+        } else if (task.is_balanced) {
+            column_shift = -mean_of(b, G, log_b, columns);
+            row_shift = row_unit - column_shift;
         }
         for (std::int64_t i = 0; i < rows; ++i) {
-            const double unit = task.is_balanced ? row_unit + shift : row_unit;
             const bool counts = a[i] > 0 && F[i] > -kInfinity;
-            solution.f[i] = counts ? T(epsilon * (F[i] + log_a[i] + unit)) : -std::numeric_limits<T>::infinity();
+            solution.f[i] = counts ? T(epsilon * (F[i] + log_a[i] + row_shift)) : -std::numeric_limits<T>::infinity();
             row_rounded[i] = double{solution.f[i]};
         }
         for (std::int64_t j = 0; j < width; ++j) {
             const bool counts = j < columns && b[j] > 0 && G[j] > -kInfinity;
-            const double unit = task.is_balanced ? -shift : column_unit;
-            const T g = counts ? T(epsilon * (G[j] + log_b[j] + unit)) : -std::numeric_limits<T>::infinity();
+            const T g = counts ? T(epsilon * (G[j] + log_b[j] + column_shift)) : -std::numeric_limits<T>::infinity();
             if (j < columns) solution.g[j] = g;
             column_rounded[j] = double{g};
         }
@@ -363,6 +367,14 @@ class Solver {
                 if (std::isnan(*number)) *number = kInfinity;
         }
         return true;
+    }
+
+    // The mean potential of a side, which is to be 0 for the side that was given as the columns.
+    static double mean_of(const double* weight, const double* potential, const double* log, std::int64_t count) {
+        double mean = 0;
+        for (std::int64_t i = 0; i < count; ++i)
+            if (weight[i] > 0) mean += weight[i] * (potential[i] + log[i]);
+        return mean;
     }
 
     // The sums, the cost, the value and the error of the plan at rounded potentials.
@@ -421,11 +433,65 @@ class Solver {
     typename Model::Quick quick_;
     typename Model::Exact exact_;
     bool is_alone_;
+    bool is_turned_;              // rows are what was given as columns
     bool has_sentinels_ = false;  // in sight, and not needed
     std::int64_t failed_at_ = -1;
     double unit_ = 1;  // the epsilon that the potentials belong to
     Weights rows_, columns_;
     Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_, finite_;
+};
+
+// Iterations keep their history beside the columns: few of them are better than many.
+constexpr std::int64_t kWide = 16, kLeastTurned = 1 << 16, kLeastRowsTurned = 32;
+
+// Whether a problem is solved with rows for its columns. Exactly so many plain updates end with the rows.
+inline bool is_better_turned(std::int64_t rows, std::int64_t columns, const Options& options) {
+    return options.tolerance > 0 && rows >= kLeastRowsTurned && columns >= kWide * rows &&
+           rows * columns >= kLeastTurned;
+}
+
+// Solves problems with rows for their columns.
+template <class T>
+class TurnedSolver {
+   public:
+    TurnedSolver(Isa isa, const Options& options, Team& team, Pulse& pulse, std::int64_t problems)
+        : team_(team), solver_(isa, turned(options), team, pulse, problems, true) {}
+
+    // False when the call is to stop.
+    bool solve(const Batch& batch, std::int64_t p, const MatrixView<T>& cost, Solution<T>& solution) {
+        const Batch given{batch.costs,          batch.column_weights, batch.row_weights,    batch.column_potentials,
+                          batch.row_potentials, batch.epsilon,        batch.epsilon_stride, turned(batch.options)};
+        std::swap(solution.f, solution.g);
+        const bool is_done = solver_.solve(given, p, copy_of(cost), solution);
+        std::swap(solution.f, solution.g);
+        return is_done;
+    }
+
+   private:
+    static Options turned(Options options) {
+        std::swap(options.row_penalty, options.column_penalty);
+        return options;
+    }
+
+    // A cache line of columns at a time.
+    MatrixView<T> copy_of(const MatrixView<T>& cost) {
+        constexpr std::int64_t block = 64 / sizeof(T);
+        T* const out = copy_.reserve(cost.rows * cost.columns);
+        const Chunks chunks(cost.columns, cost.rows, block);
+        team_.run(chunks.number, [&](std::int64_t chunk) {
+            for (std::int64_t first = chunks.begin(chunk); first < chunks.end(chunk); first += block) {
+                const std::int64_t end = std::min(first + block, chunks.end(chunk));
+                for (std::int64_t i = 0; i < cost.rows; ++i)
+                    for (std::int64_t j = first; j < end; ++j)
+                        out[j * cost.rows + i] = cost.data[i * cost.row_stride + j];
+            }
+        });
+        return {out, cost.columns, cost.rows, cost.rows, 1};
+    }
+
+    Team& team_;
+    Solver<StoredCosts<T>> solver_;
+    Buffer<T> copy_;
 };
 
 // The problems of a batch, many at a time where they are tiny.
@@ -444,13 +510,29 @@ struct Worker {
 
     bool solve_one(const Batch& batch, std::int64_t p, Results<T>& results) {
         Solution<T> solution{results.f_of(p), results.g_of(p)};
-        if (!general.solve(batch, p, batch.costs.at<T>(p), solution)) return false;
+        const MatrixView<T> cost = batch.costs.at<T>(p);
+        const auto is_found = [&] { return solution.status != Status::nan && solution.status != Status::infeasible; };
+        bool is_turned = is_better_turned(cost.rows, cost.columns, batch.options);
+        if (is_turned) {
+            if (!turned) turned = std::make_unique<TurnedSolver<T>>(isa, batch.options, team, pulse, batch.costs.count);
+            if (!turned->solve(batch, p, cost, solution)) return false;
+            is_turned = is_found();
+        }
+        // What is wrong is told by the rows that were given.
+        if (!is_turned) {
+            solution = {results.f_of(p), results.g_of(p)};
+            if (!general.solve(batch, p, cost, solution)) return false;
+        }
         results.keep(p, solution);
         return true;
     }
 
+    Isa isa;
+    Team& team;
+    Pulse& pulse;
     Solver<StoredCosts<T>> general;
     TinySolver<T> tiny;
+    std::unique_ptr<TurnedSolver<T>> turned{};  // made where a problem asks for it
 };
 
 }  // namespace
@@ -463,7 +545,10 @@ Run solve(Isa isa, const Batch& batch, int threads, double work_per_thread, Puls
     const bool are_tiny = cells <= static_cast<double>(count) * kMostTiny * kMostTiny;
     return run_problems(
         {count, cells, passes, kCellsPerThread}, threads, work_per_thread, pulse,
-        [&](Team& team) { return Worker<T>{{isa, batch.options, team, pulse, count}, {isa, batch.options, pulse}}; },
+        [&](Team& team) {
+            const Options& options = batch.options;
+            return Worker<T>{isa, team, pulse, {isa, options, team, pulse, count}, {isa, options, pulse}};
+        },
         [&](Worker<T>& worker, std::int64_t p, std::int64_t end) {
             const std::int64_t solved = worker.solve(batch, p, end, results);
             if (count > 1) pulse.add_done(solved - p);

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from . import _core, _execution, _validate
-from ._arrays import Array, compute_dtype, same_kind
+from ._arrays import compute_dtype, same_kind
 from ._barycenter_result import SinkhornBarycenter
 from ._batch import Batch, is_plain_matrix
-from ._errors import InfeasibleError, Status
+from ._errors import InfeasibleError
 from ._partial import weight_mass
 from ._pipeline import ResultCall, carry_out
 from ._scalars import take_count, take_real
@@ -50,27 +50,28 @@ class _Call(ResultCall[SinkhornBarycenter]):
     def on_host(self) -> SinkhornBarycenter:
         """Solve on the CPU; raise for the first problem that has no solution."""
         histograms, costs = self.inputs
-        count = len(self.batch)
-        if count == 0:
-            return self._result([], np.empty(0), np.empty((1, 0), np.int64), np.empty(0, np.int32))
+        if len(self.batch) == 0:
+            return self._nothing()
         histograms.require_all(
             lambda array: (array >= 0) & (array < np.inf), "finite weights of at least 0"
         )
         for problem in range(len(histograms)):
             self._require_masses(problem)
-        given = histograms.native(self.dtype, is_plain_matrix)
-        found = _core.sinkhorn_barycenter(
-            given if histograms.is_batch else [given] * count,
+            self._require_weights(problem)
+        found, wrong = _core.sinkhorn_barycenter(
+            histograms.native(self.dtype, is_plain_matrix),
             costs.native(self.dtype, is_plain_matrix),
-            np.concatenate([self._shares(problem) for problem in range(count)]),
-            np.ascontiguousarray(np.broadcast_to(self.epsilon, count), np.float64),
+            self.weights,
+            self.epsilon,
             self.tol,
             self.max_iterations,
             self.threads,
+            None,
+            True,
         )
-        *_, places, status = found
-        self._require_solved(places, status)
-        return self._result(*found)
+        if wrong is not None:
+            raise self._error(*wrong)
+        return found
 
     def _require_masses(self, problem: int) -> None:
         histograms, _ = self.inputs
@@ -86,46 +87,32 @@ class _Call(ResultCall[SinkhornBarycenter]):
                     f"{which}a: expected {wanted}, got {masses[k]:.9g} at index ({k},)"
                 )
 
-    def _shares(self, problem: int) -> Array:
-        """Return how much each histogram of a problem counts, of 1 in all."""
-        histograms, _ = self.inputs
-        item = problem if len(histograms) > 1 else 0
-        count = int(histograms.lengths[0][item])
+    def _require_weights(self, problem: int) -> None:
         given = self.weights
         if given is None:
-            return np.full(count, 1 / count)
-        own = given[item] if isinstance(given, list) or given.ndim == 2 else given
-        which = f"problem {problem}: " if histograms.is_batch else ""
+            return
+        own = given[problem] if isinstance(given, list) or given.ndim == 2 else given
+        which = f"problem {problem}: " if self.inputs[0].is_batch else ""
         weight_mass(own, "weights", which)
-        shares = own / own.max()
-        return np.asarray(shares / shares.sum())
 
-    def _require_solved(self, places: Array, status: Array) -> None:
+    def _error(self, what: str, problem: int, row: int, column: int, histogram: int) -> ValueError:
         _, costs = self.inputs
-        for problem in np.flatnonzero(status == Status.NAN).tolist():
+        if what == "cost":
             item = problem if len(costs) > 1 else 0
-            place = tuple(places[1:3, problem].tolist())
-            raise costs.bad_value(item, place, "finite costs, or +inf to forbid a pair")
-        for problem in np.flatnonzero(status == Status.INFEASIBLE).tolist():
-            which = f"problem {problem}: " if self.batch.is_batch else ""
-            _, row, _, histogram = places[:, problem].tolist()
-            raise InfeasibleError(
-                f"{which}row {row} has weight in histogram {histogram}, and no finite cost "
-                "against a column that all histograms reach"
-            )
+            return costs.bad_value(item, (row, column), "finite costs, or +inf to forbid a pair")
+        which = f"problem {problem}: " if self.batch.is_batch else ""
+        return InfeasibleError(
+            f"{which}row {row} has weight in histogram {histogram}, and no finite cost "
+            "against a column that all histograms reach"
+        )
 
-    def _result(
-        self, weights: list[Array], errors: Array, places: Array, status: Array
-    ) -> SinkhornBarycenter:
-        _, costs = self.inputs
-        numbers = errors, places[0], status
-        if not self.batch.is_batch:
-            error, iterations, own_status = (each[0] for each in numbers)
-            return SinkhornBarycenter(weights[0], error, iterations, own_status, self.tol)
-        found: Any = weights
+    def _nothing(self) -> SinkhornBarycenter:
+        """Return the result of a batch of no problems."""
+        weights: Any = []
         if not any(side.is_batch and not side.is_padded for side in self.inputs):
-            found = np.array(weights, self.dtype).reshape(-1, costs.room(1) or 0)
-        return SinkhornBarycenter(found, *numbers, self.tol)
+            weights = np.empty((0, self.inputs[1].room(1) or 0), self.dtype)
+        sums = np.empty(0), np.empty(0, np.int64), np.empty(0, np.int32)
+        return SinkhornBarycenter(weights, *sums, self.tol)
 
     def settle(self, found: SinkhornBarycenter, *, from_gpu: bool) -> SinkhornBarycenter:
         """Warn of what has not converged."""

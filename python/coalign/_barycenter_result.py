@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ._core import BarycenterFields, connect_result
 from ._errors import InfeasibleError, Status
-from ._result import PlainResult
+from ._result import Result
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SinkhornBarycenter(PlainResult):
+class SinkhornBarycenter(BarycenterFields, Result):
     """Entropic barycenters of one or more sets of histograms.
 
     Attributes
@@ -37,19 +36,9 @@ class SinkhornBarycenter(PlainResult):
     ([0.5, 0.5], True)
     """
 
-    weights: Any
-    marginal_error: Any
-    iterations: Any
-    status: Any
-    tol: Any
+    __slots__ = ()
+    __module__ = "coalign"
 
-    _fields: ClassVar[tuple[str, ...]] = (
-        "weights",
-        "marginal_error",
-        "iterations",
-        "status",
-        "tol",
-    )
     _wrong: ClassVar = {
         Status.NAN: (ValueError, "a cost is NaN or -inf"),
         Status.INFEASIBLE: (InfeasibleError, "a row has no finite cost"),
@@ -63,5 +52,4 @@ class SinkhornBarycenter(PlainResult):
         return self.marginal_error <= self.tol
 
 
-# Not in the class's body: there, dataclass would look up ClassVar in the module that it names.
-SinkhornBarycenter.__module__ = "coalign"
+connect_result(SinkhornBarycenter)

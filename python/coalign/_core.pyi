@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 from ._alignment_result import CTCAlignment
 from ._assignment_result import Assignment
+from ._barycenter_result import SinkhornBarycenter
 from ._ctc_result import CTCPosteriors
 from ._decoding_result import CTCDecoding
 from ._monotonic_result import MonotonicAlignment
@@ -230,6 +231,21 @@ class SoftWarpingFields:
     @property
     def y_lengths(self) -> Any: ...
 
+class BarycenterFields:
+    _fields: tuple[str, ...]
+    def __init__(self, *fields: Any, **named: Any) -> None: ...
+    def _writeable_fields(self) -> tuple[Any, ...]: ...
+    @property
+    def weights(self) -> Any: ...
+    @property
+    def marginal_error(self) -> Any: ...
+    @property
+    def iterations(self) -> Any: ...
+    @property
+    def status(self) -> Any: ...
+    @property
+    def tol(self) -> float: ...
+
 class PartialFields:
     _fields: tuple[str, ...]
     def __init__(self, *fields: Any, **named: Any) -> None: ...
@@ -379,7 +395,22 @@ def sinkhorn(
 ) -> Transport: ...
 @overload
 def sinkhorn(*prepared: Any) -> tuple[Transport, tuple[str, int, int, int] | None]: ...
-def sinkhorn_barycenter(*prepared: Any) -> tuple[list[Any], Any, Any, Any]: ...
+@overload
+def sinkhorn_barycenter(
+    a: Any,
+    cost: Any,
+    weights: Any,
+    epsilon: Any,
+    tol: Any,
+    max_iterations: Any,
+    threads: Any,
+    device: Any,
+    /,
+) -> SinkhornBarycenter: ...
+@overload
+def sinkhorn_barycenter(
+    *prepared: Any,
+) -> tuple[SinkhornBarycenter, tuple[str, int, int, int, int] | None]: ...
 @overload
 def sinkhorn_points(
     x: Any,
@@ -401,6 +432,22 @@ def sinkhorn_points(
 ) -> Transport: ...
 @overload
 def sinkhorn_points(*prepared: Any) -> tuple[Transport, tuple[str, int, int, int] | None]: ...
+def sinkhorn_divergence_points(
+    x: Any,
+    y: Any,
+    a: Any,
+    b: Any,
+    epsilon: Any,
+    metric: Any,
+    tol: Any,
+    max_iterations: Any,
+    x_lengths: Any,
+    y_lengths: Any,
+    gradients: Any,
+    threads: Any,
+    device: Any,
+    /,
+) -> Any: ...
 def points_plan(
     *,
     x: list[Any],
@@ -442,6 +489,7 @@ def connect_result(
     result: type[
         AssignmentFields
         | CTCAlignmentFields
+        | BarycenterFields
         | CTCDecodingFields
         | MonotonicFields
         | PartialFields

@@ -376,49 +376,58 @@ def divergence(
     return values[0] - values[1] / 2 - values[2] / 2
 
 
-def point_divergence(
-    given: tuple[Any, Any],
-    weights: tuple[Any, Any],
+def sinkhorn_divergence_points(
+    x: Any,
+    y: Any,
+    a: Any,
+    b: Any,
     epsilon: Any,
     metric: Any,
-    limits: tuple[Any, Any],
-    lengths: tuple[Any, Any],
-    where: tuple[Any, Any],
+    tol: Any,
+    max_iterations: Any,
+    x_lengths: Any,
+    y_lengths: Any,
     gradients: Any,
+    threads: Any,
+    device: Any,
 ) -> Any:
     """Return the value between two clouds less the means of those within each."""
+    given, weights, lengths = (x, y), (a, b), (x_lengths, y_lengths)
     wants_gradients = take_flag(gradients, "gradients")
     pairs = take_clouds(given, lengths)
     # One cloud is solved within itself as often as there is an epsilon.
     many = np.size(to_host(epsilon)) if is_array(epsilon) or isinstance(epsilon, list) else 0
     found = []
-    for x, y in ((0, 1), (0, 0), (1, 1)):
+    for one, other in ((0, 1), (0, 0), (1, 1)):
         first, second = (
             [given[side]] * many
-            if x == y and many and not pairs.sides[side].is_batch
+            if one == other and many and not pairs.sides[side].is_batch
             else given[side]
-            for side in (x, y)
+            for side in (one, other)
         )
         solved = _points.sinkhorn_points(
             first,
             second,
-            weights[x],
-            weights[y],
+            weights[one],
+            weights[other],
             epsilon,
             metric,
             None,
-            *limits,
+            tol,
+            max_iterations,
             None,
-            lengths[x],
-            lengths[y],
-            *where,
+            lengths[one],
+            lengths[other],
+            threads,
+            device,
             name="sinkhorn_divergence_points",
             dtype=pairs.dtype,
             depth=1,
         )
-        found.append(follow_points(solved, where[0]))
+        found.append(follow_points(solved, threads))
     between, *within = found
-    values, *own = map(dual_values, found)
+    duals = (each.call("dual") for each in found)
+    values, *own = (np.empty(0) if each is None else each for each in duals)
     # Below 0 is what rounding and the error that is left may take it to.
     value = between.each(np.maximum(values - own[0] / 2 - own[1] / 2, 0.0))
     if not wants_gradients:

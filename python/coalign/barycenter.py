@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _barycenter
+from . import _core
 from ._barycenter_result import SinkhornBarycenter
 
 __all__ = ["SinkhornBarycenter", "sinkhorn_barycenter"]
@@ -93,6 +93,6 @@ def sinkhorn_barycenter(
     >>> found.weights.round(3).tolist()
     [0.0, 0.0, 1.0, 0.0, 0.0]
     """
-    return _barycenter.sinkhorn_barycenter(
+    return _core.sinkhorn_barycenter(
         a, cost, weights, epsilon, tol, max_iterations, threads, device
     )

@@ -410,16 +410,18 @@ def sinkhorn_divergence_points(
     >>> round(float(found.value), 6), found.x.round(6).tolist()
     (4.0, [-2.0, -2.0])
     """
-    # Imported at first use: plain calls of `sinkhorn` do without it.
-    from . import _transport_plan
-
-    return _transport_plan.point_divergence(
-        (x, y),
-        (a, b),
+    return _core.sinkhorn_divergence_points(
+        x,
+        y,
+        a,
+        b,
         epsilon,
         metric,
-        (tol, max_iterations),
-        (x_lengths, y_lengths),
-        (threads, device),
+        tol,
+        max_iterations,
+        x_lengths,
+        y_lengths,
         gradients,
+        threads,
+        device,
     )

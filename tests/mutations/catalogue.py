@@ -3648,8 +3648,8 @@ TRANSPORT_CORE = [
     Mutation(
         "potentials are not shifted",
         "csrc/transport/sinkhorn.cpp",
-        "const double unit = task.is_balanced ? -shift : column_unit;",
-        "const double unit = task.is_balanced ? 0 : column_unit;",
+        "column_shift = -mean_of(b, G, log_b, columns);",
+        "column_shift = 0;",
         ("native:test_transport",),
     ),
     Mutation(
@@ -3752,6 +3752,34 @@ TRANSPORT_FACE = [
         "(x[i] + y[j] - seed_at(i, j))",
         "(x[i] - seed_at(i, j))",
         (f"{TRANSPORT_RESULT}::test_pulled_back_plans_are_those_of_finite_differences",),
+    ),
+    Mutation(
+        "the last rows of a chunk are left out of a pulled back plan",
+        "csrc/transport/plan_kernels.cpp",
+        "for (; i < count; ++i) combine_rows<1>(",
+        "for (; i < 0; ++i) combine_rows<1>(",
+        (f"{TRANSPORT_RESULT}::test_gradients_of_a_large_plan_are_found_on_lanes_and_threads",),
+    ),
+    Mutation(
+        "soft transforms of columns know the first chunk of rows alone",
+        "csrc/transport/plan.cpp",
+        "    add_chunks(chunks, m, sums);\n",
+        "",
+        (f"{TRANSPORT_RESULT}::test_gradients_of_a_large_plan_are_found_on_lanes_and_threads",),
+    ),
+    Mutation(
+        "a small divergence takes the whole of what lies within the clouds",
+        "csrc/bindings/points.cpp",
+        "value = x != y ? dual : value - dual / 2;",
+        "value = x != y ? dual : value - dual;",
+        (f"{POINT_DIVERGENCE}::test_it_is_that_of_stored_costs",),
+    ),
+    Mutation(
+        "the duals of clouds forget the mass of the plan",
+        "csrc/transport/point_plan.cpp",
+        "value += plan.epsilon * (masses - mass);",
+        "",
+        (f"{POINT_DIVERGENCE}::test_it_is_never_negative",),
     ),
     Mutation(
         "a divergence takes the bias of one set twice",
@@ -3932,6 +3960,7 @@ CUDA_FORCED_ALIGNMENT = [
 PARTIAL = "tests/test_transport_partial.py"
 SHARED_COST = "tests/test_transport_shared_cost.py"
 BARYCENTER = "tests/test_transport_barycenter.py"
+WIDE = "tests/test_transport_wide.py"
 ALONE = "tests/test_closed_forms_alone.py"
 COLOURS = "tests/test_demo_colours.py"
 PROGRESS = "tests/test_progress.py"
@@ -4096,6 +4125,50 @@ TRANSPORT_FUNCTIONS = [
         "is_apart = np.abs(masses - masses[0]) > ",
         "is_apart = -np.abs(masses - masses[0]) > ",
         (f"{BARYCENTER}::test_what_is_wrong_is_named",),
+    ),
+    Mutation(
+        "plain histograms of unequal mass have a barycenter",
+        "csrc/bindings/barycenter.cpp",
+        "|| std::abs(mass - first) > most_apart * first)",
+        ")",
+        (f"{BARYCENTER}::test_what_is_wrong_is_named",),
+    ),
+    Mutation(
+        "shares of a barycenter are taken as they are given",
+        "csrc/bindings/barycenter.cpp",
+        "out.push_back(own[k] / most / sum);",
+        "out.push_back(own[k]);",
+        (f"{BARYCENTER}::test_it_meets_the_oracle",),
+    ),
+    Mutation(
+        "wide problems keep the mean potential of the rows",
+        "csrc/transport/sinkhorn.cpp",
+        "row_shift = -mean_of(a, F, log_a, rows);",
+        "row_shift = row_unit + mean_of(b, G, log_b, columns);",
+        (f"{WIDE}::test_wide_problems_are_those_of_the_turned_costs",),
+    ),
+    Mutation(
+        "wide problems keep the penalties where they were",
+        "csrc/transport/sinkhorn.cpp",
+        "std::swap(options.row_penalty, options.column_penalty);",
+        "",
+        (f"{WIDE}::test_wide_problems_are_those_of_the_turned_costs",),
+    ),
+    Mutation(
+        "wide problems forget what they are to start from",
+        "csrc/transport/sinkhorn.cpp",
+        "column_weights, batch.row_weights,    batch.column_potentials,\n"
+        "                          batch.row_potentials,",
+        "column_weights, batch.row_weights,    batch.column_potentials,\n"
+        "                          {},",
+        (f"{WIDE}::test_it_starts_from_the_potentials_of_the_rows",),
+    ),
+    Mutation(
+        "what is wrong with a wide problem is told by its columns",
+        "csrc/transport/sinkhorn.cpp",
+        "is_turned = is_found();",
+        "is_turned = is_found() || cost.rows > 0;",
+        (f"{WIDE}::test_what_is_wrong_is_told_by_rows",),
     ),
 ]
 

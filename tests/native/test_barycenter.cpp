@@ -94,7 +94,11 @@ Answer<T> average(Isa isa, const Problem<T>& problem, double epsilon, Options op
         return out;
     };
     const BarycenterBatch batch{matrix(problem.histograms, problem.k, problem.n),
-                                matrix(problem.cost, problem.n, problem.m), problem.share.data(), &epsilon, options};
+                                matrix(problem.cost, problem.n, problem.m),
+                                problem.share.data(),
+                                &epsilon,
+                                0,
+                                options};
     std::vector<BarycenterSolution<T>> solutions(1);
     solutions[0].weights = answer.weights.data();
     Pulse pulse(monitor);
