@@ -82,10 +82,10 @@ soft-DTW of 40 pairs of 512, with gradients
 ctc | 32 of 500 x 32, 100 labels | coalign-f32 | CTC loss and gradient, 32 of 500 × 32, float32
 ctc | beam of 25, 8 of 400 x 29 | coalign-f32 | beams of 25 for 8 of 400 × 29, float32
 transport | 1000 x 4 x 4, 100 iterations | coalign-f32 | \
-100 Sinkhorn iterations of 1000 of 4 × 4, float32
+100 Sinkhorn iterations, 1000 of 4 × 4, float32
 transport | 20 iterations, 1000 x 1000 | coalign-f64 | 20 Sinkhorn iterations, 1000 × 1000
 transport | to 1e-4, squares, plane, epsilon 0.001 of the most | coalign-f64 | \
-Sinkhorn to an error of 1e-4, 1000 points, ε a thousandth of the most
+Sinkhorn to 1e-4, 1000 × 1000, ε 0.001 of the most
 """
 
 
