@@ -72,7 +72,7 @@ def test_forms_dtypes_and_parts_agree(monkeypatch: Any) -> None:
     assert single.series.dtype == single.cost.dtype == np.float32
     np.testing.assert_allclose(single.series, found.series, atol=0.05)
     assert_same_bits(soft_dtw_barycenter(SERIES, threads=2).series, found.series)
-    monkeypatch.setattr(coalign._warping_barycenter, "_FRAMES_AT_ONCE", 100)
+    monkeypatch.setattr(coalign._averaging, "_FRAMES_AT_ONCE", 100)
     np.testing.assert_allclose(soft_dtw_barycenter(SERIES).series, found.series, atol=1e-3)
     # One of no weight is only measured.
     two = soft_dtw_barycenter(SERIES[:3], [1, 0, 2], init=SERIES[0])

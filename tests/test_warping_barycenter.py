@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import coalign
-from coalign import ConvergenceWarning, InfeasibleError, Status, _warping_barycenter, dtw_barycenter
+from coalign import ConvergenceWarning, InfeasibleError, Status, _averaging, dtw_barycenter
 from oracles.compare import assert_same_bits
 
 RNG = np.random.default_rng(0)
@@ -128,7 +128,7 @@ def test_series_in_many_parts_have_the_same_barycenter(
     given = RAGGED if form == "ragged" else WALKS
     whole = dtw_barycenter(given, threads=1)
     assert_same_bits(dtw_barycenter(given, threads=2).series, whole.series)
-    monkeypatch.setattr(_warping_barycenter, "_FRAMES_AT_ONCE", 100)
+    monkeypatch.setattr(_averaging, "_FRAMES_AT_ONCE", 100)
     found = dtw_barycenter(given)
     assert_same_bits(found.series, whole.series)
     assert_same_bits(found.cost, whole.cost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _soft_barycenter, _warping_barycenter
+from . import _averaging, _soft_barycenter, _warping_barycenter
 from ._warping_barycenter_result import WarpingBarycenter
 from ._windows import Window
 
@@ -93,8 +93,18 @@ def dtw_barycenter(
     >>> found.series.tolist(), float(found.inertia)
     ([0.0, 3.0, 0.0, 0.0, 0.0], 2.0)
     """
-    return _warping_barycenter.barycenter(
-        X, weights, init, window, x_lengths, tol, max_iterations, threads, normalize
+    return _averaging.average(
+        "dtw_barycenter",
+        _warping_barycenter.descend,
+        X,
+        weights,
+        init,
+        window,
+        x_lengths,
+        tol,
+        max_iterations,
+        threads,
+        normalize,
     )
 
 
@@ -185,6 +195,17 @@ def soft_dtw_barycenter(
     >>> found.series.round(1).tolist()
     [0.0, 3.0, 0.0, 0.0, 0.0]
     """
-    return _soft_barycenter.barycenter(
-        X, gamma, weights, init, window, x_lengths, tol, max_iterations, threads, normalize
+    return _averaging.average(
+        "soft_dtw_barycenter",
+        _soft_barycenter.descent(gamma),
+        X,
+        weights,
+        init,
+        window,
+        x_lengths,
+        tol,
+        max_iterations,
+        threads,
+        normalize,
+        in_float64=True,
     )

@@ -4398,7 +4398,7 @@ WARPING_BARYCENTER = [
     Mutation(
         "a mean along paths forgets the weights",
         "python/coalign/_warping_barycenter.py",
-        "sums += self.weights[k] * np.add",
+        "sums += series.weights[k] * np.add",
         "sums += np.add",
         (f"{BARYCENTER}::test_an_iteration_takes_means_along_paths",),
     ),
@@ -4411,14 +4411,14 @@ WARPING_BARYCENTER = [
     ),
     Mutation(
         "a medoid forgets the weights",
-        "python/coalign/_warping_barycenter.py",
+        "python/coalign/_averaging.py",
         "costs.astype(np.float64) @ series.weights[chosen]",
         "costs.astype(np.float64).sum(1)",
         (f"{BARYCENTER}::test_it_begins_at_the_medoid",),
     ),
     Mutation(
         "a medoid is sought among the first series",
-        "python/coalign/_warping_barycenter.py",
+        "python/coalign/_averaging.py",
         "np.linspace(0, count - 1, min(count, _MOST_CANDIDATES))",
         "np.arange(min(count, _MOST_CANDIDATES))",
         (f"{BARYCENTER}::test_it_begins_at_the_medoid",),
@@ -4440,7 +4440,7 @@ WARPING_BARYCENTER = [
     Mutation(
         "padding is averaged",
         "python/coalign/_warping_barycenter.py",
-        "m if self.batch.is_padded else None",
+        "m if batch.is_padded else None",
         "None",
         (f"{BARYCENTER}::test_padding_is_not_read",),
     ),
