@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, _cuda_soft_warping, _execution, _validate
+from . import _core, _cuda_soft_warping, _execution
 from ._arrays import Array, is_array
 from ._batch import Batch, Lengths, has_contiguous_frames, is_kept
 from ._device import Gpu
 from ._errors import DeviceError, Status
-from ._normalize import normalized
 from ._pipeline import (
-    ArrayCall,
     ResultCall,
     carry_out,
     carry_out_into,
@@ -27,15 +25,18 @@ from ._scalars import as_integer, take_flag, take_real
 from ._soft_warping_result import SoftWarping
 from ._warping import (
     METRICS,
+    AllPairs,
     NativeWindow,
     _native_window,
     _not_finite,
     _require_finite,
     _why_on_host,
     contiguous_rows,
+    lengths_of_pairs,
     require_costs,
     take_costs,
     take_metric,
+    take_sides,
 )
 from ._windows import Window
 
@@ -72,6 +73,11 @@ class Options:
         take_metric(metric, METRICS)
         return cls(take_gamma(gamma), metric, window, _execution.thread_count(threads), device)
 
+    @property
+    def has_symmetric_steps(self) -> bool:
+        """Whether a value stays the same when the series change places, as it always does."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class _Pairs(ResultCall[SoftWarping]):
@@ -89,14 +95,7 @@ class _Pairs(ResultCall[SoftWarping]):
         cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any, options: Options, grad: bool
     ) -> _Pairs:
         """Check both sides."""
-        if y is None:
-            raise TypeError(
-                'y: expected an array, got None; only metric="precomputed" goes without'
-            )
-        xs = _validate.take_series(x, "x", x_lengths, "x_lengths")
-        ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
-        _validate.require_like(xs, ys)
-        _validate.require_pairs(xs, ys)
+        xs, ys = take_sides(x, y, x_lengths, y_lengths)
         kept = (
             *(_kept(given, side) for given, side in ((x, xs), (y, ys))),
             options.gamma,
@@ -105,7 +104,7 @@ class _Pairs(ResultCall[SoftWarping]):
             None if x_lengths is None else xs.lengths[0],
             None if y_lengths is None else ys.lengths[0],
         )
-        window = _native_window(options.window, *_lengths_of_pairs(xs, ys))
+        window = _native_window(options.window, *lengths_of_pairs(xs, ys))
         return cls((xs, ys), options, window, grad, kept)
 
     @property
@@ -134,7 +133,7 @@ class _Pairs(ResultCall[SoftWarping]):
     @property
     def lengths(self) -> list[Lengths]:
         """The frames of both sides of each pair."""
-        return _lengths_of_pairs(*self.inputs)
+        return lengths_of_pairs(*self.inputs)
 
     def rooms(self, shapes: list[tuple[int, ...]], room: tuple[int | None, ...]) -> Any:
         """Make results of zeros: one array, a list, or one array where `room` says its size."""
@@ -324,11 +323,6 @@ def _warn_of_overflow(words: str, overflown: Array, dtype: np.dtype[Any], *, dep
         warnings.warn(words.format(which, dtype), RuntimeWarning, stacklevel=depth)
 
 
-def _lengths_of_pairs(xs: Batch, ys: Batch) -> list[Lengths]:
-    count = _validate.require_pairs(xs, ys)
-    return [np.resize(side.lengths[0], count) for side in (xs, ys)]
-
-
 def _kept(given: Any, side: Batch) -> Any:
     """Return series as they were given, or the arrays that numbers were made."""
     if is_kept(given):
@@ -383,61 +377,27 @@ def expected_alignment(found: SoftWarping) -> Any:
     return field_in_kind(visits, call.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class _AllPairs(ArrayCall):
-    """A call on every pair of two collections, or of one with itself."""
+class _SoftPairs(AllPairs[Options]):
+    """A call that gives the value of every pair."""
 
-    options: Options
-    window: NativeWindow
+    __slots__ = ()
 
     @property
     def only_cpu(self) -> str:
         """Why no GPU takes the call."""
         return _ONLY_CPU
 
-    @classmethod
-    def take(
-        cls,
-        X: Any,
-        Y: Any,
-        x_lengths: Any,
-        y_lengths: Any,
-        options: Options,
-        *,
-        normalize: bool,
-    ) -> _AllPairs:
-        """Check the collections."""
-        xs = _validate.take_series(X, "X", x_lengths, "x_lengths", collection=True)
-        ys = None
-        if Y is not None:
-            ys = _validate.take_series(Y, "Y", y_lengths, "y_lengths", collection=True)
-            _validate.require_like(xs, ys)
-        elif y_lengths is not None:
-            raise ValueError("y_lengths: expected None without Y")
-        inputs: tuple[Batch, ...] = (xs,) if ys is None else (xs, ys)
-        if normalize:
-            inputs = tuple(map(normalized, inputs))
-        rows, columns = inputs[0], inputs[-1]
-        window = _native_window(options.window, rows.lengths[0], columns.lengths[0])
-        shape = (len(rows), len(columns))
-        is_mirrored = ys is None and window[0] != "rows"
-        total = len(rows) * (len(rows) + 1) // 2 if is_mirrored else shape[0] * shape[1]
-        dtype = np.result_type(rows.dtype, columns.dtype)
-        return cls(inputs, shape, dtype, total, options, window)
-
     def fill(self, out: Array, report: Callable[[int], None] | None) -> None:
         """Compute every pair on the CPU."""
-        sides = [side.native(self.dtype, has_contiguous_frames) for side in self.inputs]
-        lengths = [side.native_lengths() for side in self.inputs]
+        x, y, *lengths = self.prepared()
         try:
             _core.soft_dtw_all_pairs(
-                sides[0],
-                sides[1] if len(sides) > 1 else None,
+                x,
+                y,
                 self.options.metric,
                 self.window,
                 self.options.gamma,
-                lengths[0],
-                lengths[1] if len(sides) > 1 else None,
+                *lengths,
                 self.options.threads,
                 out,
                 report,
@@ -463,7 +423,7 @@ def soft_dtw_cdist(
 ) -> Any:
     """Compute every pair of what `coalign.soft_dtw_cdist` takes."""
     options = _with_frames(Options.take(gamma, metric, window, threads, device))
-    call = _AllPairs.take(
+    call = _SoftPairs.take(
         X, Y, x_lengths, y_lengths, options, normalize=take_flag(normalize, "normalize")
     )
     return carry_out_into(call, options.device, out, progress, "soft_dtw_cdist")

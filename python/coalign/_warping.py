@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -151,20 +151,9 @@ class _Pairs(ResultCall[Warping]):
         cls, x: Any, y: Any, x_lengths: Any, y_lengths: Any, options: Options, path: bool
     ) -> _Pairs:
         """Check both sides."""
-        if y is None:
-            raise TypeError(
-                'y: expected an array, got None; only metric="precomputed" goes without'
-            )
-        xs = _validate.take_series(x, "x", x_lengths, "x_lengths")
-        ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
-        _validate.require_like(xs, ys)
-        _validate.require_pairs(xs, ys)
+        xs, ys = take_sides(x, y, x_lengths, y_lengths)
         options.require_weights(np.result_type(xs.dtype, ys.dtype))
-        n, m = xs.lengths[0], ys.lengths[0]
-        if xs.is_batch and not ys.is_batch:
-            m = np.resize(m, n.shape)
-        elif ys.is_batch and not xs.is_batch:
-            n = np.resize(n, m.shape)
+        n, m = lengths_of_pairs(xs, ys)
         return cls((xs, ys), n, m, options, _native_window(options.window, n, m), path)
 
     @property
@@ -274,6 +263,23 @@ class _Precomputed(ResultCall[Warping]):
         """Raise for the first problem that has no path, and warn of overflow."""
         _report(found, self.costs.lengths, self.costs.is_batch, self.options)
         return found
+
+
+def take_sides(x: Any, y: Any, x_lengths: Any, y_lengths: Any) -> tuple[Batch, Batch]:
+    """Check both sides of a call that compares series in pairs."""
+    if y is None:
+        raise TypeError('y: expected an array, got None; only metric="precomputed" goes without')
+    xs = _validate.take_series(x, "x", x_lengths, "x_lengths")
+    ys = _validate.take_series(y, "y", y_lengths, "y_lengths")
+    _validate.require_like(xs, ys)
+    _validate.require_pairs(xs, ys)
+    return xs, ys
+
+
+def lengths_of_pairs(xs: Batch, ys: Batch) -> list[Lengths]:
+    """Return the frames of both sides of each pair; one series goes with each of a batch."""
+    count = _validate.require_pairs(xs, ys)
+    return [np.resize(side.lengths[0], count) for side in (xs, ys)]
 
 
 def take_costs(x: Any, y: Any, x_lengths: Any, y_lengths: Any) -> Batch:
@@ -396,11 +402,23 @@ def dtw(
     return carry_out(take(x, y, x_lengths, y_lengths, options, has_path), options.device)
 
 
-@dataclass(frozen=True, slots=True)
-class _AllPairs(ArrayCall):
-    """A call that warps every pair of two collections, or of one with itself."""
+class PairOptions(Protocol):
+    """What decides which of all pairs are computed."""
 
-    options: Options
+    @property
+    def window(self) -> Window: ...
+    @property
+    def has_symmetric_steps(self) -> bool: ...
+
+
+AnyOptions = TypeVar("AnyOptions", bound=PairOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class AllPairs(ArrayCall, Generic[AnyOptions]):
+    """A call on every pair of two collections of series, or of one with itself."""
+
+    options: AnyOptions
     window: NativeWindow
     is_mirrored: bool
 
@@ -411,10 +429,10 @@ class _AllPairs(ArrayCall):
         Y: Any,
         x_lengths: Any,
         y_lengths: Any,
-        options: Options,
+        options: AnyOptions,
         *,
         normalize: bool,
-    ) -> _AllPairs:
+    ) -> AllPairs[AnyOptions]:
         """Check the collections."""
         xs = _validate.take_series(X, "X", x_lengths, "x_lengths", collection=True)
         ys = None
@@ -433,8 +451,21 @@ class _AllPairs(ArrayCall):
         is_mirrored = ys is None and window[0] != "rows" and options.has_symmetric_steps
         total = len(rows) * (len(rows) + 1) // 2 if is_mirrored else shape[0] * shape[1]
         dtype = np.result_type(rows.dtype, columns.dtype)
-        options.require_weights(dtype)
         return cls(inputs, shape, dtype, total, options, window, is_mirrored)
+
+    def prepared(self) -> tuple[Any, Any, Any, Any]:
+        """Return X, Y and their lengths as native code takes them; those of no Y are None."""
+        sides = [side.native(self.dtype, has_contiguous_frames) for side in self.inputs]
+        lengths = [side.native_lengths() for side in self.inputs]
+        if len(self.inputs) == 1:
+            return sides[0], None, lengths[0], None
+        return *sides, *lengths
+
+
+class _WarpedPairs(AllPairs[Options]):
+    """A call that warps every pair."""
+
+    __slots__ = ()
 
     @property
     def only_cpu(self) -> str | None:
@@ -450,18 +481,16 @@ class _AllPairs(ArrayCall):
 
     def fill(self, out: Array, report: Any) -> None:
         """Compute every pair on the CPU."""
-        sides = [side.native(self.dtype, has_contiguous_frames) for side in self.inputs]
-        lengths = [side.native_lengths() for side in self.inputs]
+        x, y, *lengths = self.prepared()
         try:
             _core.dtw_all_pairs(
-                sides[0],
-                sides[1] if len(sides) > 1 else None,
+                x,
+                y,
                 self.options.metric,
                 self.window,
                 *self.options.steps,
                 self.is_mirrored,
-                lengths[0],
-                lengths[1] if len(sides) > 1 else None,
+                *lengths,
                 self.options.max_cost,
                 self.options.threads,
                 out,
@@ -501,9 +530,10 @@ def dtw_cdist(
     """Warp every pair of what `coalign.dtw_cdist` takes."""
     options = Options.take(metric, window, step, open_begin, open_end, max_cost, threads, device)
     take_metric(options.metric, has_precomputed=False)
-    call = _AllPairs.take(
+    call = _WarpedPairs.take(
         X, Y, x_lengths, y_lengths, options, normalize=take_flag(normalize, "normalize")
     )
+    options.require_weights(call.dtype)
     return carry_out_into(call, options.device, out, progress, "dtw_cdist")
 
 

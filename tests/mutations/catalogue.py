@@ -1078,8 +1078,8 @@ SHARED_PYTHON = [
     Mutation(
         "one series stands once against a batch",
         "python/coalign/_warping.py",
-        "n = np.resize(n, m.shape)",
-        "n = n",
+        "return [np.resize(side.lengths[0], count) for side in (xs, ys)]",
+        "return [side.lengths[0] for side in (xs, ys)]",
         (f"{ERRORS}::test_infeasible_problems",),
     ),
     Mutation(
