@@ -38,6 +38,7 @@ struct TinyRun {
     unsigned open;                     // bit l: the problem of lane l has not converged
     std::int64_t done = 0;             // iterations before this run, and with it on return
     std::int64_t reached[kMostLanes];  // after which iteration
+    double error[kMostLanes];          // of the last iteration
 };
 
 template <class T>
@@ -46,8 +47,8 @@ struct TinyKernels {
     int lanes;
     // Puts `count` values of each of as many problems as there are lanes side by side.
     void (*gather)(const T* const* problems, std::int64_t count, T* out);
-    // Makes the kernel matrices, and says in which lanes they hold all that counts.
-    unsigned (*prepare)(const TinyGroup<T>&);
+    // Makes the kernel matrices, and says in which lanes there are such, and in which they hold all that may count.
+    unsigned (*prepare)(const TinyGroup<T>&, unsigned& near);
     void (*run_plain)(const TinyGroup<T>&, std::int64_t iterations);
     void (*run)(const TinyGroup<T>&, TinyRun&);
     // The row scalings that belong to the column scalings, as the result.
@@ -78,7 +79,7 @@ class TinySolver {
     void load_costs(const Batch& batch, std::int64_t p, int count);
     bool load_epsilon(const Batch& batch, std::int64_t p, int lane);
     bool load_side(const Side& side, const T* given, int count, int lane);
-    bool iterate(unsigned& left);
+    bool iterate(unsigned& open, unsigned near);
 
     const TinyKernels<T>& kernels_;
     Options options_;

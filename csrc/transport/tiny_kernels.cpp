@@ -12,10 +12,6 @@ namespace {
 
 using namespace coalign::transport;
 
-// The greatest exponent between costs of a row. Scalings may reach twice as far.
-template <class T>
-constexpr T kMostRange = sizeof(T) == sizeof(float) ? T(40) : T(160);
-
 template <class T>
 void gather(const T* const* problems, std::int64_t count, T* out) {
     constexpr int width = kWidth<T>;
@@ -32,13 +28,17 @@ void gather(const T* const* problems, std::int64_t count, T* out) {
         for (int l = 0; l < width; ++l) out[at * width + l] = lines[l][at];
 }
 
+// The greatest exponent between costs of a row that is near. Scalings may reach twice as far.
 template <class T>
-unsigned prepare(const TinyGroup<T>& group) {
+constexpr T kMostRange = sizeof(T) == sizeof(float) ? T(40) : T(160);
+
+template <class T>
+unsigned prepare(const TinyGroup<T>& group, unsigned& near) {
     constexpr int width = kWidth<T>;
     T over[width];
     for (int l = 0; l < width; ++l) over[l] = T(1 / group.epsilon[l]);
     const Vec<T> slope = load(over);
-    auto fits = slope == slope;
+    auto fits = slope == slope, is_near = fits;
     for (int i = 0; i < group.rows; ++i) {
         const T* const cost = group.cost + i * group.columns * width;
         T* const kernel = group.kernel + i * group.columns * width;
@@ -47,10 +47,12 @@ unsigned prepare(const TinyGroup<T>& group) {
         store(group.least + i * width, least);
         for (int j = 0; j < group.columns; ++j) {
             const Vec<T> exponent = (least - load(cost + j * width)) * slope;
-            fits &= exponent >= -splat(kMostRange<T>);
+            fits &= exponent <= Vec<T>{};
+            is_near &= exponent >= -splat(kMostRange<T>);
             store(kernel + j * width, exp_nonpositive<T>(exponent));
         }
     }
+    near = bits(IntVec<T>(is_near));
     return bits(IntVec<T>(fits));
 }
 
@@ -143,9 +145,10 @@ void run(const TinyGroup<T>& group, TinyRun& state) {
     constexpr int width = kWidth<T>;
     const std::int64_t rows = group.rows * width, columns = group.columns * width;
     const Vec<T> tolerance = splat(T(state.tolerance));
+    Vec<T> error{};
     for (std::int64_t k = 0; k < state.most && state.open != 0; ++k) {
         sweep<true>(group);
-        Vec<T> error{};
+        error = Vec<T>{};
         for (std::int64_t at = 0; at < columns; at += width)
             error += absolute(fused(load(group.column + at), load(group.sum + at), -load(group.column_goal + at)));
         ++state.done;
@@ -163,6 +166,7 @@ void run(const TinyGroup<T>& group, TinyRun& state) {
         for (std::int64_t at = 0; at < columns; at += width)
             store(group.column + at, quotient(load(group.column_goal + at), load(group.sum + at)));
     }
+    for (int l = 0; l < width; ++l) state.error[l] = double{error[l]};
 }
 
 template <class T>
@@ -254,7 +258,8 @@ void prove(const TinyGroup<T>& group) {
                 double* const sum = group.column_sum + j * width + p * wide;
                 part[p].row_sum += value;
                 store(sum, load(sum) + value);
-                part[p].cost = fused(value, widened(cost + p * wide), part[p].cost);
+                // An infinite cost, times a plan of 0, is NaN.
+                part[p].cost = fused(value, select(value > zero, widened(cost + p * wide), zero), part[p].cost);
             }
         }
 #pragma GCC unroll 2
