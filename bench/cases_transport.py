@@ -334,6 +334,58 @@ class OnGpu(Transport):
         return np.maximum(super().costs(data, found), 1)
 
 
+class PointsOnGpu(Points):
+    """Clouds on a GPU, of so many points that marginals are looked at for some of them."""
+
+    def arguments(self, instance: clouds.Clouds, dtype: str) -> Data:
+        """Name what is given, each cloud by itself."""
+        data = super().arguments(instance, dtype)
+        x, y = data.pop("points")
+        return {**data, "x": x, "y": y}
+
+    def solve(self, data: Data, **options: Any) -> Any:
+        """Call without what only the judge needs."""
+        given = {k: v for k, v in data.items() if k not in ("problems", "of_peers")}
+        return self.call(**given, **options)
+
+    def cells(self, data: Data) -> int:
+        """Count the cells times the iterations."""
+        return len(data["x"]) * len(data["y"]) * int(data["max_iterations"])
+
+    def sample(self, data: Data, count: int) -> tuple[Data, Any]:
+        """Choose the first points of both clouds."""
+        chosen = slice(count)
+        return {**data, "x": data["x"][chosen], "y": data["y"][chosen]}, chosen
+
+    def check(
+        self, get: Get, data: Data, found: Any, some: Data, at: Any, wanted: Any, rtol: float
+    ) -> float:
+        """Hold the marginals of some points to what is asked for."""
+        assert not get(found.status)
+        one: clouds.Clouds = data["problems"]
+        f, g = (get(side).astype(np.float64) for side in (found.f, found.g))
+        error = 0.0
+        for mine, others, own, other in ((one.x, one.y, f, g), (one.y, one.x, g, f)):
+            few = np.linspace(0, len(mine) - 1, 50).astype(int)
+            costs = np.concatenate(
+                [cost for _, cost in clouds.rows_of_costs(mine[few], others)], axis=0
+            )
+            sums = np.exp((own[few, None] + other - costs) / one.epsilon).sum(axis=1)
+            error += float(np.abs(sums * len(mine) - 1).mean())
+        units = max(1.0, error / peers_transport.FLOOR["float32"])
+        assert units <= rtol, f"marginals off by {units} of what is asked for"
+        return units
+
+
+def points_on_gpu(n: int, dim: int, **held: Any) -> Case:
+    """Give plain iterations between clouds on a GPU."""
+    sizes = ({"n": each, "dim": dim, "of_most": 0.1} for each in (n, 30))
+    options = {"tol": 0.0, "max_iterations": 20}
+    made = PointsOnGpu(clouds.uniform, *sizes, coalign.sinkhorn_points, options)
+    name = f"20 iterations, {n:,} x {n:,} points, {dim} d, on a GPU"
+    return Case(name, made, gpu=Gpu(2000, **held))
+
+
 def on_gpu(name: str, made: Transport, sample: int, **held: Any) -> Case:
     """Give a case beside the CPU, and beside PyTorch in logarithms on the GPU."""
     there = OnGpu(made.make, made.full, made.small, made.call, made.options)
@@ -342,6 +394,8 @@ def on_gpu(name: str, made: Transport, sample: int, **held: Any) -> Case:
 
 # Three quarters of an H200's 4.3 TB/s of copies, at 4 bytes a cell and iteration.
 STREAMED = 0.75 * 4.3e12 / 4
+# Multiply-adds and exponentials a second of an H200, at 1.755 GHz.
+FMA, EXPONENTIALS = 132 * 128 * 1.755e9, 132 * 16 * 1.755e9
 ON_GPU = (
     on_gpu(
         "100 iterations, 8192 x 8192, on a GPU",
@@ -375,6 +429,15 @@ ON_GPU = (
         peer=LOG_SPACE,
         times_peer=20.0,
     ),
+    on_gpu(
+        "10,000,000 x 4 x 4, 20 iterations, on a GPU",
+        problem("uniform", 10_000_000, 4, 4, (300, 4, 4), of_most=0.5, tol=0, max_iterations=20),
+        1000,
+    ),
+    # 40 % of what 64 multiply-adds a cell leave for the rows, and as many for the columns.
+    points_on_gpu(50_000, 64, rate=0.4 * FMA / 128),
+    # And of an exponential for each.
+    points_on_gpu(50_000, 3, rate=0.4 * EXPONENTIALS / 2),
 )
 
 SUITE = Suite("transport", (*FIXED, *SOUGHT, *CLOUDS, *ON_GPU), TOLERANCE, OF_PEERS)

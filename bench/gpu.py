@@ -95,7 +95,8 @@ def stages(python: str, wheels: Path | None) -> list[Stage]:
     build = [*pip, "--no-build-isolation", "-v", f"-Cbuild-dir={WORK / 'cmake'}"]
     build += ["-Ccmake.define.COALIGN_CUDA=ON", "."]
     tests = [
-        f"tests/test_cuda_{name}.py" for name in (*OPERATIONS, "ctc_align", "monotonic", "torch")
+        f"tests/test_cuda_{name}.py"
+        for name in (*OPERATIONS, "ctc_align", "monotonic", "points", "torch")
     ]
     pytest = [python, "-m", "pytest", "-q", *tests, "-k", "gpu or cuda_torch"]
     listed = [

@@ -1,3 +1,5 @@
+#include "bind_transport.hpp"
+
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -16,14 +18,6 @@ namespace py = pybind11;
 
 namespace coalign::cuda {
 namespace {
-
-// Where vectors begin, a table of where they do, and the elements from one to the next.
-using Vectors = std::tuple<Address, Address, std::int64_t>;
-
-TransportVectors vectors_of(const Vectors& vectors) {
-    const auto& [data, items, stride] = vectors;
-    return {pointer<const void>(data), pointer<const void* const>(items), stride};
-}
 
 // A call that is ready but for its workspace.
 class Transport {

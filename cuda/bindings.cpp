@@ -40,6 +40,7 @@ void bind(py::module_& module) {
     bind_assignment(module);
     bind_ctc(module);
     bind_monotonic(module);
+    bind_points(module);
     bind_soft_warping(module);
     bind_transport(module);
     bind_viterbi(module);

@@ -18,6 +18,7 @@ void bind(pybind11::module_& module);
 void bind_assignment(pybind11::module_& module);
 void bind_ctc(pybind11::module_& module);
 void bind_monotonic(pybind11::module_& module);
+void bind_points(pybind11::module_& module);
 void bind_soft_warping(pybind11::module_& module);
 void bind_transport(pybind11::module_& module);
 void bind_viterbi(pybind11::module_& module);

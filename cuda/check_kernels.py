@@ -53,6 +53,9 @@ THREADS_PER_BLOCK |= dict.fromkeys(("check_texts", "read_emissions", "write_path
 THREADS_PER_BLOCK |= dict.fromkeys(("solve_alone", "solve_rest", "prepare_shared"), 256)
 THREADS_PER_BLOCK |= dict.fromkeys(("sweep_shared", "update_shared", "finish_rows"), 256)
 THREADS_PER_BLOCK |= dict.fromkeys(("finish_potentials", "sum_plans", "weigh_plans"), 256)
+THREADS_PER_BLOCK |= dict.fromkeys(("measure_points", "prepare_clouds", "scan_points"), 256)
+THREADS_PER_BLOCK |= dict.fromkeys(("finish_points", "prove_points", "weigh_points"), 256)
+THREADS_PER_BLOCK |= dict.fromkeys(("place_points", "update_points", "gather_plan"), 128)
 THREADS_PER_BLOCK |= {"warp_softly": 256, "warp_by_steps": 64, "keep_nearest": 256}
 # Columns that a thread of a block has in registers: cuda/assignment.cu.
 BLOCK_COLUMNS = {"float": 6, "double": 4}
@@ -144,6 +147,10 @@ def read_name(symbol: str) -> Kernel:
         words = " of float32" * (kind == "double" and "float" in rest)
         words += ", gradients" * ("true" in rest)
         return Kernel(template, f"{template} {dtype}{words}", 0)
+    if template in ("scan_points", "prove_points", "update_points", "gather_plan"):
+        words = " of float32" * (kind == "double" and "float" in rest.partition(">")[0])
+        side = ("rows", "columns")[numbers[0]]
+        return Kernel(template, f"{template} {dtype}{words}, {side}", 0)
     if template in ("read_frames", "read_emissions"):
         return Kernel(template, f"{template} {dtype} by {'block' if 'true' in rest else 'warp'}", 0)
     if template in ("assign_by_warp", "assign_by_block"):

@@ -46,6 +46,8 @@ inline constexpr std::int64_t kRowVectors = 4, kColumnVectors = 6;
 
 template <class T>
 struct TransportProblem {
+    using Value = T;
+
     const T* cost;
     std::int64_t rows, columns, row_stride, column_stride, width;
     std::int64_t chunks, chunk_rows, parts, tiles;

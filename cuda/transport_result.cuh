@@ -34,8 +34,8 @@ __device__ double take_weights(const T* given, std::int64_t count, std::int64_t 
 }
 
 // How far costs lie apart: the median of what 16 x 16 of them are above the least of their row.
-template <class T>
-__device__ double median_spread(const TransportProblem<T>& of) {
+template <class Problem>
+__device__ double median_spread(const Problem& of) {
     constexpr int kSide = 16;
     static_assert(kSide * kSide == kTransportThreads);
     double* const spreads = shared_memory<double>() + kTransportThreads;
@@ -73,8 +73,9 @@ inline constexpr std::int64_t kStepIterations = 60;
 inline constexpr double kAim = 0.5;
 
 // Called by all threads of a block: what iterations start from.
-template <class T>
-__device__ void prepare_problem(const TransportCall& call, const TransportProblem<T>& of, std::int64_t p) {
+template <class Problem>
+__device__ void prepare_problem(const TransportCall& call, const Problem& of, std::int64_t p) {
+    using T = typename Problem::Value;
     TransportState& state = *of.state;
     const bool is_shaped = of.rows > 0;
     double row_mass = 1, column_mass = 1, spread = 0;
@@ -114,9 +115,10 @@ __device__ void prepare_problem(const TransportCall& call, const TransportProble
     state.inertia = 1;
 }
 
-// Says how the next iteration goes, by one thread: `error` is what the last one found its columns to be off.
+// Says how the next iteration goes, by one thread: `error` is what the last one found its columns to be off. Below
+// `rounding`, what quick iterations find is of their own making.
 template <class T>
-__device__ void judge(const TransportCall& call, TransportState& state, double error) {
+__device__ void judge(const TransportCall& call, TransportState& state, double error, double rounding = 0) {
     // Errors below may be rounding, and are given so many iterations to halve.
     constexpr std::int64_t kPatience = 50;
     const bool is_wrong = atomicExch(&state.is_wrong, 0) != 0, is_empty = atomicExch(&state.is_empty, 0) != 0;
@@ -140,7 +142,12 @@ __device__ void judge(const TransportCall& call, TransportState& state, double e
     state.error = error;
     const bool is_last = state.iterations >= call.most_iterations, is_plain = call.tolerance == 0;
     const bool is_lowered = state.epsilon > state.target;
-    if (!is_plain && !is_lowered && error <= kAim * call.tolerance) {
+    const bool is_rounding =
+        !is_plain && !is_lowered && error < rounding && state.sweep == Sweep::quick && !state.keeps_careful;
+    if (is_rounding) {
+        state.since_best = 0;
+        state.keeps_careful = is_rounding;
+    } else if (!is_plain && !is_lowered && error <= kAim * call.tolerance) {
         state.is_reached = true;
         state.sweep = Sweep::done;
         return;

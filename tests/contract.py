@@ -387,7 +387,7 @@ FUNCTIONS = (
             **dict(zip("xy", np.random.default_rng(0).random((2, 4000, 3)), strict=True)),
             "tol": 0.0,
         },
-        lacks={"out": ONE_SIDE, "sparse": DENSE, "gpu": ON_CPU},
+        lacks={"out": ONE_SIDE, "sparse": DENSE},
     ),
     Function(
         "sinkhorn_divergence",

@@ -119,6 +119,8 @@ def figures(
         ("11walk_frames", "IfLi8E", "walk_frames float32 8"),
         ("11warp_softly", "IffLb1E", "warp_softly float32, gradients"),
         ("11warp_softly", "IdfLb0E", "warp_softly float64 of float32"),
+        ("11scan_points", "IffLi0E", "scan_points float32, rows"),
+        ("11scan_points", "IdfLi1E", "scan_points float64 of float32, columns"),
         ("11read_frames", "IfLb0E", "read_frames float32 by warp"),
         ("11read_frames", "IdLb1E", "read_frames float64 by block"),
     ],

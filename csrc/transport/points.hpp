@@ -3,13 +3,11 @@
 
 #include <cstdint>
 
+#include "transport/point_metric.hpp"
 #include "transport/problems.hpp"
 #include "transport/sinkhorn.hpp"
 
 namespace coalign::transport {
-
-// Squared and plain distances; 1 - x.y / (|x| |y|), or 1 where a point is 0; -x.y.
-enum class PointMetric { sqeuclidean, euclidean, cosine, dot };
 
 struct PointBatch {
     Ragged x, y;  // either may be one for all problems

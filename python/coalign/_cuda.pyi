@@ -141,6 +141,38 @@ class Monotonic:
     ) -> None: ...
     def run(self, *, workspace: int, stream: int) -> None: ...
 
+class PointTransport:
+    workspace_bytes: int
+    problems_per_launch: int
+    def __init__(
+        self,
+        *,
+        dtype: str,
+        x: Ragged,
+        y: Ragged,
+        metric: str,
+        row_at: int,
+        column_at: int,
+        a: tuple[int, int, int],
+        b: tuple[int, int, int],
+        initial: tuple[int, int, int],
+        epsilon: float,
+        epsilons: int,
+        penalties: tuple[float, float],
+        tol: float,
+        max_iterations: int,
+        f: int,
+        g: int,
+        cost: int,
+        value: int,
+        marginal_error: int,
+        iterations: int,
+        status: int,
+        device: int,
+        workspace_bytes: int,
+    ) -> None: ...
+    def run(self, *, workspace: int, stream: int) -> None: ...
+
 class Transport:
     workspace_bytes: int
     problems_per_launch: int

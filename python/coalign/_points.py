@@ -12,16 +12,20 @@ import numpy as np
 from . import _core, _execution, _validate
 from ._arrays import Kind, compute_dtype
 from ._batch import Batch, Lengths, has_contiguous_frames
+from ._cuda_transport import solve_points
+from ._device import Gpu
 from ._pipeline import ResultCall, carry_out
 from ._progress import Progress, reporter
 from ._scalars import choice, take_count
 from ._transport import (
     _ONLY_CPU,
+    REFUSED,
     _take_number,
     _take_penalties,
     _take_vectors,
     _word,
     nothing,
+    owned,
     take_epsilon,
     warn_of_unsolved,
     weight_error,
@@ -29,6 +33,8 @@ from ._transport import (
 from ._transport_result import PointCosts, Transport
 
 NOUN = ("point", "cloud")
+# Points of a tile, and the costs from which "auto" takes host arrays to a GPU.
+_TILE_POINTS, _LEAST_GPU_COSTS = 128, 4e6
 METRICS = ("sqeuclidean", "euclidean", "cosine", "dot")
 
 
@@ -103,9 +109,22 @@ class _Call(ResultCall[Transport]):
     report: Callable[[int], None] | None
 
     @property
-    def only_cpu(self) -> str:
+    def only_cpu(self) -> str | None:
         """Why no GPU takes the call."""
-        return _ONLY_CPU
+        return _ONLY_CPU if self.depth > 0 else None
+
+    @property
+    def repays_gpu(self) -> bool:
+        """Whether "auto" should take host arrays to a GPU."""
+        # A tile of both clouds is held against another by a block.
+        n, m = self.pairs.lengths
+        tiles = float((n / _TILE_POINTS) @ (m / _TILE_POINTS))
+        return _execution.repays_gpu(int(tiles), float(n @ m), _LEAST_GPU_COSTS)
+
+    def on_gpu(self, gpu: Gpu) -> Transport:
+        """Queue every problem on the caller's stream."""
+        names = Transport._fields[len(Transport._fields) - len(self.kept) :]
+        return Transport(**solve_points(self, gpu), **dict(zip(names, self.kept, strict=True)))
 
     def on_host(self) -> Transport:
         """Solve on the CPU; raise for the first problem that is none."""
@@ -140,7 +159,10 @@ class _Call(ResultCall[Transport]):
         return side.bad_value(problem if len(side) > 1 else 0, place, "finite coordinates")
 
     def settle(self, found: Transport, *, from_gpu: bool) -> Transport:
-        """Warn of what has not converged."""
+        """Raise for the first problem that is none; warn of what has not converged."""
+        if from_gpu and np.isin(found.status, REFUSED).any():
+            # The CPU finds what is wrong, and where.
+            self.on_host()
         warn_of_unsolved(found, 6 + self.depth, self.name)
         return found
 
@@ -183,7 +205,7 @@ def sinkhorn_points(
     penalties = _take_penalties(unbalanced)
     kept = (
         PointCosts(x, y, choice(metric, "metric", METRICS)),
-        *weights,
+        *map(owned, weights),
         each,
         penalties,
         tolerance,
@@ -197,10 +219,10 @@ def sinkhorn_points(
         return carry_out(call, device)
 
 
-def take_clouds(given: tuple[Any, Any], lengths: tuple[Any, Any]) -> Pairs:
+def take_clouds(given: tuple[Any, Any], lengths: tuple[Any, Any], *, on_gpu: bool = True) -> Pairs:
     """Check two clouds, or batches of them, that go together."""
     xs, ys = (
-        _validate.take_series(cloud, name, length, f"{name}_lengths", noun=NOUN)
+        _validate.take_series(cloud, name, length, f"{name}_lengths", noun=NOUN, on_gpu=on_gpu)
         for cloud, name, length in zip(given, "xy", lengths, strict=True)
     )
     _validate.require_like(xs, ys, NOUN[0])

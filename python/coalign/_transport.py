@@ -22,7 +22,7 @@ from ._scalars import take_count
 from ._transport_result import Transport
 
 _ONLY_CPU = 'device: "cuda" does not compute this kind of transport; the CPU does'
-_REFUSED = (Status.NAN, Status.INFEASIBLE, Status.INVALID)
+REFUSED = (Status.NAN, Status.INFEASIBLE, Status.INVALID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class _Call(ResultCall[Transport]):
 
     def settle(self, found: Transport, *, from_gpu: bool) -> Transport:
         """Raise for the first problem without a solution; warn of what has not converged."""
-        if from_gpu and np.isin(found.status, _REFUSED).any():
+        if from_gpu and np.isin(found.status, REFUSED).any():
             # The CPU finds what is wrong, and where.
             self.on_host()
         warn_of_unsolved(found, 6 + self.depth)
@@ -221,7 +221,7 @@ def sinkhorn(
     weights = (_take_vectors(a, "a", costs, 0, dtype), _take_vectors(b, "b", costs, 1, dtype))
     kept = (
         cost if is_kept(cost) else given.data if given.is_batch else given.data[0],
-        *map(_owned, weights),
+        *map(owned, weights),
         each,
         penalties,
         tolerance,
@@ -366,10 +366,10 @@ def _take_vector(given: Any, name: str, costs: Shapes, dtype: Any) -> Any:
     return np.ascontiguousarray(array, dtype)
 
 
-def _owned(vectors: Any) -> Any:
+def owned(vectors: Any) -> Any:
     """Return vectors as the arrays of the caller's library."""
     if isinstance(vectors, list):
-        return [_owned(vector) for vector in vectors]
+        return [owned(vector) for vector in vectors]
     return vectors.owner if isinstance(vectors, DeviceArray) else vectors
 
 

@@ -211,7 +211,8 @@ def follow(found: Any, threads: int | None = None) -> Follower:
 def follow_points(found: Any, threads: int | None = None) -> PointFollower:
     """Make a result of point clouds ready."""
     clouds = found.cost_matrix
-    pairs = take_clouds((clouds.x, clouds.y), (found.row_lengths, found.col_lengths))
+    lengths = (found.row_lengths, found.col_lengths)
+    pairs = take_clouds((clouds.x, clouds.y), lengths, on_gpu=False)
     return PointFollower(found, pairs, threads)
 
 

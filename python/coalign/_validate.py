@@ -38,10 +38,12 @@ def take_series(
     *,
     collection: bool = False,
     noun: tuple[str, str] = ("frame", "series"),
+    on_gpu: bool = True,
 ) -> Batch:
     """Check a series, a padded batch or a list; a `collection` reads a 2-D array as many series.
 
-    The noun says in errors what a row is, and all of them.
+    The noun says in errors what a row is, and all of them. Only with `on_gpu` may they lie on a
+    GPU.
     """
     found = _take_batch(
         obj,
@@ -51,6 +53,7 @@ def take_series(
         (1, 2),
         (2, 3) if collection else (3,),
         partial(require_frames, noun=noun),
+        on_gpu=on_gpu,
     )
     if not found.is_padded:
         for i, array in enumerate(found.data):

@@ -182,7 +182,7 @@ def sinkhorn_points(
     threads : int, optional
         The largest number of threads, as in `sinkhorn`.
     device : {None, "cpu", "cuda", "auto"}
-        Where to compute: this runs on the CPU, so "cuda" is refused.
+        Where to compute, as in `sinkhorn`: None is where the clouds lie.
     progress : bool or callable
         True shows a tqdm bar. A callable f(done, total) is called in the calling thread with
         numbers of problems of a batch, or of iterations of one problem, which may end long before

@@ -70,6 +70,7 @@ CUDA_ASSIGNMENT = "tests/test_cuda_assignment.py"
 CUDA_SOFT = "tests/test_cuda_soft_warping.py"
 CUDA_MONOTONIC = "tests/test_cuda_monotonic.py"
 CUDA_TRANSPORT = "tests/test_cuda_transport.py"
+CUDA_POINTS = "tests/test_cuda_points.py"
 CUDA_ALIGN = "tests/test_cuda_ctc_align.py"
 DEMO = "tests/test_demo.py"
 DEMO_LINES = "tests/test_demo_lines.py"
@@ -3493,6 +3494,62 @@ CUDA_SINKHORN = [
         ("native:test_transport_kernels",),
     ),
     Mutation(
+        "on a GPU clouds stay where they are",
+        "cuda/points_problem.cuh",
+        "of.centre[k] = of.has_distances() ? sum : 0;",
+        "of.centre[k] = of.has_distances() ? 0 * sum : 0;",
+        (f"{CUDA_POINTS}::test_an_offset_common_to_both_clouds_takes_no_digits",),
+    ),
+    Mutation(
+        "on a GPU coordinates may be NaN",
+        "cuda/points_problem.cuh",
+        "of.scale->is_wrong = wrong > 0 ? 1 : 0;",
+        "of.scale->is_wrong = wrong < 0 ? 1 : 0;",
+        (f"{CUDA_POINTS}::test_what_has_no_answer_goes_to_the_status",),
+    ),
+    Mutation(
+        "on a GPU the last dimension of a slab is left out",
+        "cuda/points_scan.cuh",
+        "for (int k = 0; begin + k < dimension; ++k)",
+        "for (int k = 0; begin + k + 1 < dimension; ++k)",
+        (f"{CUDA_POINTS}::test_tol_0_makes_plain_iterations",),
+    ),
+    Mutation(
+        "on a GPU a point's sum stays as it was when a greater exponent comes",
+        "cuda/points_scan.cuh",
+        "sum(r) = fused(sum(r), power_of_2(before - greatest), more);",
+        "sum(r) = fused(sum(r), power_of_2(0 * (before - greatest)), more);",
+        (f"{CUDA_POINTS}::test_many_parts_of_the_other_cloud_add_up",),
+    ),
+    Mutation(
+        "on a GPU threads add up sums from different exponents",
+        "cuda/points_scan.cuh",
+        "static_cast<double>(sum(r) * power_of_2(own - all))",
+        "static_cast<double>(sum(r) * power_of_2(all - all))",
+        (f"{CUDA_POINTS}::test_tol_0_makes_plain_iterations",),
+    ),
+    Mutation(
+        "on a GPU a tile is held against the first part alone",
+        "cuda/points.cu",
+        "part < share.parts; ++part) sum.add(",
+        "part < 1; ++part) sum.add(",
+        (f"{CUDA_POINTS}::test_many_parts_of_the_other_cloud_add_up",),
+    ),
+    Mutation(
+        "on a GPU any tile of columns judges the iteration",
+        "cuda/points.cu",
+        "if (ticket + 1 != tiles) return;",
+        "if (ticket != 0) return;",
+        (f"{CUDA_POINTS}::test_every_shape_is_solved",),
+    ),
+    Mutation(
+        "on a GPU float32 takes the rounding of exponents for an error",
+        "cuda/transport_result.cuh",
+        "error < rounding && state.sweep",
+        "error < 0 * rounding && state.sweep",
+        (f"{CUDA_POINTS}::test_float32_gives_way_to_float64",),
+    ),
+    Mutation(
         "on a GPU any block of columns judges the iteration",
         "cuda/transport.cu",
         "if (ticket + 1 != of.tiles) return;",
@@ -3502,7 +3559,7 @@ CUDA_SINKHORN = [
     Mutation(
         "a cost of a host array that the GPU refuses is not named",
         "python/coalign/_transport.py",
-        "if from_gpu and np.isin(found.status, _REFUSED).any():",
+        "if from_gpu and np.isin(found.status, REFUSED).any():",
         "if from_gpu and found is None:",
         (f"{CUDA_TRANSPORT}::test_what_is_wrong_on_the_host_is_named_as_on_the_cpu",),
     ),
