@@ -283,6 +283,8 @@ class PointModel {
           scratch_(team.size(), [&] { return std::make_unique<PointScratch<double>>(kernels_); }) {}
 
     static Spread spread(const Costs& cost);
+    // Its costs would have to be made to be looked at.
+    static bool is_paired(const Task<Costs>&, std::vector<bool>&) { return false; }
     // Potentials may be as large as the costs, and float32 rounds each by up to 6e-8 of that.
     static bool suits_float32(const Costs& cost, double epsilon) { return most_exponent(cost, epsilon) < 2e4; }
     static double quick_tolerance(const Costs& cost, double epsilon) {

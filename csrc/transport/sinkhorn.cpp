@@ -11,6 +11,7 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "core/buffer.hpp"
 #include "core/finite.hpp"
@@ -82,6 +83,22 @@ class StoredCosts {
     StoredCosts(Isa isa, Team& team, Pulse& pulse) : pass_(isa, team, pulse) {}
 
     static Spread spread(const Costs& cost) { return spread_of_costs(cost); }
+    // Whether the rows, as far as they are looked at, are each nearest to a column of its own that has room for them.
+    // Of rows without such order, two among the first few share a column.
+    static bool is_paired(const Task<Costs>& task, std::vector<bool>& taken) {
+        const Costs& cost = task.cost;
+        constexpr double most_weight = 1.1, looks = 4;
+        const auto rows = static_cast<std::int64_t>(looks * std::sqrt(static_cast<double>(cost.columns))) + 1;
+        taken.assign(static_cast<std::size_t>(cost.columns), false);
+        for (std::int64_t i = 0; i < std::min(rows, cost.rows); ++i) {
+            const T* const row = cost.data + i * cost.row_stride;
+            const std::int64_t nearest = std::min_element(row, row + cost.columns) - row;
+            const auto at = static_cast<std::size_t>(nearest);
+            if (taken[at] || task.row_weight[i] > most_weight * task.column_weight[nearest]) return false;
+            taken[at] = true;
+        }
+        return true;
+    }
     // Costs are subtracted in float64 in any case.
     static bool suits_float32(const Costs&, double) { return true; }
     // Where float32 cannot go on; what is left is for float64.
@@ -215,8 +232,14 @@ class Solver {
         const Spread spread = Model::spread(task.cost);
         has_sentinels_ = spread.has_sentinels();
         if (spread.far == spread.ordinary) {
-            const Ladder& ladder = task.epsilon < kSmallEpsilon * spread.ordinary ? kCareful : kQuick;
-            return lower_by(ladder, ladder.first * spread.ordinary, task, solution);
+            if (task.epsilon >= kSmallEpsilon * spread.ordinary)
+                return lower_by(kQuick, kQuick.first * spread.ordinary, task, solution);
+            // A cloud and itself, or one that has moved a little, is solved where it is: it takes no steps.
+            if (task.is_balanced && Model::is_paired(task, taken_)) {
+                const Outcome outcome = step_at(task.epsilon, kStepTolerance, task, solution, 1);
+                if (outcome == Outcome::reached || is_failure(outcome)) return outcome;
+            }
+            return lower_by(kCareful, kCareful.first * spread.ordinary, task, solution);
         }
         const double first = std::max(kQuick.first * spread.ordinary, task.epsilon);
         const Outcome outcome = step_at(first, kSeekTolerance, task, solution);
@@ -238,12 +261,13 @@ class Solver {
     }
 
     // A rough solution at `epsilon`.
-    Outcome step_at(double epsilon, double tolerance, const Problem& task, Solution<T>& solution) {
+    Outcome step_at(double epsilon, double tolerance, const Problem& task, Solution<T>& solution,
+                    std::int64_t most = kStepIterations) {
         const std::int64_t left = options_.most_iterations - solution.iterations - 1;
         const Problem step = describe(task.cost, epsilon);
         change_unit(epsilon, task);
         const auto run = [&](auto& engine) {
-            const Outcome result = engine.run(step, tolerance, std::min(left, kStepIterations), potential_.data());
+            const Outcome result = engine.run(step, tolerance, std::min(left, most), potential_.data());
             failed_at_ = engine.found_at();
             solution.iterations += engine.iterations();
             return result;
@@ -292,12 +316,14 @@ class Solver {
             }
             // What is returned is rounded to T, and its error then has a part that no iteration takes away.
             const double rounding = is_quick ? 0 : solution.error - reached;
-            if (rounding > kMostRounding * wanted) break;
+            // A potential that the error asks little of may be so far away that it takes the digits of the rest.
+            const double least = wanted / 16;
+            if (rounding > kMostRounding * wanted && aim <= least) break;
             if (solution.iterations >= options_.most_iterations) {
                 solution.status = Status::not_converged;
                 return true;
             }
-            aim = std::max(wanted - rounding / kMostRounding, wanted / 16);
+            aim = std::max(wanted - rounding / kMostRounding, least);
         }
         solution.status = Status::precision_limit;
         return true;
@@ -438,6 +464,7 @@ class Solver {
     std::int64_t failed_at_ = -1;
     double unit_ = 1;  // the epsilon that the potentials belong to
     Weights rows_, columns_;
+    std::vector<bool> taken_;
     Buffer<double> potential_, row_potential_, row_rounded_, column_rounded_, row_sum_, finite_;
 };
 

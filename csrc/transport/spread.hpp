@@ -50,19 +50,25 @@ Spread spread_of_costs(std::int64_t all_rows, std::int64_t all_columns, Cost&& c
     constexpr std::int64_t most = 32;
     double spreads[most * most];
     std::int64_t count = 0;
+    bool is_forbidden = false;
     const std::int64_t rows = std::min(all_rows, most), columns = std::min(all_columns, most);
     for (std::int64_t i = 0; i < rows; ++i) {
         double* const own = spreads + count;
         double least = std::numeric_limits<double>::infinity();
         for (std::int64_t j = 0; j < columns; ++j) {
             const double value = cost(i * all_rows / rows, j * all_columns / columns);
-            if (!std::isfinite(value)) continue;
+            if (!std::isfinite(value)) {
+                is_forbidden = true;
+                continue;
+            }
             spreads[count++] = value;
             least = std::min(least, value);
         }
         for (double* value = own; value < spreads + count; ++value) *value -= least;
     }
-    return spread_of(spreads, count);
+    Spread spread = spread_of(spreads, count);
+    if (is_forbidden) spread.most = std::numeric_limits<double>::infinity();
+    return spread;
 }
 
 template <class T>
