@@ -27,6 +27,7 @@ struct Task {
     double error_unit;   // what an error of the column weights counts
     bool is_alone;       // in its call, whose progress is then that of its iterations
     bool has_sentinels;  // costs far above the ordinary ones, which the plan does without
+    bool is_symmetric;   // rows and columns may be the same points: then both have the same potentials
 
     std::int64_t width() const { return padded(cost.columns); }
 };
@@ -112,10 +113,17 @@ class Accelerated : public Engine {
         double best = kInfinity, mark = kInfinity;
         int since_best = 0, since_mark = 0;
         highest_ = -kInfinity;
+        double last = kInfinity;
+        bool is_averaged = is_symmetric();
         while (true) {
             if (!this->iterate(potential)) return this->failure_;
             if (error_ <= tolerance) return Outcome::reached;
             if (iterations_ >= most) return Outcome::not_reached;
+            if (is_averaged) {
+                is_averaged = error_ < kProgress * last && average(potential);
+                last = error_;
+                if (is_averaged) continue;
+            }
             if (error_ > kFarOff && falls_back(potential)) {
                 anderson_.restart();
                 continue;
@@ -163,6 +171,26 @@ class Accelerated : public Engine {
         for (std::int64_t j = 0; j < task_.cost.columns; ++j)
             if (potential[j] > -kInfinity) most = std::max(most, std::abs(potential[j]));
         return std::max(Engine::kNoise, 256 * std::numeric_limits<double>::epsilon() * most);
+    }
+
+    bool is_symmetric() const {
+        if constexpr (requires { task_.is_symmetric; }) return task_.is_symmetric;
+        else return false;
+    }
+
+    // A step of a cloud's plan to itself: half of the way from the columns' potentials to the rows', which are the same
+    // in the end. What is left of an error is at least halved, where two plain half-steps leave as much of it as
+    // points have to do with each other: 64 points at 0.01 of their mean cost took 1900 iterations to 1e-6.
+    //
+    // J. Feydy et al.: Interpolating between optimal transport and MMD using Sinkhorn divergences. AISTATS 2019.
+    bool average(double* potential) {
+        if constexpr (requires { task_.is_symmetric; }) {
+            double* const row = row_room_.reserve(task_.cost.rows);
+            if (!this->row_potentials(potential, row)) return false;
+            for (std::int64_t j = 0; j < task_.cost.columns; ++j)
+                if (potential[j] > -kInfinity && row[j] > -kInfinity) potential[j] = (potential[j] + row[j]) / 2;
+        }
+        return true;
     }
 
     // An extrapolation may lead as far as sentinels are, from where there is no way back, and leave the error as it is.

@@ -283,6 +283,7 @@ class PointModel {
           scratch_(team.size(), [&] { return std::make_unique<PointScratch<double>>(kernels_); }) {}
 
     static Spread spread(const Costs& cost);
+    static double cost_of(const Costs& cost, std::int64_t i, std::int64_t j) { return cost.pair->cost(i, j); }
     // Its costs would have to be made to be looked at.
     static bool is_paired(const Task<Costs>&, std::vector<bool>&) { return false; }
     // Potentials may be as large as the costs, and float32 rounds each by up to 6e-8 of that.

@@ -83,6 +83,9 @@ class StoredCosts {
     StoredCosts(Isa isa, Team& team, Pulse& pulse) : pass_(isa, team, pulse) {}
 
     static Spread spread(const Costs& cost) { return spread_of_costs(cost); }
+    static double cost_of(const Costs& cost, std::int64_t i, std::int64_t j) {
+        return double{cost.data[i * cost.row_stride + j]};
+    }
     // Whether the rows, as far as they are looked at, are each nearest to a column of its own that has room for them.
     // Of rows without such order, two among the first few share a column.
     static bool is_paired(const Task<Costs>& task, std::vector<bool>& taken) {
@@ -143,8 +146,9 @@ class Solver {
         }
         double* const potential = potential_.reserve(padded(cost.columns));
         row_potential_.reserve(cost.rows);
-        has_sentinels_ = false;
+        has_sentinels_ = is_symmetric_ = false;
         Problem task = describe(cost, epsilon);
+        task.is_symmetric = is_symmetric_ = looks_symmetric(task);
         begin_anew(task);
         Outcome outcome = Outcome::not_reached;
         if (options_.tolerance == 0) {
@@ -165,6 +169,21 @@ class Solver {
     }
 
    private:
+    // Whether costs are those of points to themselves, by a few of them and all weights: if they are not, errors show.
+    bool looks_symmetric(const Problem& task) const {
+        const std::int64_t count = task.cost.rows, most = std::min<std::int64_t>(count, 8);
+        if (!task.is_balanced || count != task.cost.columns) return false;
+        constexpr double near = 1e-6;
+        for (std::int64_t k = 0; k < most; ++k)
+            for (std::int64_t l = 0; l < k; ++l) {
+                const std::int64_t i = k * count / most, j = l * count / most;
+                const double one = Model::cost_of(task.cost, i, j), other = Model::cost_of(task.cost, j, i);
+                if (one != other && !(std::abs(one - other) <= near * std::abs(one))) return false;
+            }
+        return std::equal(task.row_weight, task.row_weight + count, task.column_weight,
+                          [](double a, double b) { return std::abs(a - b) <= near * a; });
+    }
+
     // Each epsilon is a tenth of the one before, from a fifth of the spread on, and the last step is some way above
     // what is asked for. A step costs as much as 13 iterations or more, since the kernel matrix is made anew. Counted
     // on squared distances, cosines, uniform costs and clusters of 600 points at 1 to 0.001 of the mean cost: 0.77 of
@@ -203,7 +222,8 @@ class Solver {
                 is_balanced,
                 is_balanced ? 1 : column_mass / ((row_mass + column_mass) / 2),
                 is_alone_,
-                has_sentinels_};
+                has_sentinels_,
+                is_symmetric_};
     }
 
     void begin_anew(const Problem& task) {
@@ -298,8 +318,10 @@ class Solver {
         const double wanted = options_.tolerance;
         change_unit(task.epsilon, task);
         double aim = std::max(wanted, Model::quick_tolerance(task.cost, task.epsilon));
+        bool is_rounded = false;
         for (int attempt = 0; attempt < kAttempts; ++attempt) {
-            const std::int64_t left = std::max<std::int64_t>(options_.most_iterations - solution.iterations, 1);
+            std::int64_t left = std::max<std::int64_t>(options_.most_iterations - solution.iterations, 1);
+            if (is_rounded) left = std::min(left, kStepIterations);
             const bool is_quick = attempt == 0 && Model::suits_float32(task.cost, task.epsilon);
             const Outcome outcome = is_quick ? quick_.run(task, aim, left, potential_.data())
                                              : exact_.run(task, aim, left, potential_.data());
@@ -307,7 +329,7 @@ class Solver {
             if (!(is_quick ? conclude(quick_, outcome, task, solution) : conclude(exact_, outcome, task, solution)))
                 return outcome != Outcome::stopped;
             if (solution.error <= wanted) return true;
-            if (outcome == Outcome::not_reached) {
+            if (outcome == Outcome::not_reached && solution.iterations >= options_.most_iterations) {
                 const double rounding = rounding_of(task, solution);
                 const bool is_rounding =
                     !std::isfinite(solution.error) || (rounding > wanted && solution.error < 10 * rounding);
@@ -316,14 +338,17 @@ class Solver {
             }
             // What is returned is rounded to T, and its error then has a part that no iteration takes away.
             const double rounding = is_quick ? 0 : solution.error - reached;
-            // A potential that the error asks little of may be so far away that it takes the digits of the rest.
-            const double least = wanted / 16;
-            if (rounding > kMostRounding * wanted && aim <= least) break;
+            if (rounding > kMostRounding * wanted) {
+                // A potential that the error asks little of may be so far away that it takes the digits of the rest:
+                // some more iterations bring it back, or it is not that.
+                if (is_rounded) break;
+                is_rounded = true;
+            }
             if (solution.iterations >= options_.most_iterations) {
                 solution.status = Status::not_converged;
                 return true;
             }
-            aim = std::max(wanted - rounding / kMostRounding, least);
+            aim = std::max(wanted - rounding / kMostRounding, wanted / 16);
         }
         solution.status = Status::precision_limit;
         return true;
@@ -461,6 +486,7 @@ class Solver {
     bool is_alone_;
     bool is_turned_;              // rows are what was given as columns
     bool has_sentinels_ = false;  // in sight, and not needed
+    bool is_symmetric_ = false;   // as far as can be seen
     std::int64_t failed_at_ = -1;
     double unit_ = 1;  // the epsilon that the potentials belong to
     Weights rows_, columns_;

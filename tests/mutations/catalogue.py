@@ -4018,6 +4018,7 @@ PARTIAL = "tests/test_transport_partial.py"
 SHARED_COST = "tests/test_transport_shared_cost.py"
 BARYCENTER = "tests/test_transport_barycenter.py"
 WIDE = "tests/test_transport_wide.py"
+PAIRED = "tests/test_transport_paired.py"
 ALONE = "tests/test_closed_forms_alone.py"
 COLOURS = "tests/test_demo_colours.py"
 PROGRESS = "tests/test_progress.py"
@@ -4219,6 +4220,41 @@ TRANSPORT_FUNCTIONS = [
         "column_weights, batch.row_weights,    batch.column_potentials,\n"
         "                          {},",
         (f"{WIDE}::test_it_starts_from_the_potentials_of_the_rows",),
+    ),
+    Mutation(
+        "a cloud and itself take whole half-steps",
+        "csrc/transport/acceleration.hpp",
+        "potential[j] = (potential[j] + row[j]) / 2;",
+        "potential[j] = row[j];",
+        (f"{PAIRED}::test_a_cloud_and_itself_take_few_iterations",),
+    ),
+    Mutation(
+        "no clouds are paired",
+        "csrc/transport/sinkhorn.cpp",
+        "if (task.is_balanced && Model::is_paired(task, taken_)) {",
+        "if (!task.is_balanced && Model::is_paired(task, taken_)) {",
+        (f"{PAIRED}::test_pairs_are_solved_without_steps",),
+    ),
+    Mutation(
+        "forbidden pairs are no sentinels",
+        "csrc/transport/spread.hpp",
+        "if (is_forbidden) spread.most = std::numeric_limits<double>::infinity();",
+        "if (is_forbidden) spread.far = spread.ordinary;",
+        (f"{PAIRED}::test_forbidden_pairs_lead_no_potential_astray",),
+    ),
+    Mutation(
+        "what rounding misses is not tried again",
+        "csrc/transport/sinkhorn.cpp",
+        "if (is_rounded) break;",
+        "break;",
+        (f"{PAIRED}::test_a_light_column_takes_no_digits_of_the_others",),
+    ),
+    Mutation(
+        "a forbidden pair in a lane costs NaN",
+        "csrc/transport/tiny_kernels.cpp",
+        "select(value > zero, widened(cost + p * wide), zero)",
+        "widened(cost + p * wide)",
+        ("native:test_transport_tiny",),
     ),
     Mutation(
         "what is wrong with a wide problem is told by its columns",
