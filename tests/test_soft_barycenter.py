@@ -86,9 +86,14 @@ def test_what_goes_wrong_is_told() -> None:
     with pytest.warns(ConvergenceWarning, match="soft_dtw_barycenter: iteration 1 still lowered"):
         found = soft_dtw_barycenter(SERIES, tol=0, max_iterations=1)
     assert (found.status, found.iterations) == (Status.NOT_CONVERGED, 1)
-    with pytest.warns(RuntimeWarning, match="soft_dtw_barycenter: a cost overflows"):
+    with pytest.warns(RuntimeWarning, match="soft_dtw_barycenter: a cost or the inertia overflows"):
         found = soft_dtw_barycenter(np.array([[0.0], [1e200]]), init=[0.0])
     assert (found.status, found.iterations) == (Status.PRECISION_LIMIT, 0)
+    # In float64 they are computed, and do not overflow.
+    with pytest.warns(RuntimeWarning, match="soft_dtw_barycenter: a cost or the inertia overflows"):
+        found = soft_dtw_barycenter(np.array([[0.0], [1e25]], np.float32))
+    assert found.status == Status.PRECISION_LIMIT
+    assert np.isinf(found.cost).all()
     bounds = np.array([[0, 1]] * 3 + [[3, 4]])
     with pytest.raises(InfeasibleError, match="problem 0: no path through the window, for 4 fram"):
         soft_dtw_barycenter([np.zeros(4), np.zeros(9)], init=np.zeros(4), window=bounds)

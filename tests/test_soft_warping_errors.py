@@ -27,6 +27,7 @@ X, Y = np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0])
         ({"gamma": np.inf}, ValueError, "gamma: expected a finite number of at least 0, got inf"),
         ({"gamma": np.nan}, ValueError, "gamma: expected a number, got NaN"),
         ({"gamma": "1"}, TypeError, "gamma: expected a number, got str"),
+        ({"gamma": np.array([1.0])}, TypeError, "gamma: expected a number, got ndarray"),
         (
             {"metric": "chebyshev"},
             ValueError,

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 import coalign
-from coalign import ConvergenceWarning, InfeasibleError, Status, _averaging, dtw_barycenter
+from coalign import (
+    ConvergenceWarning,
+    InfeasibleError,
+    Status,
+    _averaging,
+    dtw_barycenter,
+    soft_dtw_barycenter,
+)
 from oracles.compare import assert_same_bits
 
 RNG = np.random.default_rng(0)
@@ -99,6 +106,44 @@ def test_weights_count_series_so_many_times() -> None:
     assert ours.cost.shape == (3,)
 
 
+@pytest.mark.parametrize("average", [dtw_barycenter, soft_dtw_barycenter])
+@pytest.mark.parametrize("power", [-1060, -600, 900, 1000])
+def test_weights_of_any_size_give_the_same_series(average: Any, power: int) -> None:
+    weights = np.array([1.0, 0.5, 1.0, 0.25])
+    expected = average(WALKS[:4], weights)
+    found = average(WALKS[:4], np.ldexp(weights, power))
+    assert_same_bits(found.series, expected.series)
+    assert_same_bits(found.cost, expected.cost)
+    assert found.iterations == expected.iterations
+    assert float(found.inertia) == np.ldexp(float(expected.inertia), power)
+
+
+@pytest.mark.parametrize("average", [dtw_barycenter, soft_dtw_barycenter])
+def test_an_inertia_that_overflows_is_told(average: Any) -> None:
+    expected = average(WALKS[:4])
+    with pytest.warns(RuntimeWarning, match="a cost or the inertia overflows"):
+        found = average(WALKS[:4], np.full(4, 1.7e308))
+    assert np.isinf(found.inertia)
+    assert found.status == Status.PRECISION_LIMIT
+    np.testing.assert_allclose(found.series, expected.series, rtol=1e-6)
+    with pytest.raises(OverflowError, match="a cost or the inertia overflows"):
+        found.check()
+
+
+@pytest.mark.parametrize("average", [dtw_barycenter, soft_dtw_barycenter])
+@pytest.mark.parametrize("init", [None, np.ones((4, 2))])
+def test_a_barycenter_has_memory_of_its_own(average: Any, init: Any) -> None:
+    # Nothing is lower than where it begins.
+    given = np.ones((2, 4, 2))
+    found = (
+        average(given, init=init, gamma=1e-9)
+        if average is soft_dtw_barycenter
+        else average(given, init=init)
+    )
+    assert not np.shares_memory(found.series, given)
+    assert init is None or not np.shares_memory(found.series, init)
+
+
 def test_series_of_one_shape_come_in_any_form() -> None:
     found = dtw_barycenter(WALKS)
     assert found.series.shape == (40,)
@@ -136,11 +181,13 @@ def test_series_in_many_parts_have_the_same_barycenter(
 
 def test_a_cost_that_overflows_is_told() -> None:
     huge = np.array([[0.0, 1e30, 0.0], [0.0, -1e30, 0.0]], np.float32)
-    with pytest.warns(RuntimeWarning, match="dtw_barycenter: a cost overflows its dtype"):
+    with pytest.warns(
+        RuntimeWarning, match="dtw_barycenter: a cost or the inertia overflows its dtype"
+    ):
         found = dtw_barycenter(huge)
     assert found.status == Status.PRECISION_LIMIT
     assert found.iterations == 0
-    with pytest.raises(OverflowError, match="problem 0: a cost overflows its dtype"):
+    with pytest.raises(OverflowError, match="problem 0: a cost or the inertia overflows its dtype"):
         found.check()
     assert dtw_barycenter(huge.astype(np.float64)).status == Status.OK
 

@@ -31,10 +31,11 @@ _FRAMES_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """The series of a call, and how they are warped."""
+    """The series of a call, and how they are warped; their weights are `weights` times 2**scale."""
 
     batch: Batch
     weights: npt.NDArray[np.float64]
+    scale: int
     options: Options
 
     @property
@@ -101,16 +102,18 @@ def average(
     series, dtype = _take_collection(X, weights, window, x_lengths, threads, normalize, in_float64)
     start = _medoid(series) if init is None else _take_start(init, series.batch)
     found = descend(series, start, tolerance, most)
-    if found.status != Status.OK:
-        _warn(name, found, tolerance)
     with np.errstate(over="ignore"):
         frames, costs = (each.astype(dtype, copy=False) for each in (found.centre, found.costs))
+        inertia = np.ldexp(series.inertia(found.costs), series.scale)
+    is_finite = bool(np.isfinite(inertia)) and bool(np.isfinite(costs).all())
+    status = found.status if is_finite else Status.PRECISION_LIMIT
+    _warn(name, status, found.iterations, tolerance)
     result = WarpingBarycenter(
         frames[:, 0] if series.batch.ndims[0] == 1 else frames,
         costs,
-        np.float64(series.inertia(found.costs)),
+        inertia,
         np.int64(found.iterations),
-        np.int32(found.status),
+        np.int32(status),
     )
     return in_kind(result, series.batch.kind)
 
@@ -143,16 +146,16 @@ def _take_collection(
     data = batch.native(np.dtype(np.float64) if in_float64 else batch.dtype, has_contiguous_frames)
     series = Collection(
         Batch(batch.name, data, batch.lengths, batch.kind, True, batch.ndims),
-        _take_weights(weights, len(batch)),
+        *_take_weights(weights, len(batch)),
         options,
     )
     return series, batch.dtype
 
 
-def _take_weights(weights: Any, count: int) -> npt.NDArray[np.float64]:
-    """Check the weights of all series."""
+def _take_weights(weights: Any, count: int) -> tuple[npt.NDArray[np.float64], int]:
+    """Check the weights of all series; return them without a power of 2 that may be extreme."""
     if weights is None:
-        return np.ones(count)
+        return np.ones(count), 0
     given = take_items(weights, "weights", 1)
     found = given.arrays[0].astype(np.float64)
     if given.is_batch or found.shape[1:] != (count,):
@@ -161,7 +164,8 @@ def _take_weights(weights: Any, count: int) -> npt.NDArray[np.float64]:
     given.require(lambda array: array >= 0, "weights of at least 0")
     if not found.any():
         raise ValueError("weights: expected a positive sum, got 0")
-    return np.asarray(found[0])
+    scale = int(np.frexp(found.max())[1])
+    return np.ldexp(found[0], -scale), scale
 
 
 def _take_start(init: Any, batch: Batch) -> Array:
@@ -176,12 +180,12 @@ def _take_start(init: Any, batch: Batch) -> Array:
 
 
 def _medoid(series: Collection) -> Array:
-    """Return the series with the least sum of costs to others, among evenly spaced ones."""
+    """Copy the series with the least sum of costs to others, among evenly spaced ones."""
     count = len(series.batch)
     chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_CANDIDATES)).astype(np.int64))
     items = [series.batch.item(k) for k in chosen.tolist()]
     if len(items) == 1:
-        return np.ascontiguousarray(items[0])
+        return np.array(items[0], order="C")
     options = series.options
     costs = dtw_cdist(
         items,
@@ -201,21 +205,21 @@ def _medoid(series: Collection) -> Array:
         progress=False,
     )
     sums = costs.astype(np.float64) @ series.weights[chosen]
-    return np.ascontiguousarray(items[int(np.argmin(sums))])
+    return np.array(items[int(np.argmin(sums))], order="C")
 
 
-def _warn(name: str, found: Descent, tolerance: float) -> None:
+def _warn(name: str, status: Status, iterations: int, tolerance: float) -> None:
     """Warn of a status that is not OK, for the caller of the public function."""
-    if found.status == Status.PRECISION_LIMIT:
+    if status == Status.PRECISION_LIMIT:
         warnings.warn(
-            f"{name}: a cost overflows its dtype; the status is PRECISION_LIMIT",
+            f"{name}: a cost or the inertia overflows its dtype; the status is PRECISION_LIMIT",
             RuntimeWarning,
             stacklevel=4,
         )
-        return
-    warnings.warn(
-        f"{name}: iteration {found.iterations} still lowered the inertia by more than "
-        f"{tolerance:g} of it; the status is NOT_CONVERGED",
-        ConvergenceWarning,
-        stacklevel=4,
-    )
+    elif status == Status.NOT_CONVERGED:
+        warnings.warn(
+            f"{name}: iteration {iterations} still lowered the inertia by more than "
+            f"{tolerance:g} of it; the status is NOT_CONVERGED",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

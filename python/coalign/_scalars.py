@@ -53,7 +53,8 @@ def take_real(value: Any, name: str, *, least: float) -> float:
 
 
 def _number(value: Any, name: str) -> float:
-    if isinstance(value, (str, bytes)):
+    # A float can be made of an array of one element, which is none to a reader.
+    if isinstance(value, (str, bytes)) or getattr(value, "ndim", 0) > 0:
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
     try:
         number = float(value)

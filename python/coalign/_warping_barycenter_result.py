@@ -26,7 +26,7 @@ class WarpingBarycenter(PlainResult):
         How many times a new series was computed; of `soft_dtw_barycenter`, how many steps it took.
     status : int32 scalar
         A `Status`: NOT_CONVERGED where the last iteration still lowered the inertia by more than
-        `tol` of it, PRECISION_LIMIT where a cost overflows its dtype.
+        `tol` of it, PRECISION_LIMIT where a cost or the inertia overflows its dtype.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class WarpingBarycenter(PlainResult):
     _fields: ClassVar[tuple[str, ...]] = ("series", "cost", "inertia", "iterations", "status")
     _wrong: ClassVar = {
         Status.NOT_CONVERGED: (ArithmeticError, "the inertia still falls by more than tol"),
-        Status.PRECISION_LIMIT: (OverflowError, "a cost overflows its dtype"),
+        Status.PRECISION_LIMIT: (OverflowError, "a cost or the inertia overflows its dtype"),
     }
 
 

@@ -78,7 +78,7 @@ def dtw_barycenter(
         The last iteration still lowered the inertia by more than `tol` of it; the status is
         NOT_CONVERGED.
     RuntimeWarning
-        A cost overflows its dtype; the status is PRECISION_LIMIT.
+        A cost or the inertia overflows its dtype; the status is PRECISION_LIMIT.
 
     References
     ----------
@@ -177,7 +177,7 @@ def soft_dtw_barycenter(
         The last iteration still lowered the inertia by more than `tol` of it; the status is
         NOT_CONVERGED.
     RuntimeWarning
-        A value overflows; the status is PRECISION_LIMIT.
+        A value or the inertia overflows its dtype; the status is PRECISION_LIMIT.
 
     References
     ----------

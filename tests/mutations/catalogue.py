@@ -4531,6 +4531,27 @@ WARPING_BARYCENTER = [
         (f"{BARYCENTER}::test_a_cost_that_overflows_is_told",),
     ),
     Mutation(
+        "weights next to the largest number overflow in sums",
+        "python/coalign/_averaging.py",
+        "return np.ldexp(found[0], -scale), scale",
+        "return np.asarray(found[0]), 0",
+        (f"{BARYCENTER}::test_weights_of_any_size_give_the_same_series",),
+    ),
+    Mutation(
+        "an inertia that overflows is called converged",
+        "python/coalign/_averaging.py",
+        "found.status if is_finite else Status.PRECISION_LIMIT",
+        "found.status",
+        (f"{BARYCENTER}::test_an_inertia_that_overflows_is_told",),
+    ),
+    Mutation(
+        "a barycenter shares the memory of a series",
+        "python/coalign/_averaging.py",
+        'np.array(items[int(np.argmin(sums))], order="C")',
+        "np.ascontiguousarray(items[int(np.argmin(sums))])",
+        (f"{BARYCENTER}::test_a_barycenter_has_memory_of_its_own",),
+    ),
+    Mutation(
         "padding is averaged",
         "python/coalign/_warping_barycenter.py",
         "m if batch.is_padded else None",
