@@ -131,6 +131,19 @@ def test_an_inertia_that_overflows_is_told(average: Any) -> None:
 
 
 @pytest.mark.parametrize("average", [dtw_barycenter, soft_dtw_barycenter])
+def test_no_bit_depends_on_the_threads_of_a_blas(average: Any) -> None:
+    limits = pytest.importorskip("threadpoolctl").threadpool_limits
+    series = np.random.default_rng(0).normal(size=(20_001, 1))
+    weights = np.random.default_rng(1).random(20_001)
+    with limits(1):
+        expected = average(series, weights)
+    with limits(2):
+        found = average(series, weights)
+    assert float(found.inertia) == float(expected.inertia)
+    assert_same_bits(found.series, expected.series)
+
+
+@pytest.mark.parametrize("average", [dtw_barycenter, soft_dtw_barycenter])
 @pytest.mark.parametrize("init", [None, np.ones((4, 2))])
 def test_a_barycenter_has_memory_of_its_own(average: Any, init: Any) -> None:
     # Nothing is lower than where it begins.

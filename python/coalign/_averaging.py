@@ -65,7 +65,8 @@ class Collection:
     def inertia(self, costs: Array) -> float:
         """Return the weighted sum of costs; a series of weight 0 does not count."""
         counted = self.weights > 0
-        return float(self.weights[counted] @ costs[counted].astype(np.float64))
+        # A BLAS may add up in an order that depends on its threads.
+        return float((self.weights[counted] * costs[counted].astype(np.float64)).sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def _descend(
     point, iterations, converged = descend(
         evaluate,
         point,
-        0.3 / (2 * float(series.weights @ pairs)),
+        0.3 / (2 * float((series.weights * pairs).sum())),
         lambda fall, at: fall <= tolerance * (abs(at.value) + gamma * total),
         most,
     )

@@ -4538,6 +4538,13 @@ WARPING_BARYCENTER = [
         (f"{BARYCENTER}::test_weights_of_any_size_give_the_same_series",),
     ),
     Mutation(
+        "an inertia is added up by a BLAS",
+        "python/coalign/_averaging.py",
+        "(self.weights[counted] * costs[counted].astype(np.float64)).sum()",
+        "self.weights[counted] @ costs[counted].astype(np.float64)",
+        (f"{BARYCENTER}::test_no_bit_depends_on_the_threads_of_a_blas",),
+    ),
+    Mutation(
         "an inertia that overflows is called converged",
         "python/coalign/_averaging.py",
         "found.status if is_finite else Status.PRECISION_LIMIT",
