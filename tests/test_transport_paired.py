@@ -1,4 +1,4 @@
-"""Clouds against themselves or against what they have moved to, and what had led potentials astray."""
+"""Clouds against themselves or against their moved points, and what led potentials astray."""
 
 from __future__ import annotations
 
