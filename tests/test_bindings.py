@@ -104,6 +104,22 @@ def all_pairs(**changes: Any) -> Any:
     return _core.dtw_all_pairs(*in_order(arguments, changes))
 
 
+def sums_of_paths(**changes: Any) -> Any:
+    arguments: dict[str, Any] = {
+        "centre": SERIES,
+        "series": BATCH,
+        "window": ("none", 0),
+        "lengths": None,
+        "weights": np.array([1.0, 2.0]),
+        "threads": 1,
+        "cost": np.empty(2),
+        "status": np.empty(2, np.int64),
+        "sums": np.zeros((6, 1)),
+        "counts": np.zeros(6),
+    }
+    return _core.dtw_sums(*in_order(arguments, changes))
+
+
 def ranking(**changes: Any) -> Any:
     arguments: dict[str, Any] = {
         "cost": COSTS,
@@ -130,6 +146,13 @@ def test_what_is_safe_is_computed() -> None:
     all_pairs(out=out)
     assert out.tolist() == [[0.0, 0.0], [0.0, 0.0]]
     assert ranges().tolist() == [[0, 3], [0, 4], [1, 4]]
+    cost, status, sums, counts = np.empty(2), np.empty(2, np.int64), np.ones((6, 1)), np.ones(6)
+    sums_of_paths(cost=cost, status=status, sums=sums, counts=counts)
+    # The path to the second leads along its first frame, and from its second on along the last.
+    assert cost.tolist() == [0.0, 180.0]
+    assert status.tolist() == [0, 0]
+    assert counts.tolist() == [4.0, 4.0, 4.0, 4.0, 4.0, 12.0]
+    assert sums.ravel().tolist() == [13.0, 14.0, 15.0, 16.0, 17.0, 96.0]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +178,30 @@ def test_what_is_safe_is_computed() -> None:
                 {"out": np.broadcast_to(np.zeros(2), (2, 2))},
             )
         ),
+        *(
+            (sums_of_paths, changes, "dtw_sums: expected prepared")
+            for changes in (
+                {"centre": BATCH},
+                {"centre": SERIES.astype(np.float32)},
+                {"centre": np.zeros((6, 2))},
+                {"series": SERIES},
+                {"series": []},
+                {"lengths": np.array([7, 1])},
+                {"weights": np.ones(3)},
+                {"weights": np.ones(2, np.float32)},
+                {"cost": np.empty(3)},
+                {"cost": np.empty(2, np.float32)},
+                {"status": np.empty(2, np.int32)},
+                {"status": np.broadcast_to(np.zeros(1, np.int64), (2,))},
+                {"sums": np.zeros((5, 1))},
+                {"sums": np.zeros((6, 2))},
+                {"sums": np.zeros((12, 1))[::2]},
+                {"counts": np.zeros(5)},
+                {"counts": np.zeros(12)[::2]},
+                {"counts": np.zeros(6, np.float32)},
+            )
+        ),
+        (sums_of_paths, {"window": ("rows", np.zeros((5, 2), np.int64))}, "window: one row per"),
         *(
             (ranking, changes, "assign_top_k: expected prepared")
             for changes in ({"k": 0}, {"k": 1.0}, {"cost": COSTS.astype(np.int64)}, {"threads": 0})

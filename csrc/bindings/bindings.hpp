@@ -29,6 +29,7 @@ void bind_soft_warping(py::module_& module);
 void bind_subsequence(py::module_& module);
 void bind_transport(py::module_& module);
 void bind_warping(py::module_& module);
+void bind_warping_barycenter(py::module_& module);
 void bind_warping_search(py::module_& module);
 
 // Checks what our own Python code never gets wrong.

@@ -132,5 +132,6 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     bind_subsequence(module);
     bind_transport(module);
     bind_warping(module);
+    bind_warping_barycenter(module);
     bind_warping_search(module);
 }

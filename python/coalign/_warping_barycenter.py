@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import _core
 from ._arrays import Array
 from ._averaging import Collection, Descent
 from ._errors import Status
-from ._warping import _call, _native_window
+from ._warping import _native_window
 
 
 def descend(series: Collection, start: Array, tolerance: float, most: int) -> Descent:
@@ -33,21 +34,21 @@ def descend(series: Collection, start: Array, tolerance: float, most: int) -> De
 def _align(series: Collection, centre: Array) -> tuple[Array, Array]:
     """Return the costs of paths from a series to all, and the mean along these paths."""
     batch, count, lengths = series.batch, len(series.batch), series.batch.lengths[0]
-    costs, status = np.empty(count, series.dtype), np.empty(count, np.int32)
+    costs, status = np.empty(count, series.dtype), np.empty(count, np.int64)
     sums, counts = np.zeros(centre.shape), np.zeros(len(centre))
     for part in series.slices(len(centre)):
         m = lengths[part]
-        window = _native_window(series.options.window, np.full(len(m), len(centre)), m)
-        given = batch.data[part], None, m if batch.is_padded else None
-        found = _call(series.options, window, True, centre, *given)
-        costs[part], status[part] = found.cost, found.status
-        for k, (i, j) in enumerate(zip(found.x_index, found.y_index, strict=True), part.start):
-            if len(i) == 0:
-                continue
-            # Every frame is on the path, and its pairs follow one another.
-            visits = np.bincount(i)
-            frames = batch.item(k)[j].astype(np.float64)
-            sums += series.weights[k] * np.add.reduceat(frames, np.cumsum(visits) - visits)
-            counts += series.weights[k] * visits
+        _core.dtw_sums(
+            centre,
+            batch.data[part],
+            _native_window(series.options.window, np.full(len(m), len(centre)), m),
+            m if batch.is_padded else None,
+            series.weights[part],
+            series.options.threads,
+            costs[part],
+            status[part],
+            sums,
+            counts,
+        )
     series.require_paths(status, len(centre))
     return costs, sums / np.where(counts > 0, counts, 1)[:, np.newaxis]

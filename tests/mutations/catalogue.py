@@ -4490,17 +4490,24 @@ BARYCENTER = "tests/test_warping_barycenter.py"
 WARPING_BARYCENTER = [
     Mutation(
         "a mean along paths forgets the weights",
-        "python/coalign/_warping_barycenter.py",
-        "sums += series.weights[k] * np.add",
-        "sums += np.add",
+        "csrc/warping/path_sums.hpp",
+        "sums[i * dim + d] += weight * part[d]",
+        "sums[i * dim + d] += part[d]",
         (f"{BARYCENTER}::test_an_iteration_takes_means_along_paths",),
     ),
     Mutation(
         "the series of a later part are those of the first",
         "python/coalign/_warping_barycenter.py",
-        "strict=True), part.start):",
-        "strict=True)):",
+        "batch.data[part],",
+        "batch.data[: len(m)],",
         (f"{BARYCENTER}::test_series_in_many_parts_have_the_same_barycenter",),
+    ),
+    Mutation(
+        "a frame on a path counts once",
+        "csrc/warping/path_sums.hpp",
+        "counts[i] += weight * visits",
+        "counts[i] += weight",
+        (f"{BINDINGS}::test_what_is_safe_is_computed",),
     ),
     Mutation(
         "a medoid forgets the weights",
