@@ -231,6 +231,43 @@ def test_the_costs_along_the_path_add_up_to_the_cost(
         assert_same_bits(in_order(cost[warping.x_index, warping.y_index]), warping.cost, f"{n, m}")
 
 
+@pytest.mark.parametrize("metric", FRAME_METRICS)
+@pytest.mark.parametrize("dim", [1, 3, 20])
+def test_a_series_and_its_copy_are_solved_as_any_pair(
+    metric: str, dim: int, isa: str, dtype: np.dtype
+) -> None:
+    for n in (1, 2, 17, 70):
+        rng = np.random.default_rng([n, dim])
+        # Frames that follow their like: many paths cost nothing. Sums of integers are exact.
+        x = np.repeat(rng.integers(-3, 4, (n, dim)), 2, axis=0)[:n].astype(dtype)
+        # Steps with weights of their own go their own way.
+        weighed = coalign.dtw(x, x.copy(), metric=metric, step="symmetric2", path=True)
+        assert set(weighed.weight.tolist()) <= {1, 2}
+        assert weighed.weight.sum() == 2 * n - 1
+        windows = windows_for(n, n)
+        if n > 2:
+            # Without the diagonal, but at the ends.
+            rows = np.arange(n)
+            windows["aside"] = np.stack([rows - 1, rows + 1], axis=1).clip(0, n)
+            windows["aside"][1:-1, 1] -= 1
+            windows["aside"][-1, 0] -= 1
+        for window in windows.values():
+            for limit in (None, 0.0, -1.0):
+                options: dict[str, Any] = {"window": window, "max_cost": limit}
+                with _execution.forced(isa):
+                    found = coalign.dtw(x, x.copy(), metric=metric, path=True, **options)
+                    alone = coalign.dtw(x, x.copy(), metric=metric, **options)
+                    pairs = coalign.dtw([x, x + 1], [x.copy()] * 2, metric=metric, **options)
+                    wanted = coalign.dtw_cdist([x], [x.copy()], metric=metric, **options)
+                for cost in (found.cost, alone.cost, pairs.cost[0]):
+                    assert_same_bits(cost, wanted[0, 0])
+                if not np.isfinite(wanted[0, 0]):
+                    assert len(found.x_index) == len(found.y_index) == 0
+                elif metric in ("sqeuclidean", "cityblock"):
+                    costs = within(local_costs(x, x, metric), window)
+                    assert pairs_of(found) == trace_back(accumulate(costs))
+
+
 @pytest.mark.parametrize("dim", [1, 3])
 @pytest.mark.parametrize("metric", FRAME_METRICS)
 def test_long_paths_cost_what_they_say(metric: str, dim: int, isa: str, dtype: np.dtype) -> None:

@@ -4935,6 +4935,27 @@ WARPING_FUNCTIONS = [
         (f"{NORMALIZE}::test_a_search_is_one_among_normalised_series",),
     ),
     Mutation(
+        "a copy is warped along a diagonal that bounds leave out",
+        "csrc/warping/warping.cpp",
+        "options.window.kind == Window::Kind::rows ||",
+        "",
+        (f"{PATHS}::test_a_series_and_its_copy_are_solved_as_any_pair",),
+    ),
+    Mutation(
+        "frames that are off from themselves by a rounding cost nothing",
+        "csrc/warping/warping.cpp",
+        "options.metric == Metric::cosine || options.metric",
+        "options.metric",
+        (f"{PATHS}::test_a_series_and_its_copy_are_solved_as_any_pair",),
+    ),
+    Mutation(
+        "a copy costs nothing beyond a limit below 0",
+        "csrc/warping/warping.cpp",
+        " || !(options.max_cost >= 0)",
+        "",
+        (f"{PATHS}::test_a_series_and_its_copy_are_solved_as_any_pair",),
+    ),
+    Mutation(
         "the gradient of an inertia forgets the weights",
         "python/coalign/_soft_barycenter.py",
         "(self.series.weights[part, np.newaxis, np.newaxis] * own).sum(axis=0)",
