@@ -4493,7 +4493,7 @@ WARPING_BARYCENTER = [
         "csrc/warping/path_sums.hpp",
         "sums[i * dim + d] += weight * part[d]",
         "sums[i * dim + d] += part[d]",
-        (f"{BARYCENTER}::test_an_iteration_takes_means_along_paths",),
+        ("native:test_path_sums",),
     ),
     Mutation(
         "the series of a later part are those of the first",
