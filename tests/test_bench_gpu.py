@@ -272,7 +272,7 @@ def test_the_summary_tells_floors() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("suite", "count"),
-    [("warping", 13), ("assignment", 16), ("ctc", 6), ("transport", 4), ("soft_warping", 1)],
+    [("warping", 13), ("assignment", 16), ("ctc", 6), ("transport", 7), ("soft_warping", 1)],
 )
 def test_every_case_is_measured_and_right(suite: str, count: int, emulated: GpuUnderTest) -> None:
     written: list[int] = []
