@@ -26,11 +26,12 @@ class Tiny {
 
     // There are at most as many rows as columns, and at most kRoom columns.
     assignment::Outcome solve() {
-        free_ = p_.columns == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << p_.columns) - 1;
+        free_ = all();
         for (std::int64_t i = 0; i < p_.rows; ++i) out_.col_of_row[i] = -1;
         for (Vec<T>& v : v_) v = Vec<T>{};
         const bool is_square = p_.rows == p_.columns, is_large = is_square && p_.columns > kMostLanes;
-        const bool by_columns = is_square && !(is_large && are_rows_flat<T, kNegate>(p_));
+        is_flat_ = is_large && are_rows_flat<T, kNegate>(p_);
+        const bool by_columns = is_square && !is_flat_;
         const assignment::Outcome bad = by_columns ? reduce_columns() : take_tight_columns();
         if (bad.status != Status::ok) return bad;
         if (is_large) {
@@ -61,6 +62,8 @@ class Tiny {
         // The last vectors may lie wholly past a row's columns.
         return costs_at<T, kNegate>(row(i) + (left > 0 ? n * kWidth<T> : 0), 0, left > 0 ? left : 0);
     }
+    T price(std::int64_t j) const { return v_[j / kWidth<T>][j % kWidth<T>]; }
+    std::uint64_t all() const { return p_.columns == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << p_.columns) - 1; }
     static std::uint64_t joined(const IntVec<T> (&masks)[kVectors]) {
         std::uint64_t set = 0;
         for (int n = 0; n < kVectors; ++n) set |= static_cast<std::uint64_t>(bits(masks[n])) << (n * kWidth<T>);
@@ -93,6 +96,39 @@ class Tiny {
         return {};
     }
 
+    // The columns of a flat row that do not have its common cost, as in flat.hpp; all of them if they are many.
+    std::uint64_t list(std::int64_t i) {
+        common_[i] = at(i, p_.columns / 2);
+        IntVec<T> same[kVectors];
+        for (int n = 0; n < kVectors; ++n) same[n] = costs(i, n) == splat(common_[i]);
+        const std::uint64_t others = ~joined(same) & all();
+        return std::popcount(others) > kFew || !(common_[i] < kInfinity<T>) ? all() : others;
+    }
+    static constexpr int kFew = 8;
+
+    // The two least reduced costs of a flat row, if a free column beside its list tells of all that are not listed.
+    bool bid_by_list(std::int64_t i, TwoMinima<T>& found) {
+        if ((listed_ >> i & 1) == 0) others_[i] = list(i);
+        listed_ |= std::uint64_t{1} << i;
+        const std::uint64_t beside = free_ & ~others_[i];
+        if (beside == 0) return false;
+        const T common = common_[i];
+        T least = kInfinity<T>, second = kInfinity<T>;
+        int column = 0;
+        for (std::uint64_t set = others_[i]; set != 0; set &= set - 1) {
+            const int j = std::countr_zero(set);
+            const T x = at(i, j) - price(j);
+            const bool less = x < least;
+            const T rest = less ? least : x;
+            second = rest < second ? rest : second;
+            column = less ? j : column;
+            least = less ? x : least;
+        }
+        found = least < common ? TwoMinima<T>{least, second < common ? second : common, column}
+                               : TwoMinima<T>{common, common, std::countr_zero(beside)};
+        return true;
+    }
+
     // Every column's price becomes its least cost; the row with that cost takes the column if the row is free.
     assignment::Outcome reduce_columns() {
         IntVec<T> least_row[kVectors]{};
@@ -123,13 +159,18 @@ class Tiny {
     }
 
     TwoMinima<T> bid(std::int64_t i) {
+        if (TwoMinima<T> found; is_flat_ && bid_by_list(i, found)) return found;
         ++scans_.bids;
         Minima<T> minima;
         for (int n = 0; n < kVectors; ++n) minima.take(costs(i, n) - v_[n]);
         return minima.found(false);
     }
-    // In a vector: one store would stall the loads of the next bid.
+    // In a vector: one store would stall the loads of the next bid. A list loads no vector.
     void lower(std::int64_t j, T slack) {
+        if (is_flat_) {
+            v_[j / kWidth<T>][j % kWidth<T>] -= slack;
+            return;
+        }
         for (int n = 0; n < kVectors; ++n) {
             const IntVec<T> here =
                 first_indices<T>() + static_cast<Index<T>>(n * kWidth<T>) == static_cast<Index<T>>(j);
@@ -163,7 +204,7 @@ class Tiny {
             ++q;
             if (!(found.least < kInfinity<T>)) continue;
             std::int64_t j = found.column;
-            const T slack = found.second - found.least, price = v_[j / kWidth<T>][j % kWidth<T>];
+            const T slack = found.second - found.least, price = this->price(j);
             const bool lowers = slack < kInfinity<T> && price - slack < price;
             bool takes = (free_ >> j & 1) == 0;
             if (!lowers && takes) {
@@ -221,7 +262,7 @@ class Tiny {
             ++scans_.paths;
             scanned[count] = j;
             reached[count++] = least[0];
-            const Vec<T> offset = splat(at(i, j) - v_[j / kWidth<T>][j % kWidth<T>] - least[0]), now = least;
+            const Vec<T> offset = splat(at(i, j) - price(j) - least[0]), now = least;
             least = infinity<T>();
             for (int n = 0; n < kVectors; ++n) {
                 const auto here = first_indices<T>() + static_cast<Index<T>>(n * kWidth<T>) == static_cast<Index<T>>(j);
@@ -260,6 +301,10 @@ class Tiny {
     std::int64_t row_of_col_[kRoom];
     // Columns that are free, and rows with the least cost of several columns.
     std::uint64_t free_ = 0, shared_ = 0;
+    // Of each flat row that has bid: its common cost, and the columns that do not have it. Then these rows.
+    T common_[kRoom];
+    std::uint64_t others_[kRoom], listed_ = 0;
+    bool is_flat_ = false;
 };
 
 }  // namespace coalign::COALIGN_SET
