@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "core/arena.hpp"
+#include "core/done_flag.cuh"
 #include "core/launch.cuh"
 #include "points.hpp"
 #include "points_problem.cuh"
@@ -54,6 +55,7 @@ struct Workspace {
     T* scalings;
     double *rows, *columns;
     LogSum* sums;
+    Pending pending;
 };
 
 template <class T>
@@ -76,6 +78,7 @@ Workspace<T> take_room(Arena& arena, const Room& room, std::int64_t problems) {
     out.rows = arena.take<double>(problems * kRowVectors * room.tiles[kX] * kTilePoints);
     out.columns = arena.take<double>(problems * kColumnVectors * room.tiles[kY] * kTilePoints);
     out.sums = arena.take<LogSum>(problems * room.sums);
+    out.pending.done = arena.take<unsigned>(1);
     return out;
 }
 
@@ -163,6 +166,7 @@ __global__ void __launch_bounds__(kTransportThreads, 1)
     prepare_clouds(const PointsCall call, const Workspace<T> workspace) {
     const Block<T> block(call, workspace, 1);
     prepare_points(call, block.of, block.p);
+    if (threadIdx.x == 0 && is_over(*block.of.state)) workspace.pending.count();
 }
 
 // A point's sum over all parts of the other side.
@@ -217,7 +221,7 @@ __device__ void judge_points(const PointsCall& call, const PointProblem<T>& of) 
     if (threadIdx.x != 0) return;
     // float32 rounds each exponent by up to 6e-8 of the greatest.
     const double rounding = greater(2e-6, 3e-8 * of.most_exponent(of.state->epsilon));
-    judge<T>(call, *of.state, error, rounding);
+    judge<T, true>(call, *of.state, error, rounding);
     choose_precision(of);
 }
 
@@ -261,6 +265,7 @@ __global__ void __launch_bounds__(kTilePoints)
         if (ticket + 1 != tiles) return;
         if (threadIdx.x == 0) of.state->tickets = 0;
         judge_points(call, of);
+        if (threadIdx.x == 0 && is_over(*of.state)) workspace.pending.count();
     }
 }
 
@@ -348,6 +353,9 @@ void run_points(const PointsCall& call, const PointsPlan& plan, void* memory, cu
     for (std::int64_t first = 0; first < call.count; first += plan.problems_per_launch) {
         const std::int64_t problems = std::min(plan.problems_per_launch, call.count - first);
         workspace.first = first;
+        workspace.pending.flag = take_done_flag();
+        workspace.pending.problems = problems;
+        require_success(cudaMemsetAsync(workspace.pending.done, 0, sizeof(unsigned), stream), "cudaMemsetAsync");
         launch(measure_points<T>, grid(problems), stream, call, workspace);
         const Grid tiles{static_cast<unsigned>(problems) * by_tiles, kTilePoints, 0};
         launch(place_points<T>, tiles, stream, call, workspace, by_tiles);
@@ -357,6 +365,7 @@ void run_points(const PointsCall& call, const PointsPlan& plan, void* memory, cu
         };
         const auto x_tiles = static_cast<unsigned>(room.tiles[kX]), y_tiles = static_cast<unsigned>(room.tiles[kY]);
         for (std::int64_t done = 0; done < call.most_iterations; ++done) {
+            if (done % kIterationsUnlooked == 0 && workspace.pending.flag.is_up()) break;
             if constexpr (sizeof(T) == sizeof(float))
                 launch(scan_points<float, T, kX>, grid(problems * by_rows), stream, call, workspace, by_rows);
             launch(scan_points<double, T, kX>, grid(problems * by_rows), stream, call, workspace, by_rows);

@@ -13,6 +13,7 @@
 #include <cmath>
 
 #include "core/arena.hpp"
+#include "core/done_flag.cuh"
 #include "core/launch.cuh"
 #include "transport.hpp"
 #include "transport_problem.cuh"
@@ -59,6 +60,7 @@ struct Workspace {
     T *kernels, *row_scales, *scalings;
     double *rows, *columns;
     LogSum* partials;
+    unsigned* done;  // how many problems are
 };
 
 template <class T>
@@ -72,6 +74,7 @@ Workspace<T> take_room(Arena& arena, const TransportRoom& room, std::int64_t pro
     out.rows = arena.take<double>(problems * kRowVectors * room.rows);
     out.columns = arena.take<double>(problems * kColumnVectors * room.width);
     out.partials = arena.take<LogSum>(problems * room.partials);
+    out.done = arena.take<unsigned>(1);
     return out;
 }
 
@@ -179,10 +182,11 @@ __global__ void __launch_bounds__(kTransportThreads, 1)
 // A block a problem, of the problems that are shared out.
 template <class T>
 __global__ void __launch_bounds__(kTransportThreads, 1)
-    prepare_shared(const TransportCall call, const Workspace<T> workspace) {
+    prepare_shared(const TransportCall call, const Workspace<T> workspace, const Pending pending) {
     const Block<T> block(call, workspace, 1);
     if (block.of.chunks > 1) prepare_problem(call, block.of, block.p);
     else if (threadIdx.x == 0) block.of.state->sweep = Sweep::done;
+    if (threadIdx.x == 0 && is_over(*block.of.state)) pending.count();
 }
 
 // A block for each chunk of rows.
@@ -198,7 +202,7 @@ __global__ void __launch_bounds__(kTransportThreads, kBlocksSharing<T>)
 // A block for each tile of columns. The last one judges the iteration.
 template <class T>
 __global__ void __launch_bounds__(kTransportThreads, 1)
-    update_shared(const TransportCall call, const Workspace<T> workspace, unsigned each) {
+    update_shared(const TransportCall call, const Workspace<T> workspace, unsigned each, const Pending pending) {
     const Block<T> block(call, workspace, each);
     const TransportProblem<T>& of = block.of;
     const Sweep sweep = of.state->sweep;
@@ -215,6 +219,7 @@ __global__ void __launch_bounds__(kTransportThreads, 1)
     if (ticket + 1 != of.tiles) return;
     if (threadIdx.x == 0) of.state->tickets = 0;
     judge_columns(call, of);
+    if (threadIdx.x == 0 && is_over(*of.state)) pending.count();
 }
 
 template <class T>
@@ -348,13 +353,16 @@ void run_transport(const TransportCall& call, const TransportLimits& limits, con
         const std::int64_t tiles = (plan.room.width + kWarp - 1) / kWarp;
         if (chunks == 1) continue;
         workspace.first = first;
+        const Pending pending{take_done_flag(), workspace.done, problems};
+        require_success(cudaMemsetAsync(workspace.done, 0, sizeof(unsigned), stream), "cudaMemsetAsync");
         const auto by_chunks = static_cast<unsigned>(chunks), by_tiles = static_cast<unsigned>(tiles);
-        launch(prepare_shared<T>, grid(problems), stream, call, workspace);
+        launch(prepare_shared<T>, grid(problems), stream, call, workspace, pending);
         // Each iteration that has to be repeated doubles how many after it are careful, and need not be.
         const std::int64_t repeats = std::ilogb(static_cast<double>(call.most_iterations)) + 2;
         for (std::int64_t sweep = 0; sweep < call.most_iterations + repeats; ++sweep) {
+            if (sweep % kIterationsUnlooked == 0 && pending.flag.is_up()) break;
             launch(sweep_shared<T>, grid(problems * chunks), stream, call, workspace, by_chunks);
-            launch(update_shared<T>, grid(problems * tiles), stream, call, workspace, by_tiles);
+            launch(update_shared<T>, grid(problems * tiles), stream, call, workspace, by_tiles, pending);
         }
         launch(finish_rows<T>, grid(problems * chunks), stream, call, workspace, by_chunks);
         launch(finish_potentials<T>, grid(problems), stream, call, workspace);

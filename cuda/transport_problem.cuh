@@ -41,6 +41,10 @@ struct TransportState {
     unsigned tickets;  // blocks that have updated their columns
 };
 
+__device__ inline bool is_over(const TransportState& state) {
+    return state.sweep == Sweep::done || state.sweep == Sweep::failed;
+}
+
 // Vectors beside the rows, and beside the columns, of a problem.
 inline constexpr std::int64_t kRowVectors = 4, kColumnVectors = 6;
 

@@ -116,8 +116,8 @@ __device__ void prepare_problem(const TransportCall& call, const Problem& of, st
 }
 
 // Says how the next iteration goes, by one thread: `error` is what the last one found its columns to be off. Below
-// `rounding`, what quick iterations find is of their own making.
-template <class T>
+// `rounding`, what quick iterations find is of their own making; only kRounds asks for that.
+template <class T, bool kRounds = false>
 __device__ void judge(const TransportCall& call, TransportState& state, double error, double rounding = 0) {
     // Errors below may be rounding, and are given so many iterations to halve.
     constexpr std::int64_t kPatience = 50;
@@ -142,8 +142,10 @@ __device__ void judge(const TransportCall& call, TransportState& state, double e
     state.error = error;
     const bool is_last = state.iterations >= call.most_iterations, is_plain = call.tolerance == 0;
     const bool is_lowered = state.epsilon > state.target;
-    const bool is_rounding =
-        !is_plain && !is_lowered && error < rounding && state.sweep == Sweep::quick && !state.keeps_careful;
+    bool is_rounding = false;
+    if constexpr (kRounds)
+        is_rounding =
+            !is_plain && !is_lowered && error < rounding && state.sweep == Sweep::quick && !state.keeps_careful;
     if (is_rounding) {
         state.since_best = 0;
         state.keeps_careful = is_rounding;

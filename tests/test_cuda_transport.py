@@ -17,6 +17,7 @@ from coalign import (
     Status,
     sinkhorn,
     sinkhorn_divergence,
+    sinkhorn_points,
 )
 from coalign._execution import forced
 from cuda_emulation.device import GpuUnderTest, emulated_module
@@ -567,6 +568,34 @@ def test_device_input_is_never_waited_for(emulated: GpuUnderTest) -> None:
     assert all(np.isnan(found.cost.memory).all() for found in results)
     stream.synchronize()
     assert_solves(emulated, results[0], problem_of(batch[0], None, None, 0.1), 1e-4, 0)
+
+
+@pytest.mark.parametrize("what", ["costs", "points"])
+def test_no_more_is_queued_when_all_is_done(emulated: GpuUnderTest, what: str) -> None:
+    native = emulated_module()
+    rng = np.random.default_rng(4)
+    if what == "costs":
+        given, solve = [rng.random((3, 20, 20))], sinkhorn
+        # A problem of no mass is done before it begins.
+        weights = np.stack([np.full(20, 0.05), np.zeros(20), np.full(20, 0.05)])
+    else:
+        given, solve = [rng.random((3, 9, 2)), rng.random((3, 9, 2))], sinkhorn_points
+        weights = np.stack([np.full(9, 1 / 9), np.zeros(9), np.full(9, 1 / 9)])
+    found, counts = [], []
+    for prompt in (False, True):
+        native.set_machine(driver=True, devices=2, seed=1, prompt=prompt)
+        before = native.launches()
+        with forced(costs_per_block=FEW):
+            each = solve(
+                *map(emulated.put, given), emulated.put(weights), epsilon=0.5, max_iterations=200
+            )
+        found.append([emulated.get(x).tobytes() for x in (each.f, each.g, each.status)])
+        counts.append(native.launches() - before)
+        assert (emulated.get(each.iterations) < 64).all()
+    assert found[0] == found[1]
+    # Every problem is done within the first 64 iterations; without a flag, all 200 are queued.
+    assert counts[0] > 400
+    assert counts[1] < counts[0] / 2
 
 
 def test_work_goes_to_the_arrays_device_and_its_stream(emulated: GpuUnderTest) -> None:

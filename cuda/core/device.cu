@@ -1,4 +1,8 @@
+#include <atomic>
+#include <cstring>
+
 #include "core/device.hpp"
+#include "core/done_flag.hpp"
 #include "core/launch.cuh"
 
 namespace coalign::cuda {
@@ -18,6 +22,25 @@ int multiprocessors(int device) {
     int count = 0;
     require_success(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
     return count;
+}
+
+DoneFlag take_done_flag() {
+    constexpr unsigned long long kFlags = 1024;
+    static unsigned long long* const numbers = [] {
+        void* memory = nullptr;
+        constexpr std::size_t bytes = kFlags * sizeof(unsigned long long);
+        if (cudaHostAlloc(&memory, bytes, cudaHostAllocPortable | cudaHostAllocMapped) != cudaSuccess) {
+            // An error here stays no error of a later launch.
+            static_cast<void>(cudaGetLastError());
+            memory = nullptr;
+        }
+        if (memory != nullptr) std::memset(memory, 0, bytes);
+        return static_cast<unsigned long long*>(memory);
+    }();
+    static std::atomic<unsigned long long> calls{0};
+    if (numbers == nullptr) return {};
+    const unsigned long long call = ++calls;
+    return {numbers + call % kFlags, call};
 }
 
 DeviceScope::DeviceScope(int device) {

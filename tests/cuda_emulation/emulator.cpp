@@ -328,7 +328,9 @@ Stream& default_stream() {
 }
 
 void enqueue(Stream* stream, std::function<void()> work) {
-    (stream == nullptr ? default_stream() : *stream).push(std::move(work));
+    Stream& queue = stream == nullptr ? default_stream() : *stream;
+    queue.push(std::move(work));
+    if (machine.is_prompt) queue.synchronize();
 }
 
 bool is_valid(const Shape& shape) {

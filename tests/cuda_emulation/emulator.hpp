@@ -25,6 +25,8 @@ struct Machine {
     int device = 0;
     std::uint64_t seed = 1;
     std::int64_t launches = 0;
+    // Work is done as soon as it is queued: a GPU that keeps up with its host.
+    bool is_prompt = false;
 };
 inline Machine machine;
 

@@ -31,12 +31,14 @@ PYBIND11_MODULE(_cuda_emulated, module) {
     py::register_exception<coalign::emulation::FaultError>(module, "FaultError", PyExc_AssertionError);
     module.def(
         "set_machine",
-        [](bool driver, int devices, std::uint64_t seed) {
+        [](bool driver, int devices, std::uint64_t seed, bool prompt) {
             machine.driver = driver;
             machine.devices = devices;
             machine.seed = seed;
+            machine.is_prompt = prompt;
         },
-        py::kw_only(), py::arg("driver") = true, py::arg("devices") = 1, py::arg("seed") = 1);
+        py::kw_only(), py::arg("driver") = true, py::arg("devices") = 1, py::arg("seed") = 1,
+        py::arg("prompt") = false);
     module.def("launches", [] { return machine.launches; });
     module.def("make_stream", [] { return reinterpret_cast<std::uintptr_t>(new CUstream_st); });
     module.def("free_stream", [](std::uintptr_t stream) { delete stream_of(stream); });

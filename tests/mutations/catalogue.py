@@ -1588,8 +1588,8 @@ CUDA_EMULATION = [
     Mutation(
         "a launch does not wait for its stream",
         "tests/cuda_emulation/emulator.cpp",
-        "(stream == nullptr ? default_stream() : *stream).push(std::move(work));",
-        "static_cast<void>(stream);\n    work();",
+        "queue.push(std::move(work));",
+        "work();",
         ("native:test_emulator",),
     ),
 ]
@@ -3541,6 +3541,20 @@ CUDA_SINKHORN = [
         "if (ticket + 1 != tiles) return;",
         "if (ticket != 0) return;",
         (f"{CUDA_POINTS}::test_every_shape_is_solved",),
+    ),
+    Mutation(
+        "on a GPU nobody hears that all problems are done",
+        "cuda/core/done_flag.cuh",
+        "atomicAdd(done, 1u) + 1 == problems",
+        "atomicAdd(done, 1u) == problems",
+        (f"{CUDA_TRANSPORT}::test_no_more_is_queued_when_all_is_done",),
+    ),
+    Mutation(
+        "on a GPU the host stops when the first problem is done",
+        "cuda/core/done_flag.cuh",
+        "atomicAdd(done, 1u) + 1 == problems",
+        "atomicAdd(done, 1u) + 1 <= problems",
+        (f"{CUDA_TRANSPORT}::test_no_more_is_queued_when_all_is_done",),
     ),
     Mutation(
         "on a GPU any block of columns judges the iteration",
