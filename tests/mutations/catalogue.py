@@ -4194,8 +4194,8 @@ TRANSPORT_FUNCTIONS = [
     Mutation(
         "plain histograms of unequal mass have a barycenter",
         "csrc/bindings/barycenter.cpp",
-        "|| std::abs(mass - first) > most_apart * first)",
-        ")",
+        "> most_apart * first)",
+        "> 1e99 * most_apart * first)",
         (f"{BARYCENTER}::test_what_is_wrong_is_named",),
     ),
     Mutation(
@@ -4248,20 +4248,6 @@ TRANSPORT_FUNCTIONS = [
         "if (is_forbidden) spread.most = std::numeric_limits<double>::infinity();",
         "if (is_forbidden) spread.far = spread.ordinary;",
         (f"{PAIRED}::test_forbidden_pairs_lead_no_potential_astray",),
-    ),
-    Mutation(
-        "what rounding misses is not tried again",
-        "csrc/transport/sinkhorn.cpp",
-        "if (is_rounded) break;",
-        "break;",
-        (f"{PAIRED}::test_a_light_column_takes_no_digits_of_the_others",),
-    ),
-    Mutation(
-        "a forbidden pair in a lane costs NaN",
-        "csrc/transport/tiny_kernels.cpp",
-        "select(value > zero, widened(cost + p * wide), zero)",
-        "widened(cost + p * wide)",
-        ("native:test_transport_tiny",),
     ),
     Mutation(
         "what is wrong with a wide problem is told by its columns",
