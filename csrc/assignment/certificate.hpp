@@ -128,9 +128,18 @@ class Certificate {
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             if (is_at_floor(i, out_.row_dual[i])) continue;
             const T* const c = row(i);
-            Vec<T> least = infinity<T>();
-            for (std::int64_t k = 0; k < whole; k += kWidth<T>)
-                least = minimum(least, (kNegate ? -load(c + k) : load(c + k)) - load(out_.col_dual + k));
+            Vec<T> least = infinity<T>(), other = least;
+            const auto difference_at = [&](std::int64_t k) __attribute__((always_inline)) {
+                return (kNegate ? -load(c + k) : load(c + k)) - load(out_.col_dual + k);
+            };
+            // Two minima do not wait for each other.
+            std::int64_t k = 0;
+            for (; k + 2 * kWidth<T> <= whole; k += 2 * kWidth<T>) {
+                least = minimum(least, difference_at(k));
+                other = minimum(other, difference_at(k + kWidth<T>));
+            }
+            if (k < whole) other = minimum(other, difference_at(k));
+            least = minimum(least, other);
             if (left > 0) {
                 const Vec<T> x = load_first(c + whole, left, fill);
                 least = minimum(least, (kNegate ? -x : x) - last);

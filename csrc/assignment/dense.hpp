@@ -16,6 +16,7 @@
 #include "assignment/candidates.hpp"
 #include "assignment/flat.hpp"
 #include "assignment/kernels.hpp"
+#include "assignment/lane_minima.hpp"
 #include "assignment/matching.hpp"
 #include "assignment/scans.hpp"
 #include "assignment/search.hpp"
@@ -50,22 +51,25 @@ class Dense {
           search_(p_, matching_, v_, lists_, space_, pacer, scans_),
           short_search_(p_, matching_, v_, space_, pacer, scans_),
           tight_(p_, matching_, space_, pacer),
-          flat_(p_, matching_, v_, space_) {}
+          flat_(p_, matching_, v_, space_),
+          nearest_(p_, v_, space_) {}
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
         return 3 * padded<T>(columns) + padded<T>(rows) + rows + Matching<T>::workspace(columns) +
                Lists::workspace(rows, columns) + Search<T, kNegate>::workspace(rows, columns) +
                ShortSearch<T, kNegate>::workspace(columns) + Tight<T, kNegate>::workspace(rows, columns) +
-               FlatRows<T, kNegate>::workspace(rows) + Space<T>::rounding(kParts);
+               FlatRows<T, kNegate>::workspace(rows) + LaneMinima<T, kNegate>::workspace(rows, columns) +
+               Space<T>::rounding(kParts);
     }
 
     Outcome solve(Start start) {
+        noise_ = noise_of(start);
         const bool square = p_.rows == p_.columns && !p_.has_limit;
         const bool flat = start != Start::warm && are_rows_flat<T, kNegate>(p_);
         // The first of these reads every cost, and stops at NaN or -inf.
         const Outcome first = square && start == Start::warm ? start_from_before()
                               : flat                         ? look_first<false, true>(false)
-                              : square                       ? look_first<true, true>(start == Start::cold)
+                              : square                       ? look_first<true, true>(start != Start::careful)
                                                              : look_first<false, false>(false);
         if (first.status != Status::ok || first.stopped) return first;
         if (start == Start::careful) {
@@ -90,7 +94,7 @@ class Dense {
     bool price_rows(bool square) {
         // Prices are 0 then.
         if (ties_decide_ && !tight_.match_rows()) return false;
-        if ((square || p_.has_limit || !is_short()) && !reduce_rows()) return false;
+        if ((square || bids()) && !reduce_rows()) return false;
         // If a few passes leave many rows free, the paths would be long: rows that want the same columns need prices
         // first. But where ties decide, rows outbid each other by increments, for ever so long.
         const std::int64_t left = free_rows();
@@ -116,6 +120,8 @@ class Dense {
     static constexpr int kMany = 24;
 
     bool is_short() const { return p_.columns <= kShort; }
+    // Whether rows that are left bid for columns where the problem is no square.
+    bool bids() const { return p_.has_limit || !is_short(); }
     const T* row(std::int64_t i) const { return p_.cost + i * p_.stride; }
     T at(std::int64_t i, std::int64_t j) const { return kNegate ? -row(i)[j] : row(i)[j]; }
     std::int64_t vectors() const { return padded<T>(p_.columns) / kWidth<T>; }
@@ -160,9 +166,13 @@ class Dense {
     TwoMinima<T> bid(std::int64_t i) {
         TwoMinima<T> found{};
         if (!kCheck && flat_.is_known(i) && flat_.two_minima(i, found)) {
+        } else if (!kCheck && nearest_.two_minima(i, found)) {
         } else if (!lists_.pay()) {
             ++scans_.bids;
-            found = two_minima<T, kNegate, kCheck>(row(i), v_, p_.columns);
+            Minima<T> minima;
+            const bool bad = take_minima<T, kNegate, kCheck>(row(i), v_, p_.columns, minima);
+            found = minima.found(bad);
+            if (nearest_.hold()) nearest_.keep(i, minima);
         } else {
             if (!kCheck && lists_.is_known(i)) found = lists_.two_minima(i);
             if (kCheck || !lists_.is_known(i) || !(found.second <= lists_.bound(i))) {
@@ -184,6 +194,7 @@ class Dense {
         constexpr T rounding = 2 * std::numeric_limits<T>::epsilon();
         for (std::int64_t j = 0; j < padded<T>(p_.columns); ++j) v_[j] = j < p_.columns ? out_.col_dual[j] : T(0);
         if (!bound_prices()) return stopped();
+        if (!lists_.pay()) nearest_.begin();
         matching_.clear_columns();
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             const std::int64_t j = out_.col_of_row[i];
@@ -210,6 +221,7 @@ class Dense {
         constexpr bool kFlat = kTies && !kSquare;
         matching_.clear();
         if (kFlat) flat_.begin();
+        if ((kTies || bids()) && !lists_.pay()) nearest_.begin();
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
             store(least_ + k, infinity<T>());
             store(v_ + k, Vec<T>{});
@@ -217,39 +229,39 @@ class Dense {
         }
         std::int64_t left = 0, tied = 0, common = 0;
         for (std::int64_t i = 0; i < p_.rows; ++i) {
-            Vec<T> row_least = infinity<T>();
-            Minima<T> minima;
-            IntVec<T> bad{};
-            for_each_vector<T, kNegate>(row(i), p_.columns,
-                                        [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
-                                            bad |= ~(c > -infinity<T>());
-                                            if constexpr (kTies) row_least = minimum(row_least, c);
-                                            else minima.take(c);
-                                            if constexpr (kSquare) {
-                                                const Vec<T> least = load(least_ + k);
-                                                const IntVec<T> less = c < least;
-                                                if (!any(less)) return;
-                                                store(least_ + k, minimum(least, c));
-                                                IntVec<T> rows = load_int<T>(least_row_ + k);
-                                                rows = less ? IntVec<T>{} + static_cast<Index<T>>(i) : rows;
-                                                std::memcpy(least_row_ + k, &rows, sizeof rows);
-                                            }
-                                        });
-            if (any(bad)) [[unlikely]]
-                return refuse(i);
+            // A cost that is none makes the sum NaN or -inf; so may an overflow.
+            Vec<T> sum{};
             T least;
             typename Tight<T, kNegate>::Columns found;
             if constexpr (kTies) {
-                least = least_lane<T>(row_least)[0];
+                const LeastSpan<T> span = least_span<T, kNegate>(
+                    row(i), p_.columns, [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
+                        sum += c;
+                        if constexpr (kSquare) see_columns(i, k, c);
+                    });
+                least = span.least;
                 if (typename FlatRows<T, kNegate>::Columns few;
                     kFlat && flat_.may_list(i, least) && flat_.list(i, least, few))
                     found = tight_.note(i, few.of, few.count);
+                else if (least < span.other) found = tight_.find_in_span(i, least, span.first);
                 else found = tight_.find(i, least);
                 if (kFlat && found.count == p_.columns) flat_.list_none(i, least);
             } else {
+                Minima<T> minima;
+                for_each_vector<T, kNegate>(row(i), p_.columns,
+                                            [&](std::int64_t, Vec<T> c) __attribute__((always_inline)) {
+                                                sum += c;
+                                                minima.take(c);
+                                            });
                 const TwoMinima<T> two = minima.found(false);
                 least = two.least;
+                if (nearest_.hold()) nearest_.keep(i, minima);
                 found = two.least < two.second ? tight_.note(i, &two.column, 1) : tight_.find(i, least);
+            }
+            const IntVec<T> sound = sum > -infinity<T>();
+            if (any(~sound)) [[unlikely]] {
+                const Outcome bad = refuse(i);
+                if (bad.status != Status::ok) return bad;
             }
             floor_[i] = least;
             tied += found.count != 1;
@@ -265,6 +277,17 @@ class Dense {
         if (!kSquare || kFewLeft * left <= p_.rows || 4 * tied >= kNearlyAll * p_.rows) return {};
         ties_decide_ = false;
         return reduce_columns(transfers);
+    }
+
+    // Takes a row's costs into the least of each column. Late rows have few of them.
+    [[gnu::always_inline]] void see_columns(std::int64_t i, std::int64_t k, Vec<T> c) {
+        const Vec<T> least = load(least_ + k);
+        const IntVec<T> less = c < least;
+        if (!any(less)) return;
+        store(least_ + k, minimum(least, c));
+        IntVec<T> rows = load_int<T>(least_row_ + k);
+        rows = less ? IntVec<T>{} + static_cast<Index<T>>(i) : rows;
+        std::memcpy(least_row_ + k, &rows, sizeof rows);
     }
 
     // One row in two; one row in eight, for which columns need not be reduced; three rows in four, whose ties prices of
@@ -292,7 +315,7 @@ class Dense {
             const TwoMinima<T> found = bid(i);
             const T slack = found.second - found.least;
             vain += slack > 0 ? -vain : 1;
-            if (found.column == j && slack > 0 && slack < kInfinity<T>) v_[j] -= slack;
+            if (found.column == j && slack > 0 && slack < kInfinity<T>) set_lane(v_, j, v_[j] - slack);
             if (!pacer_.proceed(vectors())) return stopped();
         }
         return {};
@@ -329,8 +352,8 @@ class Dense {
         for (std::int64_t w = 0; w < Matching<T>::words(p_.columns); ++w) {
             const auto free = matching_.free_in(w);
             if (free == 0) continue;
-            const auto set = matching_.equal(w, value, [&](std::int64_t k) __attribute__((always_inline)) {
-                return costs_at<T, kNegate>(row(i), k, p_.columns) - load(v_ + k);
+            const auto set = matching_.equal(w, value, [&](std::int64_t k, auto whole) __attribute__((always_inline)) {
+                return costs_at<T, kNegate>(row(i), k, p_.columns, whole) - load(v_ + k);
             }) & free;
             if (set != 0) return w * Matching<T>::kBits + std::countr_zero(set);
         }
@@ -365,7 +388,7 @@ class Dense {
                 const T slack = slack_of(found);
                 ++bids_;
                 // Beyond rounding.
-                tied_ += !(slack > kNoise * (std::abs(found.least + v_[j]) + std::abs(v_[j])));
+                tied_ += !(slack > noise_ * (std::abs(found.least + v_[j]) + std::abs(v_[j])));
                 // The price falls only if floating point shows the difference, and never by an infinity.
                 const bool lowers = slack < kInfinity<T> && v_[j] - slack < v_[j];
                 std::int64_t former = out_.row_of_col[j];
@@ -376,7 +399,7 @@ class Dense {
                         former = -1;
                     }
                 }
-                if (lowers) v_[j] -= slack;
+                if (lowers) set_lane(v_, j, v_[j] - slack);
                 matching_.match(i, j);
                 ++q;
                 if (former < 0) continue;
@@ -449,6 +472,10 @@ class Dense {
         return scale;
     }
     static constexpr T kJump = 256, kGate = 4096, kNoise = 1024 * std::numeric_limits<T>::epsilon();
+    // What rounding may have made, relative to the costs.
+    static constexpr T noise_of(Start start) {
+        return start == Start::widened ? static_cast<T>(1024 * std::numeric_limits<float>::epsilon()) : kNoise;
+    }
 
     // Adds a value to `count` sorted ones.
     static void insert(T* values, int count, T value) {
@@ -470,7 +497,9 @@ class Dense {
             rises |= v_[j] < low;
             if (v_[j] < low) v_[j] = low;
         }
-        if (rises) lists_.forget();
+        if (!rises) return;
+        lists_.forget();
+        nearest_.forget();
     }
 
     bool auction(T increment) {
@@ -488,7 +517,7 @@ class Dense {
             const T price = v_[j] - (slack < kInfinity<T> ? slack + increment : increment);
             // If rounding swallows the increment, two rows would outbid each other for ever.
             if (former >= 0 && !(price < v_[j])) continue;
-            v_[j] = price;
+            set_lane(v_, j, price);
             matching_.match(i, j);
             if (former >= 0) queue_[count++] = static_cast<Index<T>>(former);
         }
@@ -496,10 +525,13 @@ class Dense {
     }
 
     void finish() {
+        // Prices of square problems may be above 0, and floors prove nothing then.
+        const bool is_square = p_.rows == p_.columns && !p_.has_limit;
         for (std::int64_t j = 0; j < p_.columns; ++j) out_.col_dual[j] = v_[j];
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             const std::int64_t j = out_.col_of_row[i];
             if (flat_.is_known(i)) floor_[i] = flat_.floor(i);
+            else if (!is_square && nearest_.is_known(i)) floor_[i] = nearest_.floor(i);
             if (j >= 0) {
                 out_.row_dual[i] = at(i, j) - v_[j];
                 // Rounding may lift the dual over the limit, where it would prove nothing.
@@ -528,7 +560,9 @@ class Dense {
     ShortSearch<T, kNegate> short_search_;
     Tight<T, kNegate> tight_;
     FlatRows<T, kNegate> flat_;
+    LaneMinima<T, kNegate> nearest_;
     bool ties_decide_ = false;
+    T noise_ = kNoise;
     // Of the rows that free rows have bid for columns, and those whose two best were the same.
     std::int64_t bids_ = 0, tied_ = 0;
 };

@@ -52,8 +52,8 @@ class FlatRows {
         int count = 0;
         ++vain_;
         for (std::int64_t w = 0; w < Matching<T>::words(p_.columns); ++w) {
-            auto others = ~matching_.equal(w, common, [&](std::int64_t k) __attribute__((always_inline)) {
-                return costs_at<T, kNegate>(row(i), k, p_.columns);
+            auto others = ~matching_.equal(w, common, [&](std::int64_t k, auto whole) __attribute__((always_inline)) {
+                return costs_at<T, kNegate>(row(i), k, p_.columns, whole);
             }) & matching_.all_in(w);
             for (; others != 0; others &= others - 1) {
                 const std::int64_t j = w * Matching<T>::kBits + std::countr_zero(others);

@@ -43,7 +43,8 @@ bool is_tiny(std::int64_t rows, std::int64_t columns) {
 // Whether a problem is solved in registers, from the beginning and without a limit.
 template <class T>
 bool goes_tiny(const Problem<T>& problem, Start start) {
-    return start == Start::cold && !problem.has_limit && is_tiny<T>(problem.rows, problem.columns);
+    return (start == Start::cold || start == Start::widened) && !problem.has_limit &&
+           is_tiny<T>(problem.rows, problem.columns);
 }
 
 // None for a tiny problem: an allocation would cost as much as half of its solution.

@@ -61,9 +61,10 @@ struct Group {
     Outcome* outcomes;
 };
 
-// How a problem is begun: with prices of its own; from an earlier solution's pairs and prices; or with prices that
-// never grow beyond what the shortest paths need, which is slower and keeps most digits.
-enum class Start { cold, warm, careful };
+// How a problem is begun: with prices of its own; the same for costs that were float32, whose ties are as far apart as
+// its digits; from an earlier solution's pairs and prices; or with prices that never grow beyond what the shortest
+// paths need, which is slower and keeps most digits.
+enum class Start { cold, widened, warm, careful };
 
 // What became of the check of a certificate. Beside a limit, which counts for every pair, it may hold only relative to
 // the limit.

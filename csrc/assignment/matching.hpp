@@ -70,14 +70,20 @@ class Matching {
         }
     }
 
-    // The word of a set: the columns of whose vectors values(first column) is `value`.
+    // The word of a set: the columns of whose vectors values(first column, whether the vector is whole) is `value`.
     template <class Values>
     [[gnu::always_inline]] Bits equal(std::int64_t word, T value, Values&& values) const {
-        const std::int64_t start = word * kBits, left = columns_ - start, end = left < kBits ? left : kBits;
+        const std::int64_t start = word * kBits, left = columns_ - start;
         const Vec<T> wanted = splat(value);
         Bits set = 0;
-        for (std::int64_t k = 0; k < end; k += kWidth<T>)
-            set |= static_cast<Bits>(equal_bits(values(start + k), wanted)) << k;
+        if (left >= kBits) {
+#pragma GCC unroll 16
+            for (std::int64_t k = 0; k < kBits; k += kWidth<T>)
+                set |= static_cast<Bits>(equal_bits(values(start + k, std::true_type{}), wanted)) << k;
+        } else {
+            for (std::int64_t k = 0; k < left; k += kWidth<T>)
+                set |= static_cast<Bits>(equal_bits(values(start + k, std::false_type{}), wanted)) << k;
+        }
         return set;
     }
 

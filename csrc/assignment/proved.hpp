@@ -183,9 +183,9 @@ class Proved {
             duals = {solution.col_of_row, solution.row_of_col, both, both + problem.rows};
         }
         Outcome outcome;
-        for (const Start start : {Start::cold, Start::careful}) {
+        for (const Start start : {kIsWide ? Start::cold : Start::widened, Start::careful}) {
             // float64 costs have been solved that way already.
-            if (start == Start::cold && !is_copied) continue;
+            if (start != Start::careful && !is_copied) continue;
             double* const workspace = wide_workspace_.reserve(kernels.workspace(wide, start));
             outcome = kernels.solve(wide, duals, workspace, pacer, scans, start);
             if (outcome.stopped || outcome.status != Status::ok) break;

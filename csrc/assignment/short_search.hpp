@@ -44,8 +44,8 @@ class ShortSearch {
             if (matching_.is_free(j)) break;
             settled_[count] = static_cast<Index<T>>(j);
             reached_[count++] = now;
-            w_[j] = -kInfinity<T>;
-            distance_[j] = kInfinity<T>;
+            set_lane(w_, j, -kInfinity<T>);
+            set_lane(distance_, j, kInfinity<T>);
             i = matching_.row_of(j);
             // The row's dual; distances beyond this row are measured from it.
             offset = at(i, j) - v_[j] - now;
@@ -109,7 +109,7 @@ class ShortSearch {
         std::int64_t first = -1;
         for (std::int64_t w = 0; w < Matching<T>::words(p_.columns); ++w) {
             const auto set = matching_.equal(
-                w, distance, [&](std::int64_t k) __attribute__((always_inline)) { return load(distance_ + k); });
+                w, distance, [&](std::int64_t k, auto) __attribute__((always_inline)) { return load(distance_ + k); });
             if (const auto free = set & matching_.free_in(w); free != 0) return w * kBits + std::countr_zero(free);
             if (first < 0 && set != 0) first = w * kBits + std::countr_zero(set);
         }

@@ -36,24 +36,14 @@ class Tight {
     };
 
     // Finds the set of a row's tight columns; one of an infinite cost is none.
-    [[gnu::always_inline]] Columns find(std::int64_t i, T least) {
-        const T* const row = p_.cost + i * p_.stride;
+    [[gnu::always_inline]] Columns find(std::int64_t i, T least) { return find_in(i, least, 0, words_); }
+
+    // The same of a row whose tight columns all lie in the span from a column on.
+    [[gnu::always_inline]] Columns find_in_span(std::int64_t i, T least, std::int64_t first) {
         Bits* const set = sets_ + i * words_;
-        Columns found{0, -1};
-        for (std::int64_t w = 0; w < words_; ++w) {
-            Bits word = matching_.equal(w, least, [&](std::int64_t k) __attribute__((always_inline)) {
-                return costs_at<T, kNegate>(row, k, p_.columns);
-            });
-            if (!(least < kInfinity<T>)) word = 0;
-            set[w] = word;
-            found.count += std::popcount(word);
-            const Bits free = word & matching_.free_in(w);
-            // There is no branch, as none could be predicted.
-            const bool is_first = (found.first_free < 0) & (free != 0);
-            const std::int64_t first = w * kBits + std::countr_zero(free);
-            found.first_free = is_first ? first : found.first_free;
-        }
-        return found;
+        for (std::int64_t w = 0; w < words_; ++w) set[w] = 0;
+        const std::int64_t begin = first / kBits, end = begin + kSpan / kBits;
+        return find_in(i, least, begin, end < words_ ? end : words_);
     }
 
     // The same of a row whose tight columns are known, at least one, in order.
@@ -90,6 +80,26 @@ class Tight {
     using Bits = typename Matching<T>::Bits;
     static constexpr std::int64_t kBits = Matching<T>::kBits;
     enum class Found { nothing, path, stop };
+
+    [[gnu::always_inline]] Columns find_in(std::int64_t i, T least, std::int64_t begin, std::int64_t end) {
+        const T* const row = p_.cost + i * p_.stride;
+        Bits* const set = sets_ + i * words_;
+        Columns found{0, -1};
+        for (std::int64_t w = begin; w < end; ++w) {
+            Bits word = matching_.equal(w, least, [&](std::int64_t k, auto whole) __attribute__((always_inline)) {
+                return costs_at<T, kNegate>(row, k, p_.columns, whole);
+            });
+            if (!(least < kInfinity<T>)) word = 0;
+            set[w] = word;
+            found.count += std::popcount(word);
+            const Bits free = word & matching_.free_in(w);
+            // There is no branch, as none could be predicted.
+            const bool is_first = (found.first_free < 0) & (free != 0);
+            const std::int64_t first = w * kBits + std::countr_zero(free);
+            found.first_free = is_first ? first : found.first_free;
+        }
+        return found;
+    }
 
     Found search(std::int64_t first) {
         std::int64_t count = 0;

@@ -1701,8 +1701,8 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a tiny problem beside a limit goes without a workspace",
         "csrc/assignment/kernels.cpp",
-        "return start == Start::cold && !problem.has_limit && is_tiny",
-        "return start == Start::cold && is_tiny",
+        "start == Start::widened) && !problem.has_limit &&",
+        "start == Start::widened) &&",
         ("native:test_assignment",),
     ),
     Mutation(
@@ -1795,7 +1795,7 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a careful start transfers reductions",
         "csrc/assignment/dense.hpp",
-        "look_first<true, true>(start == Start::cold)",
+        "look_first<true, true>(start != Start::careful)",
         "look_first<true, true>(true)",
         (f"{SENTINELS}::test_totals_that_only_a_second_solution_proves",),
     ),
@@ -1900,7 +1900,7 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "a settled column is reached again where rows are short",
         "csrc/assignment/short_search.hpp",
-        "            w_[j] = -kInfinity<T>;\n",
+        "            set_lane(w_, j, -kInfinity<T>);\n",
         "",
         (f"{ASSIGNMENT}::test_every_family",),
     ),
@@ -1914,8 +1914,8 @@ ASSIGNMENT_NATIVE = [
     Mutation(
         "only the columns of a set's first vector are tight",
         "csrc/assignment/matching.hpp",
-        "for (std::int64_t k = 0; k < end; k += kWidth<T>)",
-        "for (std::int64_t k = 0; k < end && k < kWidth<T>; k += kWidth<T>)",
+        "for (std::int64_t k = 0; k < kBits; k += kWidth<T>)",
+        "for (std::int64_t k = 0; k < kWidth<T>; k += kWidth<T>)",
         (f"{TIES}::test_the_optimum",),
     ),
     Mutation(
@@ -1959,6 +1959,13 @@ ASSIGNMENT_NATIVE = [
         "second < common ? second : common",
         "second",
         (f"{TIES}::test_flat_rows",),
+    ),
+    Mutation(
+        "the floor of a flat row is too high",
+        "csrc/assignment/flat.hpp",
+        "        return least;\n    }\n\n   private:",
+        "        return least + 1;\n    }\n\n   private:",
+        ("native:test_assignment",),
     ),
     Mutation(
         "rows bid for the few columns that are near enough",

@@ -294,10 +294,14 @@ void workspaces() {
 
 // A certificate holds for the least total, and for no other, whatever the other costs are.
 template <class T>
-void certificates(bool maximize, bool has_limit, double spoilt) {
+void certificates(bool maximize, bool has_limit, double spoilt, bool is_flat = false) {
     constexpr std::int64_t rows = 23, columns = 70;
     std::mt19937_64 random(7);
     Matrix m = draw(random, 0, rows, columns);
+    // Rows of one cost, but for a few columns that crowd into a tenth of them.
+    for (std::int64_t i = 0; is_flat && i < rows; ++i)
+        for (std::int64_t j = 0; j < columns; ++j)
+            if (j % 10 != 3 || (i + j / 10) % 3 != 0) m.values[static_cast<std::size_t>(i * columns + j)] = 0.99;
     const double sign = maximize ? -1 : 1;
     for (std::int64_t i = 0; i < rows; ++i) m.values[static_cast<std::size_t>(i * columns + 2)] = spoilt;
     for (const Isa isa : available_isas()) {
@@ -386,6 +390,7 @@ void all() {
     for (const bool maximize : {false, true})
         for (const bool has_limit : {false, true})
             for (const double spoilt : {0.9, 1e9, 1e20}) certificates<T>(maximize, has_limit, spoilt);
+    for (const bool maximize : {false, true}) certificates<T>(maximize, false, 0.99, true);
     bad_values<T>();
     stops<T>();
 }
