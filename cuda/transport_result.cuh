@@ -1,5 +1,5 @@
 // How a problem of transport begins and ends on a GPU: weights and a first epsilon, and at the end potentials as they
-// are returned, with what the plan proves of exactly these. See csrc/transport/sinkhorn.cpp.
+// are returned, with what the plan proves of exactly these. See csrc/transport/solver.hpp.
 #pragma once
 
 #include <cuda_runtime.h>

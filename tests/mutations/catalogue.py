@@ -3655,21 +3655,21 @@ CUDA_MONOTONIC_ALIGNMENT = [
 TRANSPORT_CORE = [
     Mutation(
         "epsilon begins at the spread of sentinels",
-        "csrc/transport/sinkhorn.cpp",
+        "csrc/transport/solver.hpp",
         "if (spread.far == spread.ordinary) {",
         "if (true) {",
         ("tests/test_transport_sentinels.py",),
     ),
     Mutation(
         "sentinels that the plan needs are begun below all the same",
-        "csrc/transport/sinkhorn.cpp",
+        "csrc/transport/solver.hpp",
         "if (outcome == Outcome::reached) return lower_by(",
         "if (outcome <= Outcome::stalled) return lower_by(",
         ("tests/test_transport_sentinels.py",),
     ),
     Mutation(
         "too few iterations are a limit of the dtype",
-        "csrc/transport/sinkhorn.cpp",
+        "csrc/transport/solver.hpp",
         "                solution.status = Status::not_converged;\n                return true;",
         "                break;",
         ("tests/test_transport_sentinels.py",),
@@ -3718,14 +3718,14 @@ TRANSPORT_CORE = [
     ),
     Mutation(
         "potentials are not shifted",
-        "csrc/transport/sinkhorn.cpp",
+        "csrc/transport/solver.hpp",
         "column_shift = -mean_of(b, G, log_b, columns);",
         "column_shift = 0;",
         ("native:test_transport",),
     ),
     Mutation(
         "the error of a plan is taken for reached",
-        "csrc/transport/sinkhorn.cpp",
+        "csrc/transport/solver.hpp",
         "solution.error = error / ((A + B) / 2);",
         "solution.error = options_.tolerance / 2 + 0 * error;",
         ("native:test_transport",),
@@ -3746,7 +3746,7 @@ TRANSPORT_CORE = [
     ),
     Mutation(
         "float32 has to do what it cannot",
-        "csrc/transport/sinkhorn.cpp",
+        "csrc/transport/solver.hpp",
         "const bool is_quick = attempt == 0 &&",
         "const bool is_quick = true ||",
         ("native:test_transport",),
@@ -4214,7 +4214,7 @@ TRANSPORT_FUNCTIONS = [
     ),
     Mutation(
         "wide problems keep the mean potential of the rows",
-        "csrc/transport/sinkhorn.cpp",
+        "csrc/transport/solver.hpp",
         "row_shift = -mean_of(a, F, log_a, rows);",
         "row_shift = row_unit + mean_of(b, G, log_b, columns);",
         (f"{WIDE}::test_wide_problems_are_those_of_the_turned_costs",),
@@ -4244,7 +4244,7 @@ TRANSPORT_FUNCTIONS = [
     ),
     Mutation(
         "no clouds are paired",
-        "csrc/transport/sinkhorn.cpp",
+        "csrc/transport/solver.hpp",
         "if (task.is_balanced && Model::is_paired(task, taken_)) {",
         "if (!task.is_balanced && Model::is_paired(task, taken_)) {",
         (f"{PAIRED}::test_pairs_are_solved_without_steps",),
