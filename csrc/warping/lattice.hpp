@@ -5,16 +5,12 @@
 
 #include "core/lanes.hpp"
 #include "warping/kernels.hpp"
+#include "warping/local_sum.hpp"
 
 namespace coalign::COALIGN_SET {
 
 using warping::kBlockRows;
 using warping::kDelay;
-using warping::Local;
-
-inline constexpr bool is_univariate(Local local) {
-    return local == Local::square || local == Local::magnitude;
-}
 
 inline constexpr bool is_expanded(Local local) {
     return local == Local::expanded_square_sum || local == Local::expanded_root_square_sum;
@@ -36,11 +32,7 @@ class UnivariateCosts {
     [[gnu::always_inline]] void at(const T* y, std::int64_t, std::int64_t) {
         y_ = load(y);
     }
-    [[gnu::always_inline]] Vec<T> add(int, int r, Vec<T> best) const {
-        const Vec<T> difference = x_[r] - y_;
-        if constexpr (kLocal == Local::square) return fused(difference, difference, best);
-        else return best + absolute(difference);
-    }
+    [[gnu::always_inline]] Vec<T> add(int, int r, Vec<T> best) const { return add_local<T, kLocal>(best, x_[r] - y_); }
 
    private:
     Vec<T> x_[kBlockRows];
@@ -71,40 +63,18 @@ class MultivariateCosts {
             for (int r = 0; r < kBlockRows; ++r) {
                 const Vec<T> x = load_once(x_ + (r * dim_ + d) * kWidth<T>);
 #pragma GCC unroll 2
-                for (int c = 0; c < kCount; ++c) sum[c][r] = accumulate(sum[c][r], x, value[c]);
+                for (int c = 0; c < kCount; ++c) sum[c][r] = accumulate<T, kLocal>(sum[c][r], x, value[c]);
             }
         }
 #pragma GCC unroll 2
         for (int c = 0; c < kCount; ++c) {
 #pragma GCC unroll 8
-            for (int r = 0; r < kBlockRows; ++r) cost_[c][r] = finish(sum[c][r]);
+            for (int r = 0; r < kBlockRows; ++r) cost_[c][r] = finish<T, kLocal>(sum[c][r]);
         }
     }
     [[gnu::always_inline]] Vec<T> add(int c, int r, Vec<T> best) const { return best + cost_[c][r]; }
 
    private:
-    [[gnu::always_inline]] static Vec<T> accumulate(Vec<T> sum, Vec<T> x, Vec<T> y) {
-        if constexpr (kLocal == Local::cosine) {
-            return fused(x, y, sum);
-        } else if constexpr (kLocal == Local::magnitude_sum) {
-            return sum + absolute(x - y);
-        } else {
-            const Vec<T> difference = x - y;
-            return fused(difference, difference, sum);
-        }
-    }
-    [[gnu::always_inline]] static Vec<T> finish(Vec<T> sum) {
-        if constexpr (kLocal == Local::root_square_sum) {
-            return square_root(sum);
-        } else if constexpr (kLocal == Local::cosine) {
-            // The frames are unit vectors; rounding may carry the product past 1, and a cost is never negative.
-            const Vec<T> cost = splat<T>(1) - sum;
-            return select(cost > Vec<T>{}, cost, Vec<T>{});
-        } else {
-            return sum;
-        }
-    }
-
     const T* x_;
     std::int64_t dim_;
     Vec<T> cost_[kColumns][kBlockRows];

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "warping/lane_group.hpp"
+#include "warping/small_pair.hpp"
 #include "warping/step_pattern.hpp"
 
 namespace coalign::warping {
@@ -41,15 +42,27 @@ template <class T>
 class Worker {
    public:
     Worker(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pulse& pulse)
-        : kernels_(kernels), options_(options), dim_(dim), pacer_(pulse) {}
+        : kernels_(kernels),
+          small_(table_for<SmallKernels<T>>(kernels.isa)),
+          options_(options),
+          dim_(dim),
+          pacer_(pulse) {}
 
     // Made when first used: most calls need one of them.
     LaneGroup<T>& lanes() { return lanes_ ? *lanes_ : lanes_.emplace(kernels_, options_, dim_, pacer_); }
     Strips<T>& strips() { return strips_ ? *strips_ : strips_.emplace(kernels_, options_, dim_, pacer_); }
     StepRows<T>& rows() { return rows_ ? *rows_ : rows_.emplace(kernels_.isa, options_, dim_, pacer_); }
 
+    bool is_small(const Problem<T>& problem) const {
+        return suits_small(small_, options_, dim_, problem.x.length, problem.y.length);
+    }
+
     // One pair by itself. False when the call was stopped.
     bool solve(const Problem<T>& problem, ReversePath* path, T& cost, Status& status) {
+        if (is_small(problem)) {
+            cost = warp_small(small_, options_, dim_, problem, path);
+            return true;
+        }
         const auto keep = [&](const auto& result) {
             cost = result.cost;
             status = result.status;
@@ -111,6 +124,7 @@ class Worker {
     static constexpr double kWindowedRow = 10;
 
     const Kernels<T>& kernels_;
+    const SmallKernels<T>& small_;
     const Options& options_;
     const std::int64_t dim_;
     Pacer pacer_;
@@ -170,6 +184,7 @@ struct PairsCall {
 
     bool prefers_lanes(const Worker<T>& worker, const Some& some) const {
         if (paths != nullptr || pairs.has_matrices()) return false;
+        if (some.count == 1 && worker.is_small(pairs.at<T>(some.which[0]))) return false;
         return worker.prefers_lanes(group(some).data(), static_cast<int>(some.count));
     }
 

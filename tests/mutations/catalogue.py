@@ -274,7 +274,7 @@ WARPING_KERNELS = [
     ),
     Mutation(
         "cosine costs fall below 0",
-        "csrc/warping/lattice.hpp",
+        "csrc/warping/local_sum.hpp",
         "return select(cost > Vec<T>{}, cost, Vec<T>{});",
         "return cost;",
         (f"{VALUES}::test_cosine_is_never_negative",),
@@ -463,6 +463,44 @@ WARPING_DRIVERS = [
         "const std::int64_t size = sides_[side].rows_of(item) * sides_[side].columns;",
         "const std::int64_t size = 1;",
         ("native:test_inputs",),
+    ),
+]
+
+SMALL_WARPING = [
+    Mutation(
+        "small pairs miss the step across",
+        "csrc/warping/small_kernels.cpp",
+        "const Vec<T> corner = load(two_before + width - 1 + i)",
+        "const Vec<T> corner = load(two_before + width + i)",
+        ("tests/test_warping_small.py",),
+    ),
+    Mutation(
+        "paths of small pairs go up on ties",
+        "csrc/warping/small_pair.cpp",
+        "!(at(i - 1, j) < at(i - 1, j - 1))",
+        "at(i - 1, j - 1) < at(i - 1, j)",
+        ("tests/test_warping_small.py",),
+    ),
+    Mutation(
+        "paths of small pairs go left on ties",
+        "csrc/warping/small_pair.cpp",
+        "at(i, j - 1) < at(i - 1, j))",
+        "at(i, j - 1) <= at(i - 1, j))",
+        ("tests/test_warping_small.py",),
+    ),
+    Mutation(
+        "small pairs have paths beyond the limit",
+        "csrc/warping/small_pair.cpp",
+        "cost < inf && static_cast<double>(cost) <= options.max_cost",
+        "cost < inf",
+        ("tests/test_warping_small.py",),
+    ),
+    Mutation(
+        "rows below the last are near to every frame",
+        "csrc/warping/small_pair.cpp",
+        "std::fill_n(column, y_stride, inf);",
+        "std::fill_n(column, y_stride, T(0));",
+        ("tests/test_warping_small.py",),
     ),
 ]
 
@@ -4993,6 +5031,7 @@ CATALOGUE = [
     *TRANSPORT_CORE,
     *WARPING_KERNELS,
     *WARPING_DRIVERS,
+    *SMALL_WARPING,
     *WARPING_WINDOWS,
     *STEP_PATTERNS,
     *MATH,
