@@ -483,7 +483,8 @@ def dual_values(follower: Follower) -> Array:
             potentials = follower.part(side, p, count)[has_some] - epsilon * np.log(
                 weights[has_some]
             )
-            value += float(weights[has_some] @ potentials)
+            # A BLAS may add up in an order that depends on its threads.
+            value += float((weights[has_some] * potentials).sum())
             masses.append(float(weights.sum()))
         values[p] = value - epsilon * float(part.sum()) + epsilon * masses[0] * masses[1]
     return values
