@@ -421,9 +421,11 @@ template <class T>
 void stops() {
     constexpr std::int64_t length = 200'000, medium = 5'000;
     const std::vector<T> values(length, T(1));
+    std::vector<T> other = values;  // a series and its copy need no engine
+    other[0] = 2;
     const Kernels<T>& kernels = kernels_for<T>(choose_isa(""));
-    const std::vector<Problem<T>> two(2, {{values.data(), length}, {values.data(), length}});
-    const std::vector<Problem<T>> hundred(100, {{values.data(), medium}, {values.data(), medium}});
+    const std::vector<Problem<T>> two(2, {{values.data(), length}, {other.data(), length}});
+    const std::vector<Problem<T>> hundred(100, {{values.data(), medium}, {other.data(), medium}});
     const std::vector<Series<T>> long_series(2, {values.data(), length}), series(100, {values.data(), medium});
     std::vector<T> cost(100 * 100);
     std::vector<Status> status(100);
