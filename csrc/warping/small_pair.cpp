@@ -41,12 +41,14 @@ T warp_small(const SmallKernels<T>& kernels, const Options& options, std::int64_
     alignas(64) T x[kSmallFrames * kExpandedDim];
     alignas(64) T y[(kDiagonals - 1 + kSmallFrames) * kExpandedDim];
     alignas(64) T values[(kDiagonals + 2) * (kSmallFrames + kLanes)];
+    // Cells outside of the lattice have costs as well, which lead nowhere: those before the first column come from
+    // none, and nothing comes back from those past the last.
     for (std::int64_t d = 0; d < dim; ++d) {
         T* const row = x + d * rows;
         for (std::int64_t i = 0; i < n; ++i) row[i] = problem.x.data[i * dim + d];
         std::fill(row + n, row + rows, T(0));
         T* const column = y + d * y_stride;
-        std::fill_n(column, y_stride, inf);
+        std::fill_n(column, y_stride, T(0));
         for (std::int64_t j = 0; j < m; ++j) column[first - j] = problem.y.data[j * dim + d];
     }
     // Two diagonals before the first are empty, but for the cell before the lattice.

@@ -19,7 +19,7 @@ inline constexpr std::int64_t kSmallFrames = 32, kSmallVectors = 8;
 template <class T>
 struct SmallPass {
     const T* x;  // [dim][rows]
-    const T* y;  // [dim][y_stride]: the last frame first, between infinite ones; column j is `first - j` elements in
+    const T* y;  // [dim][y_stride]: the last frame first, between zeros; column j is `first - j` elements in
     std::int64_t dim, rows, diagonals, first, y_stride;
     T* values;  // [diagonals][stride]: a vector that begins with infinity, then the rows
     std::int64_t stride;
@@ -28,7 +28,7 @@ struct SmallPass {
 template <class T>
 struct SmallKernels {
     int width;
-    void (*run[kLocals])(const SmallPass<T>&);  // null where an infinite frame does not give an infinite cost
+    void (*run[kLocals])(const SmallPass<T>&);  // null for the forms of more dimensions, cosines and matrices
 };
 
 // Whether the engine takes such a pair. Where no checkpoints may be kept, it is for the strips to show that they do

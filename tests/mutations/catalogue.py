@@ -495,13 +495,6 @@ SMALL_WARPING = [
         "cost < inf",
         ("tests/test_warping_small.py",),
     ),
-    Mutation(
-        "rows below the last are near to every frame",
-        "csrc/warping/small_pair.cpp",
-        "std::fill_n(column, y_stride, inf);",
-        "std::fill_n(column, y_stride, T(0));",
-        ("tests/test_warping_small.py",),
-    ),
 ]
 
 WARPING_WINDOWS = [
