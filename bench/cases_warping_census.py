@@ -63,9 +63,9 @@ GROUPS = (
     Group(PATH, "a pair with its path", 2.0),
     Group(TABLE, "a table", 10.0),
     Group(NEAREST, "a search", 10.0),
-    Group(SOFT, "soft-DTW", 10.0),
-    Group(SLOPE, "soft-DTW with gradients", 10.0),
-    Group(MEAN, "a barycenter", 5.0),
+    Group(SOFT, "soft-DTW", 5.0),
+    Group(SLOPE, "soft-DTW with gradients", 4.0),
+    Group(MEAN, "a barycenter", 2.0),
 )
 
 # Frames, dtype, and the radius of the window.
