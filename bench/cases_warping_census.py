@@ -172,12 +172,12 @@ class Series(Problem):
         return self.count(data)
 
     def costs(self, data: Data, found: Any) -> Rows:
-        """Leave that to the contenders."""
-        raise NotImplementedError
+        """Refuse: every contender of a census judges its own answers."""
+        raise NotImplementedError("each contender has costs of its own")
 
     def verify(self, data: Data, found: Any, rtol: float) -> None:
-        """Leave that to the contenders."""
-        raise NotImplementedError
+        """Refuse: every contender of a census judges its own answers."""
+        raise NotImplementedError("each contender has costs of its own")
 
 
 def sized(values: Any, sizes: Any = None) -> Rows:
