@@ -91,36 +91,50 @@ def modules() -> list[ModuleType]:
 
 
 def test_public_names_are_all_there_is() -> None:
-    shown = {
-        name
-        for name, value in vars(coalign).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
-    }
-    assert shown == set(coalign.__all__)
+    assert set(dir(coalign)) == {*coalign.__all__, "__version__"}
     assert coalign.__all__ == sorted(coalign.__all__)
     assert len(set(coalign.__all__)) == len(coalign.__all__)
-    submodules = {name for name, value in vars(coalign).items() if inspect.ismodule(value)}
-    assert {name for name in submodules if not name.startswith("_")} <= {
-        "assignment",
-        "barycenter",
-        "ctc",
-        "decoding",
-        "ngram",
-        "streaming",
-        "forced_alignment",
-        "export",
-        "gaussian",
-        "monotonic",
-        "transport",
-        "one_dimension",
-        "partial",
-        "soft_warping",
-        "subsequence",
-        "warping",
-        "warping_barycenter",
-        "warping_search",
-        "demo",
+    assert all(getattr(coalign, name) is not None for name in coalign.__all__)
+
+
+def test_public_modules_are_those_of_public_names() -> None:
+    public = {module.__name__.rpartition(".")[2] for module in modules()} - {"coalign"}
+    public = {name for name in public if not name.startswith("_")}
+    assert public == {name for name in vars(coalign)["_NAMES"] if not name.startswith("_")}
+    run_python(f"import coalign; assert all(getattr(coalign, name) for name in {sorted(public)})")
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse((importlib.resources.files("coalign") / "__init__.pyi").read_text())
+    seen = {
+        node.module: tuple(alias.name for alias in node.names)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.level == 1
     }
+    assert seen == vars(coalign)["_NAMES"]
+    (listed,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    assert listed == coalign.__all__
+
+
+def test_a_name_is_imported_when_it_is_asked_for() -> None:
+    code = """
+import sys
+import coalign
+assert not {"coalign.assignment", "coalign.decoding"} & set(sys.modules)
+assert coalign.assign([[1.0]]).total == 1.0
+assert "assign" in vars(coalign) and "coalign.decoding" not in sys.modules
+from coalign import *
+assert dtw([0.0], [1.0]).cost == 1.0
+try:
+    coalign.allign
+except AttributeError as error:
+    print(error)
+"""
+    assert run_python(code).strip() == "module 'coalign' has no attribute 'allign'"
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
