@@ -115,6 +115,38 @@ def test_bounds_and_limits_leave_most_of_a_database() -> None:
     assert of_stage["improved"] > 0
     assert of_stage["abandoned"] > 0
 
+    walks = RNG.normal(size=(1000, 64)).cumsum(1)
+    left = dtw_nearest(walks[:5], walks, k=2).counts[:, Neighbors.STAGES.index("envelope")]
+    assert (left > 200).all()
+
+
+def test_where_bounds_leave_nothing_all_series_are_warped() -> None:
+    noise = RNG.normal(size=(500, 8, 8))
+    found = dtw_nearest(noise[:20], noise[20:], k=3)
+    assert_nearest(found, noise[:20], noise[20:], 3)
+    assert (found.counts == [0, 0, 0, 0, 0, 480]).all()
+
+
+@pytest.mark.parametrize("kind", ["walks", "noise", "digits", "ragged", "constant"])
+@pytest.mark.parametrize("window", [None, 9, coalign.slanted(5)])
+def test_databases_that_are_large_enough_for_a_trial(
+    window: Any, kind: str, isa: str, dtype: np.dtype
+) -> None:
+    rng = np.random.default_rng(3)
+    made = {
+        "walks": lambda: rng.normal(size=(300, 30)).cumsum(1),
+        "noise": lambda: rng.normal(size=(300, 12, 3)),
+        "digits": lambda: rng.integers(0, 3, (300, 16)),
+        "ragged": lambda: [rng.normal(size=n).cumsum() for n in rng.integers(1, 40, 300)],
+        "constant": lambda: np.full((300, 20), 2),
+    }[kind]()
+    database = [np.asarray(series, dtype) for series in made]
+    queries = [*database[::60], database[7][::-1].copy()]
+    with _execution.forced(isa):
+        for k in (1, 4, 40):
+            found = dtw_nearest(queries, database, k=k, window=window)
+            assert_nearest(found, queries, database, k, window=window)
+
 
 def test_of_equally_near_series_the_first_comes_first() -> None:
     database = np.tile(WALKS[:3], (20, 1))
@@ -145,6 +177,26 @@ def test_threads_do_not_change_a_search(window: Any, isa: str, dtype: np.dtype) 
         many = run_on_threads(call, threads, isa)
         for field in ("index", "cost", "status", "counts"):
             assert_same_bits(getattr(many, field), getattr(one, field))
+
+
+@pytest.mark.parametrize("kind", ["walks", "noise", "ties"])
+@pytest.mark.parametrize("window", [None, 4, coalign.slanted(4)])
+def test_threads_share_a_query(window: Any, kind: str, isa: str, dtype: np.dtype) -> None:
+    rng = np.random.default_rng(4)
+    database = {
+        "walks": lambda: rng.normal(size=(500, 40)).cumsum(1),
+        "noise": lambda: rng.normal(size=(500, 8)),
+        "ties": lambda: rng.integers(0, 2, (500, 9)),
+    }[kind]().astype(dtype)
+    for count in (1, 2):
+        queries = database[:count] + dtype.type(kind == "noise")
+
+        def call(threads: int, queries: Any = queries) -> Neighbors:
+            return dtw_nearest(queries, database, k=3, window=window, threads=threads)
+
+        found = run_on_threads(call, 3, isa)
+        with _execution.forced(isa):
+            assert_nearest(found, queries, database, 3, window=window)
 
 
 def test_queries_together_have_the_neighbours_that_each_has_alone() -> None:

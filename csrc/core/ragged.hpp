@@ -2,7 +2,9 @@
 // somebody else holds, on the host or on a device; strides are in elements.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 namespace coalign {
@@ -46,6 +48,19 @@ struct Ragged {
         return sum;
     }
 };
+
+// The items, those of the most rows first.
+inline std::vector<std::int64_t> by_length(const Ragged& batch) {
+    std::vector<std::int64_t> order(static_cast<std::size_t>(batch.count));
+    std::iota(order.begin(), order.end(), std::int64_t{0});
+    if (batch.row_lengths == nullptr) return order;
+    const auto is_before = [&](std::int64_t a, std::int64_t b) {
+        const std::int64_t first = batch.rows_of(a), second = batch.rows_of(b);
+        return first != second ? first > second : a < b;
+    };
+    if (!std::is_sorted(order.begin(), order.end(), is_before)) std::sort(order.begin(), order.end(), is_before);
+    return order;
+}
 
 // Items of any shapes and strides, and the batch that they make.
 class RaggedTable {

@@ -7,12 +7,6 @@
 
 namespace coalign::warping {
 
-Reach reach_of(const Window& window, std::int64_t n, std::int64_t m) {
-    if (window.kind != Window::Kind::band) return {n - 1, m - 1};
-    const std::int64_t radius = std::min(window.radius, n + m), zero = 0;
-    return {std::min(radius + std::max(zero, n - m), n - 1), std::min(radius + std::max(zero, m - n), m - 1)};
-}
-
 template <class T>
 void Envelope<T>::make(const BoundKernels<T>& kernels, Series<T> series, std::int64_t dim, Reach reach,
                        std::int64_t rows) {

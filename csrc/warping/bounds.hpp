@@ -12,13 +12,6 @@
 
 namespace coalign::warping {
 
-// Row i of an (n, m) lattice may visit columns [i - before, i + after], as far as they exist.
-struct Reach {
-    std::int64_t before = 0, after = 0;
-};
-
-Reach reach_of(const Window& window, std::int64_t n, std::int64_t m);
-
 // The least and the greatest values that each frame of the other series may meet.
 template <class T>
 class Envelope {

@@ -26,11 +26,61 @@ struct Greatest {
     }
 };
 
+// The extreme of so many values, in every lane.
+template <class T, class Extreme>
+Vec<T> extreme_of(const T* values, std::int64_t count) {
+    constexpr int width = kWidth<T>, streams = 4;
+    constexpr T none = Extreme::template kNone<T>;
+    Vec<T> found[streams];
+    for (Vec<T>& each : found) each = splat<T>(none);
+    std::int64_t at = 0;
+    for (; at + streams * width <= count; at += streams * width)
+#pragma GCC unroll 4
+        for (int s = 0; s < streams; ++s) found[s] = Extreme::of(found[s], load(values + at + s * width));
+    for (; at < count; at += width) {
+        const int held = count - at < width ? static_cast<int>(count - at) : width;
+        found[0] = Extreme::of(found[0], load_first(values + at, held, none));
+    }
+    T each[width];
+    store(each, Extreme::of(Extreme::of(found[0], found[1]), Extreme::of(found[2], found[3])));
+    Vec<T> all = splat<T>(none);
+    for (const T value : each) all = Extreme::of(all, splat<T>(value));
+    return all;
+}
+
+// The extreme of all frames, for each row: what every window holds if there is none.
+template <class T, class Extreme>
+void repeat(const T* series, std::int64_t frames, std::int64_t dim, std::int64_t rows, T* scratch, T* out) {
+    constexpr int width = kWidth<T>;
+    constexpr T none = Extreme::template kNone<T>;
+    if (dim == 1) {
+        const Vec<T> all = extreme_of<T, Extreme>(series, frames);
+        for (std::int64_t r = 0; r < rows; r += width) store(out + r, all);
+        return;
+    }
+    for (std::int64_t e = 0; e < dim; e += width) {
+        const int held = dim - e < width ? static_cast<int>(dim - e) : width;
+        Vec<T> even = splat<T>(none), odd = even;
+        std::int64_t f = 0;
+        // Nobody looks at what a frame's last vector takes from the next frames.
+        for (; (f + 1) * dim + e + width <= frames * dim; f += 2) {
+            even = Extreme::of(even, load(series + f * dim + e));
+            odd = Extreme::of(odd, load(series + (f + 1) * dim + e));
+        }
+        for (; f < frames; ++f) even = Extreme::of(even, load_first(series + f * dim + e, held, none));
+        store(scratch + e, Extreme::of(even, odd));
+    }
+    // A row ends in what the next one overwrites.
+    for (std::int64_t r = 0; r < rows; ++r)
+        for (std::int64_t e = 0; e < dim; e += width) store(out + r * dim + e, load(scratch + e));
+}
+
 // The extreme of every window of frames. Extremes of 2, 4, 8 frames come of two that are half as long, and those of the
 // window of two that overlap: about log2(window) passes over vectors, where Lemire's queue takes some 5 ns an element.
 template <class T, class Extreme>
 void slide(const T* series, std::int64_t frames, std::int64_t dim, std::int64_t before, std::int64_t after,
            std::int64_t rows, T* scratch, T* out) {
+    if (before >= rows - 1 && after >= frames - 1) return repeat<T, Extreme>(series, frames, dim, rows, scratch, out);
     constexpr int width = kWidth<T>;
     constexpr T none = Extreme::template kNone<T>;
     const std::int64_t window = before + after + 1, total = (rows + window - 1) * dim;

@@ -20,7 +20,12 @@ constexpr std::int64_t kStretchElements = 1 << 14;
 
 template <class T>
 LaneGroup<T>::LaneGroup(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pacer& pacer)
-    : kernels_(kernels), options_(options), dim_(dim), local_(local_cost(options.metric, dim)), pacer_(pacer) {
+    : kernels_(kernels),
+      bound_kernels_(table_for<BoundKernels<T>>(kernels.isa)),
+      options_(options),
+      dim_(dim),
+      local_(local_cost(options.metric, dim)),
+      pacer_(pacer) {
     const auto width = static_cast<std::size_t>(kernels_.width);
     lanes_.resize(width);
     shapes_.resize(width);
@@ -63,7 +68,7 @@ void LaneGroup<T>::pack(Series<T> Pair<T>::* side, std::int64_t from, std::int64
 }
 
 template <class T>
-bool LaneGroup<T>::load(const Pair<T>* pairs, int count) {
+bool LaneGroup<T>::load(const Pair<T>* pairs, int count, bool has_same_y) {
     const int width = kernels_.width;
     count_ = count;
     rows_ = columns_ = 0;
@@ -81,7 +86,7 @@ bool LaneGroup<T>::load(const Pair<T>* pairs, int count) {
     x_.reserve(round_up(std::min(stretch_, round_up(rows_, kBlockRows)) * dim_, width) * width);
     const std::int64_t elements = columns_ * dim_;
     T* y = y_.reserve(round_up(elements, width) * width);
-    for (std::int64_t from = 0; from < elements; from += kStretchElements) {
+    for (std::int64_t from = 0; from < elements && !has_same_y; from += kStretchElements) {
         const std::int64_t size = std::min(kStretchElements, elements - from);
         pack(&Pair<T>::y, from, size, y + from * width);
         if (!pacer_.proceed(size)) return false;
@@ -187,13 +192,8 @@ bool LaneGroup<T>::run_block(std::int64_t first, T* costs) {
 template <class T>
 bool LaneGroup<T>::hopeless(std::int64_t first) const {
     if (!(options_.max_cost < std::numeric_limits<double>::infinity()) || first / kBlockRows % 4 != 3) return false;
-    const int width = kernels_.width;
     std::array<T, kMostLanes> least;
-    least.fill(std::numeric_limits<T>::infinity());
-    for (std::int64_t column = bounds_.begin; column < bounds_.end; ++column)
-        for (int lane = 0; lane < width; ++lane)
-            least[static_cast<std::size_t>(lane)] =
-                std::min(least[static_cast<std::size_t>(lane)], row_.data()[column * width + lane]);
+    bound_kernels_.least(row_.data() + bounds_.begin * kernels_.width, bounds_.end - bounds_.begin, least.data());
     for (int lane = 0; lane < count_; ++lane) {
         const auto at = static_cast<std::size_t>(lane);
         const bool live = first + kBlockRows < lanes_[at].x.length;
@@ -203,8 +203,8 @@ bool LaneGroup<T>::hopeless(std::int64_t first) const {
 }
 
 template <class T>
-bool LaneGroup<T>::run(const Pair<T>* pairs, int count, T* costs) {
-    if (!load(pairs, count)) return false;
+bool LaneGroup<T>::run(const Pair<T>* pairs, int count, T* costs, bool has_same_y) {
+    if (!load(pairs, count, has_same_y)) return false;
     std::fill_n(costs, count, std::numeric_limits<T>::infinity());
     previous_begin_ = 0;
     for (std::int64_t first = 0; first < rows_; first += kBlockRows) {

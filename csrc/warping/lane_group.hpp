@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/buffer.hpp"
+#include "warping/bounds_kernels.hpp"
 #include "warping/problem.hpp"
 
 namespace coalign::warping {
@@ -20,8 +21,9 @@ class LaneGroup {
    public:
     LaneGroup(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pacer& pacer);
 
-    // costs[l] of pairs[l], for 1 <= count <= width pairs. False when the call was stopped.
-    bool run(const Pair<T>* pairs, int count, T* costs);
+    // costs[l] of pairs[l], for 1 <= count <= width pairs. has_same_y: they are those of the last run. False when the
+    // call was stopped.
+    bool run(const Pair<T>* pairs, int count, T* costs, bool has_same_y = false);
 
    private:
     struct Shape {
@@ -29,7 +31,7 @@ class LaneGroup {
         std::vector<Range> ranges;
     };
 
-    bool load(const Pair<T>* pairs, int count);
+    bool load(const Pair<T>* pairs, int count, bool has_same_y);
     bool take_shape(const Pair<T>& pair, std::size_t lane);
     void pack(Series<T> Pair<T>::* side, std::int64_t from, std::int64_t count, T* out) const;
     void bound_block(std::int64_t first);
@@ -37,6 +39,7 @@ class LaneGroup {
     bool hopeless(std::int64_t first) const;
 
     const Kernels<T>& kernels_;
+    const BoundKernels<T>& bound_kernels_;
     const Options& options_;
     const std::int64_t dim_;
     const Local local_;

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <deque>
 #include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "warping/best.hpp"
 #include "warping/bounds.hpp"
 #include "warping/lane_flow.hpp"
 #include "warping/lane_group.hpp"
@@ -17,63 +19,18 @@ namespace {
 
 enum Stage { kEnds, kEnvelope, kReversed, kImproved, kAbandoned, kWarped };
 
-// The best so far: the greatest of them is in front. Of equal costs the one with the lower number is better.
-template <class T>
-class Best {
-   public:
-    explicit Best(std::int64_t count) : count_(static_cast<std::size_t>(count)) {}
-
-    void offer(T cost, std::int64_t candidate) {
-        if (!(cost < std::numeric_limits<T>::infinity())) return;
-        if (best_.size() == count_) {
-            if (std::pair(cost, candidate) > best_.front()) return;
-            std::pop_heap(best_.begin(), best_.end());
-            best_.pop_back();
-        }
-        best_.emplace_back(cost, candidate);
-        std::push_heap(best_.begin(), best_.end());
-    }
-
-    // What a better one may cost at most.
-    double limit() const {
-        return best_.size() < count_ ? std::numeric_limits<double>::infinity()
-                                     : static_cast<double>(best_.front().first);
-    }
-
-    // Whether a candidate that costs at least so much is none of the best.
-    bool excludes(double least, std::int64_t candidate) const {
-        if (best_.size() < count_) return false;
-        const auto worst = static_cast<double>(best_.front().first);
-        return least > worst || (least == worst && candidate > best_.front().second);
-    }
-
-    // Writes them in order.
-    void take(std::int64_t* index, T* cost) {
-        std::sort_heap(best_.begin(), best_.end());
-        for (std::size_t k = 0; k < count_; ++k) {
-            const bool has = k < best_.size();
-            index[k] = has ? best_[k].second : -1;
-            cost[k] = has ? best_[k].first + T(0) : std::numeric_limits<T>::infinity();
-        }
-    }
-
-   private:
-    std::size_t count_;
-    std::vector<std::pair<T, std::int64_t>> best_;
-};
-
 template <class T>
 class Searcher {
    public:
     // So many queries meet a series of the database while it is in the cache.
     static constexpr std::int64_t kTogether = 8;
 
-    Searcher(Isa isa, const Ragged& queries, const Ragged& database, const Options& options, const Neighbors& found,
-             T* cost, Pulse& pulse)
+    Searcher(Isa isa, const Ragged& queries, const Ragged& database, const Options& options, std::deque<Best<T>>& bests,
+             std::int64_t count, Pulse& pulse)
         : queries_(queries),
           database_(database),
-          found_(found),
-          cost_(cost),
+          bests_(bests),
+          count_(count),
           options_(options),
           dim_(database.columns),
           kernels_(kernels_for<T>(isa)),
@@ -82,37 +39,59 @@ class Searcher {
           pacer_(pulse),
           bounds_(bound_kernels_, options_, dim_) {
         length_ = database.rows_of(0);
-        for (std::int64_t c = 1; c < database.count; ++c)
+        for (std::int64_t c = 1; c < database.count && database.row_lengths != nullptr; ++c)
             if (database.rows_of(c) != length_) length_ = 0;
     }
 
-    // Queries [begin, end). False when the call was stopped.
-    bool run(std::int64_t begin, std::int64_t end) {
-        if (!bound_all(begin, end)) return false;
+    // Queries [begin, end) in a part of the database: these series, or all of them in their order if it names none.
+    // False when the call was stopped.
+    bool run(std::int64_t begin, std::int64_t end, const std::vector<std::int64_t>& part) {
+        part_ = &part;
+        std::vector<Asked*> bounded, plain;
         for (std::int64_t q = begin; q < end; ++q) {
-            if (!search(q, asked_[static_cast<std::size_t>(q - begin)])) return false;
-            pulse_.add_done(database_.count);
+            Asked& asked = asked_[static_cast<std::size_t>(q - begin)];
+            asked.query.series = {queries_.begin_of<T>(q), queries_.rows_of(q)};
+            asked.query.candidate_length = 0;
+            asked.done.clear();
+            asked.best = &bests_[static_cast<std::size_t>(q)];
+            asked.stages.fill(0);
+            bool repay = true;
+            if (!try_bounds(asked, repay)) return false;
+            (repay ? bounded : plain).push_back(&asked);
         }
-        return true;
+        return run_bounded(bounded, plain) && run_plain(plain);
     }
 
    private:
-    // A bound and whose it is; the least comes first, and of equal ones the lower number.
+    // A bound and whose it is, by the place in the part; the least comes first, and of equal ones the earlier place.
     struct Bounded {
         T bound;
-        std::int64_t candidate;
+        std::int64_t place;
         bool operator<(const Bounded& other) const {
-            return bound != other.bound ? bound > other.bound : candidate > other.candidate;
+            return bound != other.bound ? bound > other.bound : place > other.place;
         }
     };
     struct Asked {
         Query<T> query;
         std::vector<Bounded> heap;
+        std::vector<std::uint8_t> done;  // by place: whether it is settled, where some are before the others
+        Best<T>* best;
+        Stages stages;
+
+        bool is_done(std::int64_t place) const { return !done.empty() && done[static_cast<std::size_t>(place)] != 0; }
+        void warped(std::int64_t candidate, T cost) {
+            ++stages[kWarped];
+            best->offer(cost, candidate);
+        }
     };
     class Source;
 
     Series<T> series(std::int64_t candidate) const {
         return {database_.begin_of<T>(candidate), database_.rows_of(candidate)};
+    }
+    std::int64_t size() const { return part_->empty() ? database_.count : static_cast<std::int64_t>(part_->size()); }
+    std::int64_t candidate(std::int64_t place) const {
+        return part_->empty() ? place : (*part_)[static_cast<std::size_t>(place)];
     }
 
     T first_bound(Query<T>& query, Series<T> y) {
@@ -124,61 +103,149 @@ class Searcher {
         return static_cast<T>(std::min(bounds_.ends(query.series, y), most));
     }
 
-    // Bounds every candidate for each of the queries.
-    bool bound_all(std::int64_t begin, std::int64_t end) {
-        for (std::int64_t q = begin; q < end; ++q) {
-            Asked& asked = asked_[static_cast<std::size_t>(q - begin)];
-            asked.query.series = {queries_.begin_of<T>(q), queries_.rows_of(q)};
-            asked.query.candidate_length = 0;
-            asked.heap.resize(static_cast<std::size_t>(database_.count));
+    bool flows(Series<T> x) const {
+        return length_ > 0 && LaneFlow<T>::suits(kernels_, options_, dim_, x.length, length_);
+    }
+
+    // Whether bounds are worth the time that they and their order take, as far as some of the candidates show. Of
+    // those, the ones that the bounds put first are warped. False when the call was stopped.
+    bool try_bounds(Asked& asked, bool& repay) {
+        const Series<T> x = asked.query.series;
+        const Effort effort = effort_of(x.length);
+        const std::int64_t width = kernels_.width, sampled = std::min(size() / 4, kSample);
+        repay = flows(x) || effort.lattice > kFewTimes * (effort.bound + effort.order);
+        if (repay || sampled < 2 * width) return true;
+
+        const std::int64_t stride = size() / sampled;
+        std::array<std::pair<T, std::int64_t>, kSample> sample;
+        for (std::int64_t s = 0; s < sampled; ++s)
+            sample[static_cast<std::size_t>(s)] = {first_bound(asked.query, series(candidate(s * stride))), s * stride};
+        std::nth_element(sample.begin(), sample.begin() + width - 1, sample.begin() + sampled);
+        std::array<Pair<T>, kMostLanes> pairs;
+        std::array<T, kMostLanes> costs;
+        const auto lanes = static_cast<std::size_t>(width);
+        for (std::size_t l = 0; l < lanes; ++l) pairs[l] = {x, series(candidate(sample[l].second))};
+        options_.max_cost = std::numeric_limits<double>::infinity();
+        if (!groups().run(pairs.data(), kernels_.width, costs.data())) return false;
+        asked.done.assign(static_cast<std::size_t>(size()), 0);
+        for (std::size_t l = 0; l < lanes; ++l) {
+            asked.done[static_cast<std::size_t>(sample[l].second)] = 1;
+            asked.warped(candidate(sample[l].second), costs[l]);
         }
-        for (std::int64_t c = 0; c < database_.count; ++c) {
-            const Series<T> y = series(c);
-            for (std::int64_t q = begin; q < end; ++q) {
-                Asked& asked = asked_[static_cast<std::size_t>(q - begin)];
-                asked.heap[static_cast<std::size_t>(c)] = {first_bound(asked.query, y), c};
+        // The k-th of all is about as near as this one of the sample.
+        const std::int64_t rank = std::min((count_ * sampled - 1) / database_.count, width - 1);
+        std::nth_element(costs.begin(), costs.begin() + rank, costs.begin() + width);
+        const auto limit = static_cast<double>(costs[static_cast<std::size_t>(rank)]);
+        std::int64_t left = 0;
+        for (auto s = lanes; s < static_cast<std::size_t>(sampled); ++s) {
+            const Margin margin = bounds_.margin(x.length, series(candidate(sample[s].second)).length);
+            if (margin(static_cast<double>(sample[s].first)) > limit) ++left;
+        }
+        const double stay = 1 - static_cast<double>(left) / static_cast<double>(sampled - width);
+        repay = effort.bound + stay * (effort.order + effort.lattice) < effort.lattice;
+        return pacer_.proceed(static_cast<std::int64_t>(effort.bound) * sampled);
+    }
+
+    // What each candidate takes, in vector operations: its first bound, to be taken in the order of the bounds, and its
+    // lattice.
+    struct Effort {
+        double bound, order, lattice;
+    };
+    Effort effort_of(std::int64_t n) const {
+        const auto rows = static_cast<double>(n), dim = static_cast<double>(dim_);
+        const auto columns = static_cast<double>(series(candidate(size() / 2)).length);
+        const double width = kernels_.width, elements = columns * dim;
+        constexpr double call = 60, pop = 300, line = 40;
+        return {call + (bounds_.has_envelopes() ? 6 * elements / width : 4 * dim),
+                pop + line * elements * static_cast<double>(sizeof(T)) / 64,
+                rows * window_width(options_.window, rows, columns) * (dim_ == 1 ? 4 : 2 * dim + 3) / width};
+    }
+
+    // Bounds every candidate for each of the queries, and goes through them in the order of the bounds. Adds to `plain`
+    // the queries for which that turns out not to repay.
+    bool run_bounded(const std::vector<Asked*>& all, std::vector<Asked*>& plain) {
+        for (Asked* const asked : all) asked->heap.resize(static_cast<std::size_t>(size()));
+        for (std::int64_t place = 0; place < size() && !all.empty(); ++place) {
+            const Series<T> y = series(candidate(place));
+            for (Asked* const asked : all) {
+                asked->heap[static_cast<std::size_t>(place)] = {first_bound(asked->query, y), place};
                 if (!pacer_.proceed(y.length * dim_ / kernels_.width + 1)) return false;
             }
         }
-        for (std::int64_t q = begin; q < end; ++q) {
-            std::vector<Bounded>& heap = asked_[static_cast<std::size_t>(q - begin)].heap;
+        for (Asked* const asked : all) {
+            std::vector<Bounded>& heap = asked->heap;
+            if (!asked->done.empty()) std::erase_if(heap, [&](const Bounded& b) { return asked->is_done(b.place); });
             std::make_heap(heap.begin(), heap.end());
+            if (!search(*asked)) return false;
+            if (heap.empty()) finish(*asked);
+            else plain.push_back(asked);
         }
         return true;
     }
 
-    bool search(std::int64_t q, Asked& asked) {
-        std::int64_t* const stages = found_.stages + q * kSearchStages;
-        std::fill_n(stages, kSearchStages, std::int64_t{0});
-        Source source(*this, asked, stages);
+    // Goes on until none is left, or until it shows that the order is not worth its time.
+    bool search(Asked& asked) {
+        Source source(*this, asked);
         const Series<T> x = asked.query.series;
-        const bool flows = length_ > 0 && LaneFlow<T>::suits(kernels_, options_, dim_, x.length, length_);
-        const bool whole = flows ? flow().run(x, length_, reach_of(options_.window, x.length, length_), source)
-                                 : run_groups(x, source);
-        if (!whole) return false;
-        source.best().take(found_.index + q * found_.count, cost_ + q * found_.count);
-        return true;
+        return flows(x) ? flow().run(x, length_, reach_of(options_.window, x.length, length_), source)
+                        : run_groups(asked, source);
     }
 
     // A group after the other, each under the limit that those before have left.
-    bool run_groups(Series<T> x, Source& source) {
+    bool run_groups(Asked& asked, Source& source) {
         std::array<Pair<T>, kMostLanes> pairs;
         std::array<std::int64_t, kMostLanes> which;
         std::array<T, kMostLanes> costs;
-        for (;;) {
+        for (int groups_done = 0;; ++groups_done) {
+            if (groups_done == kFirstGroups && !source.repays(effort_of(asked.query.series.length))) {
+                asked.done.assign(static_cast<std::size_t>(size()), 1);
+                for (const Bounded& left : asked.heap) asked.done[static_cast<std::size_t>(left.place)] = 0;
+                return true;
+            }
             int count = 0;
             while (count < kernels_.width) {
                 const auto at = static_cast<std::size_t>(count);
-                pairs[at].x = x;
+                pairs[at].x = asked.query.series;
                 which[at] = source.next(pairs[at].y, rest_);
                 if (which[at] < 0) break;
                 ++count;
             }
             if (count == 0) return true;
-            options_.max_cost = source.best().limit();
+            options_.max_cost = asked.best->limit();
+            const bool is_limited = options_.max_cost < std::numeric_limits<double>::infinity();
             if (!groups().run(pairs.data(), count, costs.data())) return false;
-            for (std::size_t p = 0; p < static_cast<std::size_t>(count); ++p) source.warped(which[p], costs[p]);
+            for (std::size_t p = 0; p < static_cast<std::size_t>(count); ++p) {
+                // A group says inf of those that it has left on the way.
+                if (is_limited && !(costs[p] < std::numeric_limits<T>::infinity())) ++asked.stages[kAbandoned];
+                else asked.warped(which[p], costs[p]);
+            }
         }
+    }
+
+    // Warps the queries to all candidates, in their own order: a group of them is packed once.
+    bool run_plain(const std::vector<Asked*>& all) {
+        std::array<Pair<T>, kMostLanes> pairs;
+        std::array<T, kMostLanes> costs;
+        options_.max_cost = std::numeric_limits<double>::infinity();
+        for (std::int64_t begin = 0; begin < size() && !all.empty(); begin += kernels_.width) {
+            const std::int64_t count = std::min<std::int64_t>(kernels_.width, size() - begin);
+            for (Asked* const asked : all) {
+                for (std::int64_t p = 0; p < count; ++p)
+                    pairs[static_cast<std::size_t>(p)] = {asked->query.series, series(candidate(begin + p))};
+                const bool is_packed = asked != all.front();
+                if (!groups().run(pairs.data(), static_cast<int>(count), costs.data(), is_packed)) return false;
+                for (std::int64_t p = 0; p < count; ++p)
+                    if (!asked->is_done(begin + p))
+                        asked->warped(candidate(begin + p), costs[static_cast<std::size_t>(p)]);
+            }
+        }
+        for (Asked* const asked : all) finish(*asked);
+        return true;
+    }
+
+    void finish(const Asked& asked) {
+        asked.best->add(asked.stages);
+        pulse_.add_done(size());
     }
 
     LaneFlow<T>& flow() {
@@ -187,9 +254,15 @@ class Searcher {
     }
     LaneGroup<T>& groups() { return groups_ ? *groups_ : groups_.emplace(kernels_, options_, dim_, pacer_); }
 
+    // How many times as long as a bound and its order a lattice takes at most, for the bounds to be tried on so many
+    // candidates before all are bounded; else the first groups in the order of the bounds show as much.
+    static constexpr double kFewTimes = 4;
+    static constexpr std::int64_t kSample = 64;
+    static constexpr int kFirstGroups = 4;
+
     const Ragged &queries_, &database_;
-    const Neighbors& found_;
-    T* cost_;
+    std::deque<Best<T>>& bests_;
+    std::int64_t count_;  // of neighbours
     Options options_;
     std::int64_t dim_;
     std::int64_t length_ = 0;  // of all series of the database, or 0
@@ -198,6 +271,7 @@ class Searcher {
     Pulse& pulse_;
     Pacer pacer_;
     Bounds<T> bounds_;
+    const std::vector<std::int64_t>* part_ = nullptr;
     std::array<Asked, kTogether> asked_;
     std::vector<double> rest_;
     std::optional<LaneFlow<T>> flow_;
@@ -226,22 +300,37 @@ class Trial {
 template <class T>
 class Searcher<T>::Source final : public Candidates<T> {
    public:
-    Source(Searcher& searcher, Asked& asked, std::int64_t* stages)
-        : searcher_(searcher), asked_(asked), stages_(stages), best_(searcher.found_.count) {}
+    Source(Searcher& searcher, Asked& asked) : searcher_(searcher), asked_(asked) {}
 
-    Best<T>& best() { return best_; }
+    // Whether what is left out, as far as one has seen, outweighs what the order of those that stay takes.
+    bool repays(const typename Searcher::Effort& effort) {
+        double settled = 0, stay = 0;
+        for (const std::int64_t many : asked_.stages) settled += static_cast<double>(many);
+        for (const Bounded& next : asked_.heap) {
+            const std::int64_t candidate = searcher_.candidate(next.place);
+            take_length(searcher_.series(candidate).length);
+            if (!excludes(static_cast<double>(next.bound), candidate)) ++stay;
+        }
+        const Stages& stages = asked_.stages;
+        const auto left =
+            static_cast<double>(stages[kReversed] + stages[kImproved]) + static_cast<double>(stages[kAbandoned]) / 4;
+        const double out = static_cast<double>(asked_.heap.size()) - stay + stay * left / settled;
+        return out * effort.lattice >= stay * effort.order;
+    }
 
     std::int64_t next(Series<T>& y, std::vector<double>& rest) override {
         std::vector<Bounded>& heap = asked_.heap;
         const bool has_envelopes = searcher_.bounds_.has_envelopes();
         while (!heap.empty()) {
-            const auto [bound, candidate] = heap.front();
+            const auto [bound, place] = heap.front();
+            const std::int64_t candidate = searcher_.candidate(place);
             y = searcher_.series(candidate);
             take_length(y.length);
             if (excludes(static_cast<double>(bound), candidate)) {
                 // With one length for all, the others' bounds are no lower and their numbers no better.
                 const bool is_last = searcher_.length_ > 0;
-                stages_[has_envelopes ? kEnvelope : kEnds] += is_last ? static_cast<std::int64_t>(heap.size()) : 1;
+                asked_.stages[has_envelopes ? kEnvelope : kEnds] +=
+                    is_last ? static_cast<std::int64_t>(heap.size()) : 1;
                 if (is_last) heap.clear();
                 else pop();
                 continue;
@@ -254,22 +343,18 @@ class Searcher<T>::Source final : public Candidates<T> {
         return -1;
     }
 
-    void warped(std::int64_t candidate, T cost) override {
-        // A group says inf of those that it has left on the way.
-        const bool left =
-            !(cost < std::numeric_limits<T>::infinity()) && best_.limit() < std::numeric_limits<double>::infinity();
-        ++stages_[left ? kAbandoned : kWarped];
-        best_.offer(cost, candidate);
-    }
+    void warped(std::int64_t candidate, T cost) override { asked_.warped(candidate, cost); }
 
     bool is_beyond(std::int64_t candidate, double cost) override {
         if (!excludes(cost, candidate)) return false;
-        ++stages_[kAbandoned];
+        ++asked_.stages[kAbandoned];
         return true;
     }
 
    private:
-    bool excludes(double least, std::int64_t candidate) const { return best_.excludes(margin_(least), candidate); }
+    bool excludes(double least, std::int64_t candidate) const {
+        return asked_.best->excludes(margin_(least), candidate);
+    }
 
     void take_length(std::int64_t length) {
         if (length == length_) return;
@@ -286,12 +371,12 @@ class Searcher<T>::Source final : public Candidates<T> {
         if (!reversed_.asks(wide)) return false;
         if (excludes(bounds.reversed(asked_.query, y), candidate)) {
             reversed_.add_left();
-            ++stages_[kReversed];
+            ++asked_.stages[kReversed];
             return true;
         }
         if (improved_.asks(wide) && excludes(bounds.improved(asked_.query, y), candidate)) {
             improved_.add_left();
-            ++stages_[kImproved];
+            ++asked_.stages[kImproved];
             return true;
         }
         rest = bounds.rest();
@@ -304,7 +389,7 @@ class Searcher<T>::Source final : public Candidates<T> {
         heap.pop_back();
         if (heap.empty()) return;
         // The next one is anywhere in memory.
-        const Series<T> next = searcher_.series(heap.front().candidate);
+        const Series<T> next = searcher_.series(searcher_.candidate(heap.front().place));
         const auto* const bytes = reinterpret_cast<const char*>(next.data);
         const std::int64_t size = next.length * searcher_.dim_ * static_cast<std::int64_t>(sizeof(T));
         for (std::int64_t at = 0; at < std::min(size, kAhead); at += 64) __builtin_prefetch(bytes + at);
@@ -314,12 +399,19 @@ class Searcher<T>::Source final : public Candidates<T> {
 
     Searcher& searcher_;
     Asked& asked_;
-    std::int64_t* stages_;
-    Best<T> best_;
     Margin margin_;
     std::int64_t length_ = 0;
     Trial reversed_, improved_;
 };
+
+// Deals the series to so many parts, those of one length side by side. A part of them all, in their order, stays empty.
+std::vector<std::vector<std::int64_t>> deal(const Ragged& database, std::int64_t parts) {
+    std::vector<std::vector<std::int64_t>> dealt(static_cast<std::size_t>(parts));
+    if (parts == 1 && database.row_lengths == nullptr) return dealt;
+    const std::vector<std::int64_t> order = by_length(database);
+    for (std::size_t at = 0; at < order.size(); ++at) dealt[at / kMostLanes % dealt.size()].push_back(order[at]);
+    return dealt;
+}
 
 }  // namespace
 
@@ -328,16 +420,32 @@ Run find_nearest(Isa isa, const Ragged& queries, const Ragged& database, const O
                  Pulse& pulse, const Neighbors& found, T* cost) {
     const double work = queries.elements() * database.elements() / static_cast<double>(queries.columns);
     const int threads = useful_threads(work, options.threads, work_per_thread);
+    // Queries that are fewer than the threads are searched for in parts of the database, under one limit.
+    constexpr auto least_part = static_cast<std::int64_t>(kMostLanes);
+    const std::int64_t each = (threads + queries.count - 1) / std::max<std::int64_t>(queries.count, 1);
+    const std::int64_t parts =
+        std::clamp<std::int64_t>(each, 1, std::max<std::int64_t>(database.count / least_part, 1));
     // No more than so many bounds are kept at once, and every thread has queries of its own.
     constexpr std::int64_t most_bounds = 1 << 21;
     const std::int64_t share = (queries.count + threads - 1) / std::max(threads, 1);
     const std::int64_t together = std::clamp<std::int64_t>(
         std::min(share, most_bounds / std::max<std::int64_t>(database.count, 1)), 1, Searcher<T>::kTogether);
-    return run_tasks((queries.count + together - 1) / together, threads, pulse,
-                     [&] { return Searcher<T>(isa, queries, database, options, found, cost, pulse); },
-                     [&](Searcher<T>& searcher, std::int64_t task) {
-                         return searcher.run(task * together, std::min((task + 1) * together, queries.count));
-                     });
+    const std::int64_t batches = (queries.count + together - 1) / together;
+
+    const std::vector<std::vector<std::int64_t>> dealt = deal(database, parts);
+    std::deque<Best<T>> bests;
+    for (std::int64_t q = 0; q < queries.count; ++q) bests.emplace_back(found.count);
+    const Run run = run_tasks(
+        batches * parts, threads, pulse,
+        [&] { return Searcher<T>(isa, queries, database, options, bests, found.count, pulse); },
+        [&](Searcher<T>& searcher, std::int64_t task) {
+            const std::int64_t begin = task / parts * together, end = std::min(begin + together, queries.count);
+            return searcher.run(begin, end, dealt[static_cast<std::size_t>(task % parts)]);
+        });
+    for (std::int64_t q = 0; q < queries.count && !run.stopped; ++q)
+        bests[static_cast<std::size_t>(q)].take(found.index + q * found.count, found.stages + q * kSearchStages,
+                                                cost + q * found.count);
+    return run;
 }
 
 template Run find_nearest(Isa, const Ragged&, const Ragged&, const Options&, double, Pulse&, const Neighbors&, float*);

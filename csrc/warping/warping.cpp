@@ -17,21 +17,6 @@
 namespace coalign::warping {
 namespace {
 
-// About how many columns a row's window holds.
-double window_width(const Window& window, double n, double m) {
-    switch (window.kind) {
-        case Window::Kind::band:
-            return std::min(m, 2.0 * static_cast<double>(window.radius) + 1 + std::abs(n - m));
-        case Window::Kind::slanted:
-            return std::min(m, (2.0 * static_cast<double>(window.radius) + 1) * std::max(1.0, m / n));
-        case Window::Kind::none:
-        case Window::Kind::itakura:
-        case Window::Kind::rows:
-            break;
-    }
-    return m;
-}
-
 double cells(const Options& options, std::int64_t n, std::int64_t m) {
     const auto rows = static_cast<double>(n), columns = static_cast<double>(m);
     return rows * window_width(options.window, rows, columns);
@@ -218,17 +203,6 @@ struct PairsCall {
         return true;
     }
 };
-
-// The items of a collection, longest first.
-std::vector<std::int64_t> by_length(const Ragged& series) {
-    std::vector<std::int64_t> order(static_cast<std::size_t>(series.count));
-    std::iota(order.begin(), order.end(), std::int64_t{0});
-    std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-        const std::int64_t first = series.rows_of(a), second = series.rows_of(b);
-        return first != second ? first > second : a < b;
-    });
-    return order;
-}
 
 template <class T>
 Series<T> series_of(const Ragged& batch, std::int64_t item) {

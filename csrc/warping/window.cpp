@@ -1,6 +1,7 @@
 #include "warping/window.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 namespace coalign::warping {
@@ -100,6 +101,26 @@ bool row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vecto
         if (!pacer.proceed(to - from)) return false;
     }
     return true;
+}
+
+Reach reach_of(const Window& window, std::int64_t n, std::int64_t m) {
+    if (window.kind != Window::Kind::band) return {n - 1, m - 1};
+    const std::int64_t radius = std::min(window.radius, n + m), zero = 0;
+    return {std::min(radius + std::max(zero, n - m), n - 1), std::min(radius + std::max(zero, m - n), m - 1)};
+}
+
+double window_width(const Window& window, double n, double m) {
+    switch (window.kind) {
+        case Window::Kind::band:
+            return std::min(m, 2.0 * static_cast<double>(window.radius) + 1 + std::abs(n - m));
+        case Window::Kind::slanted:
+            return std::min(m, (2.0 * static_cast<double>(window.radius) + 1) * std::max(1.0, m / n));
+        case Window::Kind::none:
+        case Window::Kind::itakura:
+        case Window::Kind::rows:
+            break;
+    }
+    return m;
 }
 
 bool feasible(const std::vector<Range>& ranges, std::int64_t m) {

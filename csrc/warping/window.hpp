@@ -31,6 +31,17 @@ struct Range {
 [[nodiscard]] bool row_ranges(const Window& window, std::int64_t n, std::int64_t m, std::vector<Range>& out,
                               Pacer& pacer);
 
+// Row i of an (n, m) lattice may visit columns [i - before, i + after], as far as they exist.
+struct Reach {
+    std::int64_t before = 0, after = 0;
+};
+
+// Of a band, or without a window.
+Reach reach_of(const Window& window, std::int64_t n, std::int64_t m);
+
+// About how many columns a row of the window holds.
+double window_width(const Window& window, double n, double m);
+
 // Whether any path runs through the ranges from (0, 0) to (n - 1, m - 1).
 bool feasible(const std::vector<Range>& ranges, std::int64_t m);
 

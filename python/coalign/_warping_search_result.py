@@ -27,7 +27,7 @@ class Neighbors(PlainResult):
         What became of the series of the database for each query, in the order of `STAGES`: how many
         each bound has left out ("ends", "envelope", "reversed", "improved"), how many were left on
         the way ("abandoned"), and how many were warped to the end ("warped"). A GPU warps all of
-        them.
+        them. Where threads share a query, the numbers depend on which of them was quicker.
 
     Examples
     --------

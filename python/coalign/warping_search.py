@@ -36,7 +36,8 @@ def dtw_nearest(
     or of LB_Kim where there is none. LB_Keogh with the roles exchanged and LB_Improved follow,
     while they leave out enough to be worth their time. The rest is warped side by side, until the
     cheapest cell of a row and a bound of what the rows behind it cost exceed the k-th least cost so
-    far.
+    far. Where the bounds of 64 series show that they leave out too little, all series are warped to
+    the end.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ def dtw_nearest(
     query_lengths, database_lengths : int array of shape (n,), optional
         Number of frames of each series in an array. Values past them are never used.
     threads : int, optional
-        The largest number of threads, each of which takes queries of its own. None means
+        The largest number of threads, each of which takes queries of its own. If there are fewer
+        queries, threads share them, and then the counts may differ from call to call. None means
         COALIGN_NUM_THREADS if it is set, else the CPUs that this process may use.
     device : {None, "cpu", "cuda", "auto"}
         Where to compute. None follows the input. "cuda" takes host arrays to the GPU and brings the

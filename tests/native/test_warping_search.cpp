@@ -47,13 +47,15 @@ struct Collection {
 template <class T>
 void test_search(Isa isa, Draw& draw, Metric metric) {
     const std::int64_t dim = draw.chance(0.6) ? 1 : draw.integer(2, 18), longest = few() ? 40 : 90;
-    const std::int64_t asked = draw.integer(1, 20), held = draw.integer(1, few() ? 20 : 60);
+    // Bounds are tried on large databases alone.
+    const std::int64_t asked = draw.integer(1, 20), most = few() ? 20 : draw.chance(0.3) ? 300 : 60;
+    const std::int64_t held = draw.integer(1, most);
     const bool is_ragged = draw.chance(0.4);
     const Collection<T> queries(draw, metric, asked, longest, dim, is_ragged);
     const Collection<T> database(draw, metric, held, longest, dim, is_ragged);
     Options options;
     options.metric = metric;
-    options.threads = static_cast<int>(draw.integer(1, 3));
+    options.threads = static_cast<int>(draw.integer(1, 5));
     constexpr std::array kinds{Window::Kind::none, Window::Kind::band, Window::Kind::band, Window::Kind::slanted};
     options.window = {kinds[static_cast<std::size_t>(draw.integer(0, 3))], draw.integer(0, 20)};
     const std::int64_t count = draw.integer(1, std::min<std::int64_t>(held, 5));
