@@ -188,11 +188,11 @@ struct PairsCall {
 
     // False when the call was stopped.
     bool solve(Worker<T>& worker, const Some& some, bool lanes) const {
+        if (some.count == 1 && solve_same(some.which[0])) return true;
         std::array<T, kMostLanes> costs;
         if (lanes && !worker.lanes().run(group(some).data(), static_cast<int>(some.count), costs.data())) return false;
         for (std::int64_t k = 0; k < some.count; ++k) {
             const std::int64_t p = some.which[k];
-            if (!lanes && solve_same(p)) continue;
             const Problem<T> problem = pairs.at<T>(p);
             status[p] = Status::ok;
             cost[p] = costs[static_cast<std::size_t>(k)];
@@ -221,7 +221,7 @@ Run warp_pairs(const Kernels<T>& kernels, const Pairs& pairs, const Options& opt
     if (count == 1) {
         // A small call is over before the rest would be set up.
         return run_tasks(1, 1, pulse, make, [&](Worker<T>& worker, std::int64_t only) {
-            return call.solve_same(only) || call.solve(worker, {&only, 1}, call.prefers_lanes(worker, {&only, 1}));
+            return call.solve(worker, {&only, 1}, call.prefers_lanes(worker, {&only, 1}));
         });
     }
     std::vector<std::int64_t> order(static_cast<std::size_t>(count));
