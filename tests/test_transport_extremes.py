@@ -299,3 +299,58 @@ def test_a_hard_neighbour_does_not_change_when_one_stops(isa: str, dtype: np.dty
         both = coalign.sinkhorn(batch, epsilon=0.05, max_iterations=300)
     assert both.iterations[0] == alone.iterations < both.iterations[1]
     assert_same_bits(both.f[0], alone.f)
+
+
+@pytest.mark.parametrize("size", [4, 16, 20])
+@pytest.mark.parametrize("options", [{}, {"tol": 0, "max_iterations": 1}])
+def test_a_light_column_without_a_finite_cost_is_told(
+    size: int, options: Any, isa: str, dtype: np.dtype
+) -> None:
+    # A tolerance allows to miss it, and plain updates may end before its sum is looked at.
+    cost = np.ones((size, size), dtype)
+    cost[:, 2] = np.inf
+    weights = np.full(size, (1 - 1e-5) / (size - 1))
+    weights[2] = 1e-5
+    with (
+        _execution.forced(isa),
+        pytest.raises(coalign.InfeasibleError, match="column 2 has weight, and no finite cost"),
+    ):
+        coalign.sinkhorn(cost, None, weights.astype(dtype), epsilon=1.0, **options)
+
+
+@pytest.mark.parametrize("least", [1e-24, 1e-36, 1e-50, 1e-200])
+@pytest.mark.parametrize("shape", [(4, 4), (20, 30), (40, 2000)])
+@pytest.mark.parametrize("tol", [0, 1e-4, 1e-9])
+def test_light_rows_and_columns_have_potentials(
+    least: float, shape: tuple[int, int], tol: float, isa: str, dtype: np.dtype
+) -> None:
+    if least < np.finfo(dtype).tiny or (tol == 1e-9 and dtype == np.float32):
+        pytest.skip("beyond what the dtype holds")
+    cost = np.random.default_rng(53).random(shape).astype(dtype)
+    sides = [np.ones(count) for count in shape]
+    for side in sides:
+        side[[0, -1]] = least
+        side /= side.sum()
+    a, b = (side.astype(dtype) for side in sides)
+    options = {"tol": tol, "max_iterations": 30 if tol == 0 else 500}
+    with _execution.forced(isa):
+        found = coalign.sinkhorn(cost, a, b, epsilon=0.05, **options)
+    assert np.isfinite(found.f).all()
+    assert np.isfinite(found.g).all()
+    assert found.status == Status.OK
+    # One side is met exactly, each row or column to its own digits: the columns of wide problems.
+    f, g, wide = (np.asarray(each, np.float64) for each in (found.f, found.g, cost))
+    by_rows = f / 0.05 + oracle.log_sum((g - wide) / 0.05, 1) - oracle.log(a)
+    by_columns = g / 0.05 + oracle.log_sum((f[:, None] - wide) / 0.05, 0) - oracle.log(b)
+    assert min(np.abs(by_rows).max(), np.abs(by_columns).max()) < 1e-3
+
+
+@pytest.mark.filterwarnings("ignore:sinkhorn. 1 of 1 problems need:coalign.ConvergenceWarning")
+def test_initial_potentials_beyond_all_costs_are_left_out(isa: str) -> None:
+    cost = np.random.default_rng(54).random((20, 20))
+    with _execution.forced(isa):
+        found = coalign.sinkhorn(
+            cost, epsilon=1e-9, initial=(np.zeros(20), np.full(20, 1e300)), max_iterations=1
+        )
+    assert not np.isnan(found.f).any()
+    assert not np.isnan(found.g).any()

@@ -30,21 +30,23 @@ class Weights {
         double* const out = values_.reserve(padded(count));
         double* const log = logs_.reserve(count);
         std::fill(out + count, out + padded(count), 0.0);
-        mass_ = 1;
+        mass_ = least_ = 1;
         if (given == nullptr) {
             std::fill_n(out, count, 1 / static_cast<double>(count));
             std::fill_n(log, count, -std::log(static_cast<double>(count)));
             return true;
         }
-        double sum = 0;
+        double sum = 0, least = std::numeric_limits<double>::infinity();
         bool is_right = true;
         for (std::int64_t i = 0; i < count; ++i) {
             out[i] = double{given[i]};
             is_right &= out[i] >= 0;
             sum += out[i];
+            if (out[i] > 0) least = std::min(least, out[i]);
         }
         if (!is_right || !(sum > 0) || sum == std::numeric_limits<double>::infinity()) return false;
         mass_ = sum;
+        least_ = least / sum;
         for (std::int64_t i = 0; i < count; ++i) {
             out[i] /= sum;
             log[i] = std::log(out[i]);
@@ -55,10 +57,12 @@ class Weights {
     // Their logarithms, -inf for 0.
     const double* logs() const { return logs_.data(); }
     double mass() const { return mass_; }
+    // The least of those that count; 1 where all are the same.
+    double least() const { return least_; }
 
    private:
     Buffer<double> values_, logs_;
-    double mass_ = 1;
+    double mass_ = 1, least_ = 1;
 };
 
 // Model: what is asked of the costs, and the engines that iterate on them, `Quick` in float32 and `Exact` in float64.
@@ -100,7 +104,7 @@ class Solver {
                 outcome = scaling.run_plain(task, options_.most_iterations, potential);
                 return conclude(scaling, outcome, task, solution) || outcome != Outcome::stopped;
             };
-            const bool is_quick = std::is_same_v<T, float> && Model::suits_float32(cost, epsilon);
+            const bool is_quick = std::is_same_v<T, float> && suits_float32(cost, epsilon);
             return is_quick ? run(quick_) : run(exact_);
         } else {
             if (!start_from(batch, p, task)) outcome = lower_epsilon(task, solution);
@@ -152,6 +156,12 @@ class Solver {
 
     static bool is_failure(Outcome outcome) { return outcome > Outcome::stalled; }
 
+    // Scalings of lighter rows and columns may leave its range.
+    bool suits_float32(const Costs& cost, double epsilon) const {
+        constexpr double light = 1e-18;
+        return Model::suits_float32(cost, epsilon) && std::min(rows_.least(), columns_.least()) >= light;
+    }
+
     Problem describe(const Costs& cost, double epsilon) const {
         const bool is_balanced = options_.is_balanced();
         const auto power = [&](double penalty) { return penalty < kInfinity ? penalty / (penalty + epsilon) : 1; };
@@ -184,8 +194,8 @@ class Solver {
         for (std::int64_t j = 0; j < task.cost.columns; ++j) {
             const double weight = task.column_weight[j];
             const double unit = task.is_balanced ? 0 : task.log_column_mass;
-            if (weight > 0 && std::isfinite(given[j]))
-                potential_.data()[j] = double{given[j]} / task.epsilon - std::log(weight) - unit;
+            const double exponent = double{given[j]} / task.epsilon;
+            if (weight > 0 && std::isfinite(exponent)) potential_.data()[j] = exponent - std::log(weight) - unit;
         }
         return true;
     }
@@ -237,7 +247,7 @@ class Solver {
             solution.iterations += engine.iterations();
             return result;
         };
-        return Model::suits_float32(task.cost, epsilon) ? run(quick_) : run(exact_);
+        return suits_float32(task.cost, epsilon) ? run(quick_) : run(exact_);
     }
 
     // Makes the potentials those of `epsilon`. What all have in common is nothing to a balanced plan; beside sentinels
@@ -267,7 +277,7 @@ class Solver {
         for (int attempt = 0; attempt < kAttempts; ++attempt) {
             std::int64_t left = std::max<std::int64_t>(options_.most_iterations - solution.iterations, 1);
             if (is_rounded) left = std::min(left, kStepIterations);
-            const bool is_quick = attempt == 0 && Model::suits_float32(task.cost, task.epsilon);
+            const bool is_quick = attempt == 0 && suits_float32(task.cost, task.epsilon);
             const Outcome outcome = is_quick ? quick_.run(task, aim, left, potential_.data())
                                              : exact_.run(task, aim, left, potential_.data());
             const double reached = is_quick ? quick_.error() : exact_.error();

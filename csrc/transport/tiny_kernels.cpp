@@ -236,7 +236,9 @@ void prove(const TinyGroup<T>& group) {
                           Float64Lanes log_mass, Float64Lanes potential, Float64Lanes sum)
                           __attribute__((always_inline)) {
                               const Float64Lanes dual = potential - own.epsilon * (log_weight + log_mass);
-                              own.error += absolute(sum - weight * mass);
+                              const Float64Lanes missed = absolute(sum - weight * mass);
+                              // What nothing reaches may have no finite cost, which is for the general way to tell.
+                              own.error += select((weight > zero) & (sum == zero), infinity<double>(), missed);
                               own.value += select(weight > zero, sum * dual, zero);
                           };
     for (int i = 0; i < group.rows; ++i) {

@@ -3922,6 +3922,27 @@ TINY_TRANSPORT = [
         ("native:test_transport_tiny",),
     ),
     Mutation(
+        "lanes miss a column that nothing reaches",
+        "csrc/transport/tiny_kernels.cpp",
+        "(weight > zero) & (sum == zero)",
+        "(weight < zero) & (sum == zero)",
+        ("test_transport_extremes.py",),
+    ),
+    Mutation(
+        "float32 scales weights of any size",
+        "csrc/transport/solver.hpp",
+        "constexpr double light = 1e-18;",
+        "constexpr double light = 0;",
+        ("test_transport_extremes.py",),
+    ),
+    Mutation(
+        "a start beyond all numbers is taken",
+        "csrc/transport/solver.hpp",
+        "std::isfinite(exponent)",
+        "std::isfinite(given[j])",
+        ("test_transport_extremes.py",),
+    ),
+    Mutation(
         "columns in lanes keep their first scalings",
         "csrc/transport/tiny_kernels.cpp",
         "v = load_once(group.column + at);",
