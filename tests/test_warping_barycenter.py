@@ -205,6 +205,28 @@ def test_a_cost_that_overflows_is_told() -> None:
     assert dtw_barycenter(huge.astype(np.float64)).status == Status.OK
 
 
+@pytest.mark.parametrize("average", [dtw_barycenter, soft_dtw_barycenter])
+@pytest.mark.parametrize("at", [0, 3])
+def test_a_series_of_weight_0_does_not_say_where_to_begin(average: Any, at: int) -> None:
+    # Its costs overflow, and 0 times infinity is no number.
+    given, weights = list(WALKS[:6]), np.ones(6)
+    expected = average(given)
+    with pytest.warns(RuntimeWarning, match="a cost or the inertia overflows") as told:
+        found = average([*given[:at], np.full(40, 1e200), *given[at:]], np.insert(weights, at, 0.0))
+    assert len(told) == 1
+    assert_same_bits(found.series, expected.series)
+    assert found.inertia == expected.inertia
+    assert np.isinf(found.cost[at])
+
+
+def test_a_mean_that_overflows_is_told() -> None:
+    for given in ([[1.2e308] * 3] * 2, [np.full(3, 1.2e308), np.full(5, 1.2e308)]):
+        with pytest.warns(RuntimeWarning, match="a cost or the inertia overflows"):
+            found = dtw_barycenter(given)
+        assert found.status == Status.PRECISION_LIMIT
+        assert found.series.tolist() == [1.2e308] * len(found.series)
+
+
 def test_a_window_that_no_path_fits_is_told() -> None:
     words = "problem 1: no path through the window, for 4 frames of the barycenter and 9 of"
     with pytest.raises(InfeasibleError, match=words):
@@ -226,6 +248,11 @@ def test_a_window_that_no_path_fits_is_told() -> None:
         ({"init": np.zeros((2, 4, 1))}, ValueError, "init: expected one series"),
         ({"init": np.zeros((4, 3))}, ValueError, "X and init: expected frames of one dimension"),
         ({"init": [0.0, np.inf]}, ValueError, "init: inf at index (1,); expected finite values"),
+        (
+            {"X": WALKS.astype(np.float32), "init": [0.0, 1e300]},
+            ValueError,
+            "init: inf at index (1,) in float32; expected finite values",
+        ),
         ({"tol": -1}, ValueError, "tol: expected a finite number of at least 0"),
         ({"max_iterations": 0}, ValueError, "max_iterations: expected"),
         ({"window": -1}, ValueError, "window: expected a radius of at least 0, got -1"),

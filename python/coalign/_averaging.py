@@ -176,7 +176,12 @@ def _take_start(init: Any, batch: Batch) -> Array:
         raise ValueError("init: expected one series of shape (T,) or (T, D), got a batch")
     _validate.require_like(batch, given)
     given.require_all(np.isfinite, "finite values")
-    start: Array = given.item(0).astype(batch.dtype)
+    with np.errstate(over="ignore"):
+        start: Array = given.item(0).astype(batch.dtype)
+    wrong = np.argwhere(~np.isfinite(start))
+    if wrong.size:
+        place = tuple(wrong[0].tolist())[: given.ndims[0]]
+        raise ValueError(f"init: inf at index {place} in {batch.dtype}; expected finite values")
     return np.ascontiguousarray(start)
 
 
@@ -205,7 +210,10 @@ def _medoid(series: Collection) -> Array:
         out=None,
         progress=False,
     )
-    sums = costs.astype(np.float64) @ series.weights[chosen]
+    # Those of weight 0 do not count: their costs may be infinite. Nor is this for a BLAS, as above.
+    weights = series.weights[chosen]
+    counted = weights > 0
+    sums = (costs[:, counted].astype(np.float64) * weights[counted]).sum(axis=1)
     return np.array(items[int(np.argmin(sums))], order="C")
 
 

@@ -20,6 +20,8 @@ def descend(series: Collection, start: Array, tolerance: float, most: int) -> De
         if not np.isfinite(inertia):
             return Descent(centre, costs, iteration - 1, Status.PRECISION_LIMIT)
         candidate = mean.astype(series.dtype)
+        if not np.isfinite(candidate).all():
+            return Descent(centre, costs, iteration - 1, Status.PRECISION_LIMIT)
         costs_now, mean = _align(series, candidate)
         inertia_now = series.inertia(costs_now)
         fall = inertia - inertia_now

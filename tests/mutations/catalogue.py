@@ -4562,6 +4562,20 @@ WARPING_BARYCENTER = [
         (f"{BINDINGS}::test_what_is_safe_is_computed",),
     ),
     Mutation(
+        "a series of weight 0 says where to begin",
+        "python/coalign/_averaging.py",
+        "counted = weights > 0\n    sums",
+        "counted = weights >= 0\n    sums",
+        ("test_warping_barycenter.py",),
+    ),
+    Mutation(
+        "a mean may overflow",
+        "python/coalign/_warping_barycenter.py",
+        "if not np.isfinite(candidate).all():",
+        "if np.isnan(candidate).all():",
+        ("test_warping_barycenter.py",),
+    ),
+    Mutation(
         "a medoid forgets the weights",
         "python/coalign/_averaging.py",
         "costs.astype(np.float64) @ series.weights[chosen]",
