@@ -67,6 +67,17 @@ def test_a_value_that_is_no_cost_is_named_with_its_index(
             assign(spoilt, **options)
 
 
+@pytest.mark.parametrize("column", [0, 63, 64, 447, 448, 499])
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_it_is_found_in_rows_of_few_affordable_columns(value: float, column: int) -> None:
+    cost = put(np.random.default_rng(0).random((420, 500)), (400, column), value)
+    found = "NaN" if math.isnan(value) else str(value)
+    wanted = "expected finite costs, or +inf to forbid a pair"
+    for dtype in ("float32", "float64"):
+        with assert_refused(ValueError, f"cost: {found} at index (400, {column}); {wanted}"):
+            assign(cost.astype(dtype), max_cost=0.02)
+
+
 def test_the_first_of_several_is_named() -> None:
     wanted = "expected finite costs, or +inf to forbid a pair"
     spoilt = put(put(COST, (3, 0), math.nan), (2, 4), math.nan)

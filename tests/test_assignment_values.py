@@ -565,11 +565,17 @@ def test_very_many_small_problems(kind: str, dtype: np.dtype) -> None:
 # --- work -----------------------------------------------------------------------------------------
 
 
-def scans_per_row(cost: Array, isa: str, maximize: bool = False, start: Any = None) -> float:
+def scans_per_row(
+    cost: Array,
+    isa: str,
+    maximize: bool = False,
+    start: Any = None,
+    limit: float | None = None,
+) -> float:
     """How often a row was gone through, on the average."""
     with _execution.forced(isa):
         *_, (bids, paths) = _core.assign(
-            np.array(cost), maximize, None, None, None, start, 1, None, True
+            np.array(cost), maximize, limit, None, None, start, 1, None, True
         )
     return (bids + paths) / len(cost)
 
@@ -599,6 +605,14 @@ def test_lists_of_candidates_spare_most_passes(family: str, most: float, isa: st
     cost = make_costs(family, 400, 400, "float64")
     assert 0.5 < scans_per_row(cost, isa) <= most
     assert_optimal(cost, on(isa, cost), scipy_total(cost))
+
+
+def test_rows_of_few_affordable_columns_are_gone_through_once(isa: str, dtype: np.dtype) -> None:
+    cost = make_costs("uniform", 420, 500, dtype.name)
+    # The first look does not count. Below 0.2 are more columns than a list holds.
+    assert scans_per_row(cost, isa, limit=0.02) == 0
+    assert scans_per_row(-cost, isa, maximize=True, limit=-0.02) == 0
+    assert scans_per_row(cost, isa, limit=0.2) > 0
 
 
 @pytest.mark.parametrize("n", [200, 410])

@@ -16,6 +16,8 @@ namespace coalign::COALIGN_SET {
 
 template <class T, bool kNegate>
 class Candidates {
+    static constexpr int kRoom = 32;
+
    public:
     Candidates(const assignment::Problem<T>& problem, const T* v, Space<T>& space)
         : p_(problem),
@@ -102,6 +104,68 @@ class Candidates {
         return -1;
     }
 
+    // Of the columns that cost less than the limit: their least cost, or the limit if there are none, and the columns
+    // that have it, in order.
+    struct Affordable {
+        T least;
+        Index<T> tight[kRoom];
+        int count;
+    };
+
+    // Whether rows seem to have few such columns. Most have them, or none has.
+    bool may_list_affordable() const { return pay_ && p_.has_limit && vain_ < kVain; }
+
+    // Goes through a row once, at prices of 0, and lists all columns that cost less than the limit; false if they are
+    // more than a list holds. `sum` is that of all costs.
+    [[gnu::noinline]] bool list_affordable(std::int64_t i, Affordable& found, Vec<T>& sum) {
+        const T* const row = this->row(i);
+        std::int32_t near[kRoom + kBlock + 16];
+        int count = 0;
+        Vec<T> sums[2]{};
+        ++vain_;
+        for (std::int64_t start = 0; start < p_.columns; start += kBlock) {
+            Vec<T> least = infinity<T>();
+            const auto take = [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
+                sums[k / kWidth<T> % 2] += c;
+                least = minimum(least, c);
+            };
+            if (start + kBlock <= p_.columns) {
+#pragma GCC unroll 32
+                for (std::int64_t k = 0; k < kBlock; k += kWidth<T>) {
+                    const Vec<T> c = load(row + start + k);
+                    __builtin_prefetch(reinterpret_cast<const char*>(row + start + k) + kAhead);
+                    take(k, kNegate ? -c : c);
+                }
+            } else {
+                for (std::int64_t k = start; k < p_.columns; k += kWidth<T>)
+                    take(k, costs_at<T, kNegate>(row, k, p_.columns));
+            }
+            const IntVec<T> affordable = least < splat(p_.limit);
+            if (!any(affordable)) continue;
+            count += expand(below(row, start, p_.limit), static_cast<std::int32_t>(start), near + count);
+            if (count > kRoom) return false;
+        }
+        vain_ = 0;
+        sum = sums[0] + sums[1];
+        keep(i, near, count);
+        bound_[i] = kInfinity<T>;
+        found.least = p_.limit;
+        found.count = 0;
+        for (int k = 0; k < count; ++k) {
+            const T c = costs_[i * kRoom + k];
+            if (c < found.least) found.count = 0;
+            if (c <= found.least) found.tight[found.count++] = static_cast<Index<T>>(near[k]);
+            found.least = c < found.least ? c : found.least;
+        }
+        return true;
+    }
+
+    // What no reduced cost of a row is below, up to the limit.
+    T floor(std::int64_t i) const {
+        const T least = two_minima(i).least;
+        return least < bound_[i] ? least : bound_[i];
+    }
+
     // Goes through a row and lists its cheapest columns; true if a cost is NaN or -inf.
     template <bool kCheck>
     bool refresh(std::int64_t i) {
@@ -117,26 +181,19 @@ class Candidates {
             if (count > kRoom) [[unlikely]]
                 count = shrink(row, near, count, limit);
         }
-        // Unused places of a list name column 0 at an infinite cost.
-        T* const costs = costs_ + i * kRoom;
-        Index<T>* const columns = listed_ + i * kRoom;
-        for (int k = 0; k < kRoom; ++k) columns[k] = static_cast<Index<T>>(k < count ? near[k] : 0);
-        for (int k = 0; k < kRoom; k += kWidth<T>) {
-            const IntVec<T> filled = first_indices<T>() < static_cast<Index<T>>(count - k);
-            const Vec<T> c = gather(row, load_int<T>(columns + k));
-            store(costs + k, select(filled, kNegate ? -c : c, infinity<T>()));
-        }
+        keep(i, near, count);
         bound_[i] = p_.has_limit && limit == p_.limit ? kInfinity<T> : limit;
         return false;
     }
 
    private:
-    static constexpr int kRoom = 32;
     // How many groups of columns are reduced to their least value: of 8 such values the greatest has about 22 columns
     // at or below it.
     static constexpr int kGroups = 8;
     static constexpr int kSums = 4;
     static constexpr int kBlock = 64;
+    // After so many rows in succession with too many affordable columns, no other row is asked.
+    static constexpr int kVain = 4;
 
     // Finds a bound with about as many columns below it as a list holds; true if a cost is NaN or -inf.
     template <bool kCheck>
@@ -168,6 +225,18 @@ class Candidates {
         for (int n = 1; n < sums; ++n) most = maximum(most, least[n]);
         limit = next_above(-least_lane<T>(-most)[0]);
         return kCheck && any(bad);
+    }
+
+    // Keeps some columns and their costs. Unused places of a list name column 0 at an infinite cost.
+    void keep(std::int64_t i, const std::int32_t* near, int count) {
+        T* const costs = costs_ + i * kRoom;
+        Index<T>* const columns = listed_ + i * kRoom;
+        for (int k = 0; k < kRoom; ++k) columns[k] = static_cast<Index<T>>(k < count ? near[k] : 0);
+        for (int k = 0; k < kRoom; k += kWidth<T>) {
+            const IntVec<T> filled = first_indices<T>() < static_cast<Index<T>>(count - k);
+            const Vec<T> c = gather(row(i), load_int<T>(columns + k));
+            store(costs + k, select(filled, kNegate ? -c : c, infinity<T>()));
+        }
     }
 
     static T next_above(T value) {
@@ -235,6 +304,7 @@ class Candidates {
     T *costs_, *bound_;
     Index<T>* listed_;
     bool pay_;
+    int vain_ = 0;
 };
 
 }  // namespace coalign::COALIGN_SET

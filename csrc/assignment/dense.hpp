@@ -233,7 +233,12 @@ class Dense {
             Vec<T> sum{};
             T least;
             typename Tight<T, kNegate>::Columns found;
-            if constexpr (kTies) {
+            typename Lists::Affordable all;
+            const bool is_listed = !kTies && lists_.may_list_affordable() && lists_.list_affordable(i, all, sum);
+            if (is_listed) {
+                least = all.least;
+                found = tight_.note(i, all.tight, all.count);
+            } else if constexpr (kTies) {
                 const LeastSpan<T> span = least_span<T, kNegate>(
                     row(i), p_.columns, [&](std::int64_t k, Vec<T> c) __attribute__((always_inline)) {
                         sum += c;
@@ -264,10 +269,10 @@ class Dense {
                 if (bad.status != Status::ok) return bad;
             }
             floor_[i] = least;
-            tied += found.count != 1;
-            common += found.count > kMany;
             if (!pacer_.proceed(2 * vectors())) return stopped();
             if (reject_if_dear(i, least)) continue;
+            tied += found.count != 1;
+            common += !is_listed && found.count > kMany;
             if (found.first_free >= 0) matching_.match(i, found.first_free);
             else ++left;
         }
@@ -530,8 +535,6 @@ class Dense {
         for (std::int64_t j = 0; j < p_.columns; ++j) out_.col_dual[j] = v_[j];
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             const std::int64_t j = out_.col_of_row[i];
-            if (flat_.is_known(i)) floor_[i] = flat_.floor(i);
-            else if (!is_square && nearest_.is_known(i)) floor_[i] = nearest_.floor(i);
             if (j >= 0) {
                 out_.row_dual[i] = at(i, j) - v_[j];
                 // Rounding may lift the dual over the limit, where it would prove nothing.
@@ -540,7 +543,16 @@ class Dense {
                 out_.row_dual[i] = p_.limit;
                 out_.col_of_row[i] = kFree;
             }
+            if (flat_.is_known(i)) floor_[i] = flat_.floor(i);
+            else if (!is_square && floor_[i] < out_.row_dual[i]) floor_[i] = floor(i);
         }
+    }
+
+    // What no reduced cost of a row is below, at the prices of now.
+    T floor(std::int64_t i) const {
+        if (nearest_.is_known(i)) return nearest_.floor(i);
+        if (lists_.pay() && lists_.is_known(i)) return lists_.floor(i);
+        return floor_[i];
     }
 
     const Problem<T>& p_;

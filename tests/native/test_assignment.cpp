@@ -293,9 +293,14 @@ void workspaces() {
 }
 
 // A certificate holds for the least total, and for no other, whatever the other costs are.
+struct Shape {
+    std::int64_t rows, columns;
+};
+
 template <class T>
-void certificates(bool maximize, bool has_limit, double spoilt, bool is_flat = false) {
-    constexpr std::int64_t rows = 23, columns = 70;
+void certificates(bool maximize, bool has_limit, double spoilt, bool is_flat = false, Shape shape = {23, 70},
+                  T limit = T(0.5)) {
+    const auto [rows, columns] = shape;
     std::mt19937_64 random(7);
     Matrix m = draw(random, 0, rows, columns);
     // Rows of one cost, but for a few columns that crowd into a tenth of them.
@@ -307,10 +312,10 @@ void certificates(bool maximize, bool has_limit, double spoilt, bool is_flat = f
     for (const Isa isa : available_isas()) {
         const Kernels<T>& kernels = kernels_for<T>(isa);
         Case<T> c(m, maximize, false);
-        const Problem<T> problem{c.memory.data(), rows, columns, columns, maximize, has_limit, T(0.5)};
+        const Problem<T> problem{c.memory.data(), rows, columns, columns, maximize, has_limit, limit};
         const Solution<T> solution{c.col_of_row.data(), c.row_of_col.data(), c.row_dual.data(), c.col_dual.data()};
         std::vector<T> workspace(static_cast<std::size_t>(kernels.workspace(problem, Start::cold)));
-        std::vector<double> prices(columns);
+        std::vector<double> prices(static_cast<std::size_t>(columns));
         Pulse pulse(nullptr);
         Pacer pacer(pulse);
         Scans scans;
@@ -327,13 +332,19 @@ void certificates(bool maximize, bool has_limit, double spoilt, bool is_flat = f
             for (const std::int64_t i : {3, 11}) {
                 const std::int64_t j = c.col_of_row[static_cast<std::size_t>(i)];
                 c.row_dual[static_cast<std::size_t>(i)] =
-                    j < 0 ? T(0.5) : static_cast<T>(m.at(i, j)) - c.col_dual[static_cast<std::size_t>(j)];
+                    j < 0 ? limit : static_cast<T>(m.at(i, j)) - c.col_dual[static_cast<std::size_t>(j)];
             }
         };
         for (const Start start : {Start::cold, Start::careful}) {
             const Outcome outcome = kernels.solve(problem, solution, workspace.data(), pacer, scans, start);
             has_floors = outcome.has_floors;
             check(outcome.status == Status::ok && proof() == Proof::holds, "a certificate holds");
+            for (std::int64_t i = 0; has_floors && rows < columns && i < rows; ++i) {
+                T least = has_limit ? limit : std::numeric_limits<T>::infinity();
+                for (std::int64_t j = 0; j < columns; ++j)
+                    least = std::min(least, static_cast<T>(m.at(i, j)) - c.col_dual[static_cast<std::size_t>(j)]);
+                check(std::min(workspace[static_cast<std::size_t>(i)], least) <= least, "no reduced cost is below");
+            }
             swap_pairs();
             check(proof() == Proof::fails, "another matching has none");
             swap_pairs();
@@ -390,7 +401,13 @@ void all() {
     for (const bool maximize : {false, true})
         for (const bool has_limit : {false, true})
             for (const double spoilt : {0.9, 1e9, 1e20}) certificates<T>(maximize, has_limit, spoilt);
-    for (const bool maximize : {false, true}) certificates<T>(maximize, false, 0.99, true);
+    for (const bool maximize : {false, true}) {
+        certificates<T>(maximize, false, 0.99, true);
+        // Rows long enough for lists of candidates; below the lower limit are fewer columns than a list holds.
+        for (const double limit : {0.03, 0.5})
+            certificates<T>(maximize, true, 0.9, false, {410, 430}, static_cast<T>(limit));
+        certificates<T>(maximize, false, 0.9, false, {410, 430});
+    }
     bad_values<T>();
     stops<T>();
 }
