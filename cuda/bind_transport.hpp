@@ -2,19 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <tuple>
 
-#include "bindings.hpp"
 #include "transport.hpp"
 
 namespace coalign::cuda {
 
-// Where vectors begin, a table of where they do, and the elements from one to the next.
-using Vectors = std::tuple<Address, Address, std::int64_t>;
-
-inline TransportVectors vectors_of(const Vectors& vectors) {
-    const auto& [data, items, stride] = vectors;
-    return {pointer<const void>(data), pointer<const void* const>(items), stride};
-}
+// What a call has beside its costs, and where it runs.
+struct TransportBatch {
+    TransportCall call;
+    bool single = true;
+    int device = 0;
+    std::int64_t workspace_bytes = 0;  // that it may take, if it can do with so little
+};
 
 }  // namespace coalign::cuda

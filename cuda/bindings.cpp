@@ -40,9 +40,10 @@ void bind(py::module_& module) {
     bind_assignment(module);
     bind_ctc(module);
     bind_monotonic(module);
-    bind_points(module);
     bind_soft_warping(module);
     bind_transport(module);
+    // After what its calls take of transport's.
+    bind_points(module);
     bind_viterbi(module);
     bind_warping(module);
 }

@@ -141,16 +141,11 @@ class Monotonic:
     ) -> None: ...
     def run(self, *, workspace: int, stream: int) -> None: ...
 
-class PointTransport:
-    workspace_bytes: int
-    problems_per_launch: int
+class TransportBatch:
     def __init__(
         self,
         *,
         dtype: str,
-        x: Ragged,
-        y: Ragged,
-        metric: str,
         row_at: int,
         column_at: int,
         a: tuple[int, int, int],
@@ -171,6 +166,11 @@ class PointTransport:
         device: int,
         workspace_bytes: int,
     ) -> None: ...
+
+class PointTransport:
+    workspace_bytes: int
+    problems_per_launch: int
+    def __init__(self, *, batch: TransportBatch, x: Ragged, y: Ragged, metric: str) -> None: ...
     def run(self, *, workspace: int, stream: int) -> None: ...
 
 class Transport:
@@ -179,29 +179,10 @@ class Transport:
     def __init__(
         self,
         *,
-        dtype: str,
+        batch: TransportBatch,
         costs: Ragged,
         host_rows: npt.NDArray[np.int64] | None,
         host_columns: npt.NDArray[np.int64] | None,
-        row_at: int,
-        column_at: int,
-        a: tuple[int, int, int],
-        b: tuple[int, int, int],
-        initial: tuple[int, int, int],
-        epsilon: float,
-        epsilons: int,
-        penalties: tuple[float, float],
-        tol: float,
-        max_iterations: int,
-        f: int,
-        g: int,
-        cost: int,
-        value: int,
-        marginal_error: int,
-        iterations: int,
-        status: int,
-        device: int,
-        workspace_bytes: int,
         costs_per_block: int,
     ) -> None: ...
     def run(self, *, workspace: int, stream: int) -> None: ...

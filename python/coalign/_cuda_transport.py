@@ -26,15 +26,14 @@ def solve(call: Any, gpu: Gpu) -> dict[str, Any]:
     if len(costs) > 0:
         placed = place(costs, dtype, gpu, **_begins(costs))
         start = None if call.initial is None else call.initial[1]
-        rest, _held = _place_rest(call, start, gpu)
+        begins = placed.more or {"row_at": 0, "column_at": 0}
+        batch, _held = _place_rest(call, start, begins | outputs, gpu)
         native = require_native().Transport(
+            batch=batch,
             costs=placed.native,
             host_rows=placed.host_lengths[0],
             host_columns=placed.host_lengths[1],
-            **(placed.more or {"row_at": 0, "column_at": 0}),
             costs_per_block=_execution.forced_or("costs_per_block", COSTS_PER_BLOCK),
-            **rest,
-            **outputs,
         )
         queue(native, gpu)
     return fields.values
@@ -47,17 +46,13 @@ def solve_points(call: Any, gpu: Gpu) -> dict[str, Any]:
     outputs = _make_room(fields, pairs, dtype)
     if len(pairs) > 0:
         sides = [place(side, dtype, gpu) for side in pairs.sides]
-        rest, _held = _place_rest(call, call.start, gpu)
         begins = _begins(pairs)
         at = gpu.upload(np.stack(list(begins.values()))) if begins else None
+        outputs["row_at"] = 0 if at is None else at.pointer
+        outputs["column_at"] = 0 if at is None else at.pointer + at.strides[0]
+        batch, _held = _place_rest(call, call.start, outputs, gpu)
         native = require_native().PointTransport(
-            x=sides[0].native,
-            y=sides[1].native,
-            metric=call.kept[0].metric,
-            row_at=0 if at is None else at.pointer,
-            column_at=0 if at is None else at.pointer + at.strides[0],
-            **rest,
-            **outputs,
+            batch=batch, x=sides[0].native, y=sides[1].native, metric=call.kept[0].metric
         )
         queue(native, gpu)
     return fields.values
@@ -88,26 +83,28 @@ def _begins(problems: Shapes) -> dict[str, Lengths]:
     return {name: np.cumsum(counts) - counts for name, counts in sides}
 
 
-def _place_rest(call: Any, start: Any, gpu: Gpu) -> tuple[dict[str, Any], list[Any]]:
-    """Put on a GPU what calls have beside costs; return it by name, and what holds it."""
+def _place_rest(call: Any, start: Any, outputs: dict[str, int], gpu: Gpu) -> tuple[Any, list[Any]]:
+    """Put on a GPU what calls have beside costs; return it with the outputs, and what holds it."""
     dtype = call.dtype
     given = [_place_vectors(each, dtype, gpu) for each in (*call.weights, start)]
     each_epsilon = isinstance(call.epsilon, np.ndarray)
     epsilons = gpu.upload(call.epsilon) if each_epsilon else None
     rho = call.unbalanced
-    return {
-        "dtype": dtype.name,
-        "a": given[0][0],
-        "b": given[1][0],
-        "initial": given[2][0],
-        "epsilon": 0.0 if each_epsilon else call.epsilon,
-        "epsilons": address(epsilons),
-        "penalties": rho if isinstance(rho, tuple) else (math.inf if rho is None else rho,) * 2,
-        "tol": call.tol,
-        "max_iterations": call.max_iterations,
-        "device": gpu.index,
-        "workspace_bytes": _execution.forced_or("workspace_bytes", _WORKSPACE_BYTES),
-    }, [given, epsilons]
+    batch = require_native().TransportBatch(
+        dtype=dtype.name,
+        a=given[0][0],
+        b=given[1][0],
+        initial=given[2][0],
+        epsilon=0.0 if each_epsilon else call.epsilon,
+        epsilons=address(epsilons),
+        penalties=rho if isinstance(rho, tuple) else (math.inf if rho is None else rho,) * 2,
+        tol=call.tol,
+        max_iterations=call.max_iterations,
+        device=gpu.index,
+        workspace_bytes=_execution.forced_or("workspace_bytes", _WORKSPACE_BYTES),
+        **outputs,
+    )
+    return batch, [given, epsilons]
 
 
 def _place_vectors(
