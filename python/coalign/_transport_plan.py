@@ -10,8 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core, _execution, _points, _transport
-from ._arrays import Array, compute_dtype, is_array, same_kind, to_host, to_numpy
+from ._arrays import (
+    Array,
+    compute_dtype,
+    is_array,
+    lies_on_gpu,
+    same_kind,
+    to_host,
+    to_numpy,
+)
 from ._batch import Batch, is_plain_matrix
+from ._errors import DeviceError
 from ._points import Pairs, take_clouds
 from ._scalars import take_flag
 from ._transport_result import PointCosts
@@ -198,8 +207,13 @@ def _wide(array: Any) -> Array:
     return np.ascontiguousarray(array, np.float64)
 
 
-def follow(found: Any, threads: int | None = None) -> Follower:
-    """Make a result and its costs ready for native code."""
+def follow(found: Any, name: str, threads: int | None = None) -> Follower:
+    """Make a result and its costs ready for native code; `name` is the method that is called."""
+    if any(lies_on_gpu(f) for f in (found.f if isinstance(found.f, list) else [found.f])):
+        raise DeviceError(
+            f"{name}: expected a result of arrays in host memory, got one of arrays on a GPU; "
+            'give host arrays and device="cuda", and the result comes back'
+        )
     if isinstance(found.cost_matrix, PointCosts):
         return follow_points(found, threads)
     lengths = (found.row_lengths, "row_lengths"), (found.col_lengths, "col_lengths")
@@ -218,27 +232,27 @@ def follow_points(found: Any, threads: int | None = None) -> PointFollower:
 
 def plan(found: Any, what: str) -> Any:
     """Return the plan, or one with the exact marginals."""
-    follower = follow(found)
+    follower = follow(found, "feasible_plan" if what == "feasible" else what)
     return follower.shaped(follower.call(what), 0, 1)
 
 
 def hard(found: Any) -> Any:
     """Return the column of each row that has most of it."""
-    follower = follow(found)
+    follower = follow(found, "hard")
     flat = follower.call("hard")
     return follower.shaped(np.empty(0, np.int64) if flat is None else flat, 0, filler=-1)
 
 
 def bounds(found: Any) -> Any:
     """Return bounds of the least cost without regularisation."""
-    follower = follow(found)
+    follower = follow(found, "bounds")
     lower, upper = follower.call("bounds") or (None, None)
     return follower.each(lower), follower.each(upper)
 
 
 def gradients(found: Any) -> TransportGradients | PointGradients:
     """Return the derivatives of the value."""
-    follower = follow(found)
+    follower = follow(found, "gradients")
     flat = follower.call("weights") or (None, None)
     by_weights = [
         follower.shaped(None if side is None else side.astype(follower.dtype), axis)
@@ -251,7 +265,7 @@ def gradients(found: Any) -> TransportGradients | PointGradients:
 
 def plan_vjp(found: Any, seed: Any) -> PlanGradient:
     """Return the derivative of the sum of `seed` times plan."""
-    follower = follow(found)
+    follower = follow(found, "plan_vjp")
     if not isinstance(follower, StoredFollower):
         raise TypeError(
             "plan_vjp: expected a result of stored costs, got one of point clouds; "
@@ -283,7 +297,7 @@ def _words(batch: Batch) -> str:
 
 def apply(found: Any, v: Any, transpose: Any) -> Any:
     """Return the plan times vectors, or its transpose times vectors."""
-    follower = follow(found)
+    follower = follow(found, "apply")
     costs = follower.costs
     axis = 0 if take_flag(transpose, "transpose") else 1
     if isinstance(v, (list, tuple)) and any(is_array(item) for item in v):
@@ -372,7 +386,7 @@ def divergence(
             dtype=dtype,
             depth=1,
         )
-        follower = follow(found, where[0])
+        follower = follow(found, "value", where[0])
         values.append(follower.each(dual_values(follower)))
     return values[0] - values[1] / 2 - values[2] / 2
 
