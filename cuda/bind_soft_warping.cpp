@@ -19,12 +19,12 @@ namespace {
 // A call that is ready but for its workspace.
 class SoftWarping {
    public:
-    SoftWarping(const std::string& dtype, const SoftWarpingCall& call, int device, std::int64_t workspace, int warps)
+    SoftWarping(const std::string& dtype, const SoftWarpingCall& call, int device, std::int64_t workspace, int strips)
         : call_(call), device_(device), single_(dtype == "float32") {
         if (!single_ && dtype != "float64") throw std::invalid_argument("dtype: " + dtype);
         if ((call.grad_x == nullptr) != (call.grad_y == nullptr))
             throw std::invalid_argument("gradients: both or none");
-        const SoftWarpingLimits limits{multiprocessors(device), workspace, warps};
+        const SoftWarpingLimits limits{multiprocessors(device), workspace, strips};
         plan_ = single_ ? plan_soft_warping<float>(call_, limits) : plan_soft_warping<double>(call_, limits);
     }
 
@@ -54,7 +54,7 @@ void bind_soft_warping(py::module_& module) {
                          double gamma, Address order, const std::tuple<std::string, std::int64_t>& window, Address rows,
                          const std::optional<WindowRows>& host_rows, Address value, Address status, Address grad_x,
                          Address grad_y, Address x_at, Address y_at, int device, std::int64_t workspace_bytes,
-                         int warps) {
+                         int strips) {
                  SoftWarpingCall call;
                  call.dim = dim;
                  call.x = x;
@@ -71,12 +71,12 @@ void bind_soft_warping(py::module_& module) {
                  call.grad_y = pointer<void>(grad_y);
                  call.x_at = pointer<const std::int64_t>(x_at);
                  call.y_at = pointer<const std::int64_t>(y_at);
-                 return SoftWarping(dtype, call, device, workspace_bytes, warps);
+                 return SoftWarping(dtype, call, device, workspace_bytes, strips);
              }),
              py::kw_only(), py::arg("dtype"), py::arg("dim"), py::arg("x"), py::arg("y"), py::arg("gamma"),
              py::arg("order"), py::arg("window"), py::arg("rows"), py::arg("host_rows"), py::arg("value"),
              py::arg("status"), py::arg("grad_x"), py::arg("grad_y"), py::arg("x_at"), py::arg("y_at"),
-             py::arg("device"), py::arg("workspace_bytes"), py::arg("warps"))
+             py::arg("device"), py::arg("workspace_bytes"), py::arg("strips"))
         .def_property_readonly("workspace_bytes", [](const SoftWarping& self) { return self.plan().workspace_bytes; })
         .def_property_readonly("blocks", [](const SoftWarping& self) { return self.plan().blocks; })
         .def("run", &SoftWarping::run, py::kw_only(), py::arg("workspace"), py::arg("stream"),

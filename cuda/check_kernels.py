@@ -56,7 +56,8 @@ THREADS_PER_BLOCK |= dict.fromkeys(("finish_potentials", "sum_plans", "weigh_pla
 THREADS_PER_BLOCK |= dict.fromkeys(("measure_points", "prepare_clouds", "scan_points"), 256)
 THREADS_PER_BLOCK |= dict.fromkeys(("finish_points", "prove_points", "weigh_points"), 256)
 THREADS_PER_BLOCK |= dict.fromkeys(("place_points", "update_points", "gather_plan"), 128)
-THREADS_PER_BLOCK |= {"warp_softly": 256, "warp_by_steps": 64, "keep_nearest": 256}
+THREADS_PER_BLOCK |= {"warp_softly": 128, "warp_carefully": 256}
+THREADS_PER_BLOCK |= {"warp_by_steps": 64, "keep_nearest": 256}
 # Columns that a thread of a block has in registers: cuda/assignment.cu.
 BLOCK_COLUMNS = {"float": 6, "double": 4}
 # What a multiprocessor holds, and how registers are given to a warp.
@@ -143,9 +144,8 @@ def read_name(symbol: str) -> Kernel:
         return Kernel(template, f"{template} {dtype} {words}", rows * columns, operations)
     if template == "warp_by_steps":
         return Kernel(template, f"{template} {dtype} {rest.rpartition('::')[2]}", 0)
-    if template == "warp_softly":
-        words = " of float32" * (kind == "double" and "float" in rest)
-        words += ", gradients" * ("true" in rest)
+    if template in ("warp_softly", "warp_carefully"):
+        words = ", gradients" * ("true" in rest)
         return Kernel(template, f"{template} {dtype}{words}", 0)
     if template in ("scan_points", "prove_points", "update_points", "gather_plan"):
         words = " of float32" * (kind == "double" and "float" in rest.partition(">")[0])

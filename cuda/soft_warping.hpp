@@ -31,11 +31,13 @@ struct SoftWarpingCall {
     std::int64_t pairs() const;
 };
 
-// How a call is cut: the warps of a block, which solves one pair after another, and how many blocks there are; as many
-// as that of those which solve again in float64 what float32 cannot count.
+// How a call is cut: tiles of so many strips of 128 rows, of so many pairs, are kept at once, and computed by the warps
+// of so many blocks. Others solve again in float64, one pair each, what could not be counted.
 struct SoftWarpingPlan {
-    int warps = 1;
-    std::int64_t blocks = 1, wide_blocks = 1;
+    int strips = 1;
+    std::int64_t slots = 1, blocks = 1;
+    int careful_warps = 1;
+    std::int64_t careful_blocks = 1;
     std::int64_t workspace_bytes = 0;
 };
 
@@ -43,7 +45,7 @@ struct SoftWarpingPlan {
 struct SoftWarpingLimits {
     int multiprocessors = 1;
     std::int64_t workspace_bytes = 0;  // that the call may take, if it can do with so little
-    int warps = 0;                     // forced, unless 0
+    int strips = 0;                    // forced, unless 0
 };
 
 template <class T>

@@ -73,60 +73,76 @@ __device__ inline int lane_number() {
     return static_cast<int>(threadIdx.x % kWarp);
 }
 
-// Local costs in units of gamma ln 2; infinite outside the window.
+// Local costs in units of gamma ln 2; infinite outside the window. Unlike those that compute cells, the lanes lie 8 x 4
+// here, with two by two groups each (two by one in float64): a frame that is loaded serves eight cells of a lane.
 template <class T, class Given>
 __device__ void measure_tile(const Pair<Given>& pair, const Tile& tile, T factor, T* costs) {
+    constexpr int kDown = 2, kAcross = sizeof(T) == sizeof(float) ? 2 : 1;
     const int lane = lane_number(), period = tile.period();
-    if (lane < tile.row_groups()) {
-        const int i = tile.row + kGroup * lane;
-        Columns inside[kGroup];
+    const int row_groups = tile.row_groups(), column_groups = tile.column_groups();
+    for (int top = lane / 4 * kDown; top < row_groups; top += 8 * kDown) {
+        const int i = tile.row + kGroup * top;
+        Columns inside[kDown * kGroup];
 #pragma unroll
-        for (int r = 0; r < kGroup; ++r) inside[r] = i + r < pair.bounds.n ? pair.bounds.row(i + r) : Columns{0, 0};
-        for (int step = 0; step < period; ++step) {
-            const int group = step - lane + (step < lane ? period : 0);
-            if (group >= tile.column_groups()) continue;
-            const int j = tile.column + kGroup * group;
-            T sum[kGroup][kGroup] = {};
+        for (int r = 0; r < kDown * kGroup; ++r)
+            inside[r] = i + r < pair.bounds.n ? pair.bounds.row(i + r) : Columns{0, 0};
+        for (int first = lane % 4 * kAcross; first < column_groups; first += 4 * kAcross) {
+            const int j = tile.column + kGroup * first;
+            // A group that is not there is read as the one before.
+            const int down = top + 1 < row_groups ? kGroup : 0, across = first + 1 < column_groups ? kGroup : 0;
             const Given *x = pair.x.data + i, *y = pair.y.data + j;
+            T sum[kAcross][kGroup][kDown][kGroup] = {};
             for (int d = 0; d < pair.dim; ++d, x += pair.x.pitch, y += pair.y.pitch) {
-                T row[kGroup], column[kGroup];
-                load(x, row);
-                load(y, column);
+                T rows[kDown][kGroup], columns[kAcross][kGroup];
 #pragma unroll
-                for (int k = 0; k < kGroup; ++k) {
+                for (int g = 0; g < kDown; ++g) load(x + g * down, rows[g]);
 #pragma unroll
-                    for (int r = 0; r < kGroup; ++r) {
-                        const T difference = row[r] - column[k];
-                        sum[k][r] = fused(difference, difference, sum[k][r]);
+                for (int h = 0; h < kAcross; ++h) load(y + h * across, columns[h]);
+#pragma unroll
+                for (int h = 0; h < kAcross; ++h) {
+#pragma unroll
+                    for (int k = 0; k < kGroup; ++k) {
+#pragma unroll
+                        for (int g = 0; g < kDown; ++g) {
+#pragma unroll
+                            for (int r = 0; r < kGroup; ++r) {
+                                const T difference = rows[g][r] - columns[h][k];
+                                sum[h][k][g][r] = fused(difference, difference, sum[h][k][g][r]);
+                            }
+                        }
                     }
                 }
             }
 #pragma unroll
-            for (int k = 0; k < kGroup; ++k) {
-                T bits[kGroup];
+            for (int h = 0; h < kAcross; ++h) {
 #pragma unroll
-                for (int r = 0; r < kGroup; ++r) {
-                    const bool counts = j + k >= inside[r].start && j + k < inside[r].stop;
-                    // The lesser of NaN, of an infinite sum that counts nothing, and a number is the number.
-                    bits[r] = counts ? lesser(sum[k][r] * factor, kMostWhole<T>) : kInfinity<T>;
+                for (int g = 0; g < kDown; ++g) {
+                    if (top + g >= row_groups || first + h >= column_groups) continue;
+                    const int step = top + g + first + h, slot = step - (step < period ? 0 : period);
+#pragma unroll
+                    for (int k = 0; k < kGroup; ++k) {
+                        const int column = j + h * kGroup + k;
+                        T bits[kGroup];
+#pragma unroll
+                        for (int r = 0; r < kGroup; ++r) {
+                            const Columns& row = inside[g * kGroup + r];
+                            const bool counts = column >= row.start && column < row.stop;
+                            // The lesser of NaN, of an infinite sum that counts nothing, and a number is the number.
+                            bits[r] = counts ? lesser(sum[h][k][g][r] * factor, kMostWhole<T>) : kInfinity<T>;
+                        }
+                        store(bits, costs + tile.at(slot, k, top + g));
+                    }
                 }
-                store(bits, costs + tile.at(step, k, lane));
             }
         }
     }
     __syncwarp();
 }
 
-// What a tile begins from: the cells above it and to its left.
-template <class T>
-struct Border {
-    Cell<T> above[kTile], left[kTile], corner;
-};
-
-// Computes the cells of a tile from the row `above` it, the lane's cells to its `left`, which are those at its right
-// edge afterwards, and the corner between them, which the first lane has. The last row goes to `below`, unless that is
-// null, and the group of rows that ends with the last cell of the lattice to `end`. A recording puts the shares in the
-// place of the costs, and into `lefts`.
+// Computes the cells of a tile from the row `above` it, null where no path comes from there, the lane's cells to its
+// `left`, which are those at its right edge afterwards, and the corner between them, which the first lane has. The last
+// row goes to `below`, unless that is null, and the group of rows that ends with the last cell of the lattice to `end`.
+// A recording puts the shares in the place of the costs, and into `lefts`.
 template <class T, bool kRecord>
 __device__ void go_forward(const Bounds& bounds, const Tile& tile, T* costs, T* lefts, const Cell<T>* above,
                            Cell<T> corner, Cell<T> (&left)[kGroup], Cell<T>* below, Cell<T>* end) {
@@ -137,7 +153,7 @@ __device__ void go_forward(const Bounds& bounds, const Tile& tile, T* costs, T* 
     Cell<T> next[kGroup], last[kGroup];
 #pragma unroll
     for (int k = 0; k < kGroup; ++k) {
-        next[k] = lane == 0 ? above[k] : kOutside<T>;
+        next[k] = lane == 0 && above != nullptr ? above[k] : kOutside<T>;
         last[k] = kOutside<T>;
     }
     const int steps = tile.row_groups() + groups - 1;
@@ -193,7 +209,7 @@ __device__ void go_forward(const Bounds& bounds, const Tile& tile, T* costs, T* 
                 for (int k = 0; k < kGroup; ++k) below[group * kGroup + k] = last[k];
             }
         }
-        if (lane == 0 && step + 1 < groups) {
+        if (lane == 0 && above != nullptr && step + 1 < groups) {
 #pragma unroll
             for (int k = 0; k < kGroup; ++k) next[k] = above[(step + 1) * kGroup + k];
         }
@@ -263,9 +279,14 @@ __device__ void go_backward(const Bounds& bounds, const Tile& tile, T* ups, cons
     __syncwarp();
 }
 
+// Dimensions of a gradient that a warp sums at a time: as many as leave the registers room.
+template <class T>
+constexpr int kSlopeDims = sizeof(T) == sizeof(float) ? 16 : 4;
+
 // Adds what the tile's visits contribute to the gradients of `kDims` dimensions of x, or of y: of each visit twice the
 // difference of the frames, which are halved. A lane has a group of frames of its own; their order in the sums depends
-// on the tile alone.
+// on the tile alone. The sum of w (x - y) is that of w, times x, less that of w y: one operation instead of two. Frames
+// are counted from the other side's first in the tile, so that an offset common to both series takes no digits.
 template <class T, class Given, int kDims, bool kOfX>
 __device__ void add_slopes(const Pair<Given>& pair, const Tile& tile, const T* visits, int dim, Given* gradient) {
     const Frames<Given>&own = kOfX ? pair.x : pair.y, &other = kOfX ? pair.y : pair.x;
@@ -274,47 +295,55 @@ __device__ void add_slopes(const Pair<Given>& pair, const Tile& tile, const T* v
     const int other_groups = kOfX ? tile.column_groups() : tile.row_groups();
     const int lane = lane_number(), period = tile.period();
     if (lane >= own_groups) return;
-    const int first = own_first + kGroup * lane;
-    T mine[kDims][kGroup], sums[kDims][kGroup] = {};
+    T origin[kDims], sums[kDims][kGroup] = {}, mass[kGroup] = {};
 #pragma unroll
-    for (int e = 0; e < kDims; ++e) load(own.data + (dim + e) * own.pitch + first, mine[e]);
+    for (int e = 0; e < kDims; ++e) origin[e] = static_cast<T>(other.data[(dim + e) * other.pitch + other_first]);
     for (int step = 0; step < period; ++step) {
         const int group = step - lane + (step < lane ? period : 0);
         if (group >= other_groups) continue;
         T weights[kGroup][kGroup];  // by column and row
 #pragma unroll
         for (int k = 0; k < kGroup; ++k) load(visits + tile.at(step, k, kOfX ? lane : group), weights[k]);
+        const auto weight = [&](int o, int t) { return kOfX ? weights[t][o] : weights[o][t]; };
+#pragma unroll
+        for (int o = 0; o < kGroup; ++o) {
+#pragma unroll
+            for (int t = 0; t < kGroup; ++t) mass[o] += weight(o, t);
+        }
 #pragma unroll
         for (int e = 0; e < kDims; ++e) {
             T theirs[kGroup];
             load(other.data + (dim + e) * other.pitch + other_first + kGroup * group, theirs);
 #pragma unroll
-            for (int o = 0; o < kGroup; ++o) {
+            for (int t = 0; t < kGroup; ++t) {
+                const T from_origin = theirs[t] - origin[e];
 #pragma unroll
-                for (int t = 0; t < kGroup; ++t) {
-                    const T weight = kOfX ? weights[t][o] : weights[o][t];
-                    sums[e][o] = fused(weight, mine[e][o] - theirs[t], sums[e][o]);
-                }
+                for (int o = 0; o < kGroup; ++o) sums[e][o] = fused(weight(o, t), from_origin, sums[e][o]);
             }
         }
     }
-    const int length = kOfX ? pair.bounds.n : pair.bounds.m;
+    const int first = own_first + kGroup * lane, length = kOfX ? pair.bounds.n : pair.bounds.m;
 #pragma unroll
-    for (int o = 0; o < kGroup; ++o) {
-        if (first + o >= length) continue;
-        Given* const out = gradient + static_cast<std::int64_t>(first + o) * pair.dim + dim;
+    for (int e = 0; e < kDims; ++e) {
+        T mine[kGroup];
+        load(own.data + (dim + e) * own.pitch + first, mine);
 #pragma unroll
-        for (int e = 0; e < kDims; ++e) out[e] += static_cast<Given>(4 * sums[e][o]);
+        for (int o = 0; o < kGroup; ++o) {
+            if (first + o >= length) continue;
+            Given* const out = gradient + static_cast<std::int64_t>(first + o) * pair.dim + dim + e;
+            *out += static_cast<Given>(4 * (mass[o] * (mine[o] - origin[e]) - sums[e][o]));
+        }
     }
 }
 
+// The same of the dimensions from `dim` to `end`.
 template <class T, class Given, bool kOfX>
-__device__ void add_gradient(const Pair<Given>& pair, const Tile& tile, const T* visits, Given* gradient) {
-    // As many as leave the registers room.
-    constexpr int kDims = sizeof(T) == sizeof(float) ? 4 : 2;
-    int dim = 0;
-    for (; dim + kDims <= pair.dim; dim += kDims) add_slopes<T, Given, kDims, kOfX>(pair, tile, visits, dim, gradient);
-    for (; dim < pair.dim; ++dim) add_slopes<T, Given, 1, kOfX>(pair, tile, visits, dim, gradient);
+__device__ void add_gradient(const Pair<Given>& pair, const Tile& tile, const T* visits, int dim, int end,
+                             Given* gradient) {
+    constexpr int kMany = kSlopeDims<T>, kFew = 4;
+    for (; dim + kMany <= end; dim += kMany) add_slopes<T, Given, kMany, kOfX>(pair, tile, visits, dim, gradient);
+    for (; dim + kFew <= end; dim += kFew) add_slopes<T, Given, kFew, kOfX>(pair, tile, visits, dim, gradient);
+    for (; dim < end; ++dim) add_slopes<T, Given, 1, kOfX>(pair, tile, visits, dim, gradient);
 }
 
 }  // namespace coalign::cuda

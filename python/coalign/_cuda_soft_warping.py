@@ -13,7 +13,7 @@ from ._cuda_call import Fields, address, queue
 from ._cuda_warping import Bounds, Side
 from ._device import DeviceArray, Gpu, require_native
 
-# The workspace that a call may take for tiles and their borders, if so little is enough for it.
+# The workspace that a call may take for tiles of lattices, if so little is enough for it.
 _WORKSPACE_BYTES = 1 << 30
 
 
@@ -54,7 +54,7 @@ def warp_softly(
             y_at=address(rooms[1].begins),
             device=gpu.index,
             workspace_bytes=_execution.forced_or("workspace_bytes", _WORKSPACE_BYTES),
-            warps=0,
+            strips=0,
             **outputs,
         )
         queue(call, gpu)

@@ -197,6 +197,9 @@ T atomicCAS(T* at, std::type_identity_t<T> expected, std::type_identity_t<T> val
     return std::exchange(*at, *at == expected ? value : *at);
 }
 inline void __threadfence() {}
+inline void __nanosleep(unsigned) {
+    coalign::emulation::pause();
+}
 
 template <class T>
 T __ldg(const T* at) {

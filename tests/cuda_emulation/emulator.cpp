@@ -30,6 +30,8 @@ constexpr unsigned kWarp = 32;
 constexpr std::size_t kStackBytes = 256 * 1024;
 // How much of a stack starts as noise: more than a kernel's own frame.
 constexpr std::size_t kNoisyBytes = 16 * 1024;
+// As often threads may look for what they wait for, while all others wait too.
+constexpr int kMostLooks = 100;
 
 // A NaN as float and as double, and far from any index as an integer.
 void fill_with_noise(void* memory, std::size_t bytes) {
@@ -92,6 +94,8 @@ std::string name(Collective operation) {
             return "a shuffle";
         case Collective::block:
             return "__syncthreads";
+        case Collective::pause:
+            return "__nanosleep";
         case Collective::none:
             break;
     }
@@ -133,6 +137,7 @@ class Block {
     void release();
     void release_block();
     void release_warp(std::size_t first);
+    bool wake();
     void raise_fault() const;
     std::string stuck() const;
 
@@ -242,6 +247,17 @@ void Block::release_warp(std::size_t first) {
     }
 }
 
+// Ends the pauses; false where there are none.
+bool Block::wake() {
+    bool any = false;
+    for (Fiber& fiber : fibers_) {
+        if (fiber.ended || fiber.waits != Collective::pause) continue;
+        fiber.waits = Collective::none;
+        any = true;
+    }
+    return any;
+}
+
 void Block::raise_fault() const {
     if (fault_ == Fault::unnamed_caller)
         throw FaultError(name(running_->waits) + ": the mask does not name the calling lane");
@@ -297,6 +313,7 @@ void Block::run(const Shape& shape, Index block, const std::function<void()>& th
     // One warp stays behind until the others can go no further without it, as on a GPU it may.
     const std::size_t warps = (fibers_.size() + kWarp - 1) / kWarp;
     std::size_t held = random() % warps;
+    int looks = 0;
     while (true) {
         release();
         take_ready(held);
@@ -304,11 +321,15 @@ void Block::run(const Shape& shape, Index block, const std::function<void()>& th
             take_ready(warps);
             held = random() % warps;
         }
-        if (ready.empty()) break;
+        if (ready.empty()) {
+            if (++looks > kMostLooks || !wake()) break;
+            continue;
+        }
         std::shuffle(ready.begin(), ready.end(), random);
         for (Fiber* fiber : ready) {
             resume(*fiber);
             raise_fault();
+            if (fiber->waits != Collective::pause) looks = 0;
         }
     }
     if (!std::all_of(fibers_.begin(), fibers_.end(), [](const Fiber& f) { return f.ended; })) throw FaultError(stuck());
@@ -377,6 +398,10 @@ const std::array<std::uint64_t, 32>& exchange(Collective operation, unsigned mas
     if ((mask >> lane_index() & 1u) == 0) current->fail(Fault::unnamed_caller, operation, 0);
     current->wait(operation, mask, value);
     return current->running().received;
+}
+
+void pause() {
+    current->wait(Collective::pause, 0, 0);
 }
 
 void require_lane(unsigned mask, unsigned lane) {

@@ -12,7 +12,8 @@
 namespace coalign::emulation {
 
 // A kernel did what a GPU does not define: a barrier that not all live threads reach in one place, a shuffle or a warp
-// barrier whose mask names a lane that has ended or that waits elsewhere, a shuffle from a lane outside the mask.
+// barrier whose mask names a lane that has ended or that waits elsewhere, a shuffle from a lane outside the mask, or a
+// wait for what no thread of the block brings about.
 class FaultError : public std::logic_error {
    public:
     using std::logic_error::logic_error;
@@ -68,13 +69,16 @@ struct Here {
 };
 const Here& here();
 
-enum class Collective { none, barrier, ballot, minimum, shuffle, block };
+enum class Collective { none, barrier, ballot, minimum, shuffle, block, pause };
 
 unsigned lane_index();
 // Where it is called from tells two barriers apart.
 void block_barrier(unsigned line);
 // Waits until every lane of the mask has come with the same operation and mask; returns what each of them brought.
 const std::array<std::uint64_t, 32>& exchange(Collective operation, unsigned mask, std::uint64_t value);
+// Lets the other threads of the block go on for a while. A block runs to its end before the next one begins, so that it
+// waits in vain for one that is to come: on a GPU, too, that might not have begun.
+void pause();
 // A fault unless the mask names the lane.
 void require_lane(unsigned mask, unsigned lane);
 

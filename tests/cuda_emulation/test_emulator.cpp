@@ -12,6 +12,7 @@
 #include "check.hpp"
 #include "core/block.cuh"
 #include "core/launch.cuh"
+#include "core/signal.cuh"
 
 using namespace coalign;
 using namespace coalign::cuda;
@@ -110,6 +111,16 @@ __global__ void racing_writes(int* out) {
     if (threadIdx.x % kWarp == 0) shared[0] = static_cast<int>(threadIdx.x);
     __syncthreads();
     if (threadIdx.x == 0) out[0] = shared[0];
+}
+
+// Each warp waits for the one before it, but the first one, and for the last one as well if there is a fault.
+template <bool kFault>
+__global__ void wait_in_turn(Count* counts, int* out) {
+    const unsigned warp = threadIdx.x / kWarp, last = blockDim.x / kWarp - 1;
+    if (warp > 0) await(counts, warp);
+    else if (kFault) await(counts, last + 1);
+    out[threadIdx.x] = warp == 0 ? 1 : out[threadIdx.x - kWarp] + 1;
+    announce_one_more(counts);
 }
 
 // One warp goes on, by warp barriers alone, and writes what the others have yet to read. kBarrier false: the planted
@@ -229,6 +240,8 @@ int main() {
     check(faults("no thread can go on", dead_lane_shuffle, one, out.data()), "shuffle with a lane that has ended");
     check(faults("which its mask does not name", shuffle_from_outside, one, out.data()), "shuffle from outside");
     check(faults("does not name the calling lane", unnamed_caller, one, out.data()), "a caller that is not named");
+    Count counts = 0;
+    check(faults("waits at __nanosleep", wait_in_turn<true>, one, &counts, out.data()), "warps that wait in a ring");
     check(!faults("", sum_warps, {blocks, kThreads}, in.data(), sums.data()), "a right kernel is not faulted");
 
     check(agrees([&](int* to) {
@@ -239,6 +252,11 @@ int main() {
         launch(sum_block<false>, {blocks, kThreads, kThreads * sizeof(int)}, nullptr, in.data(), to);
     }),
           "missing barrier");
+    check(agrees([&](int* to) {
+              counts = 0;
+              launch(wait_in_turn<false>, one, nullptr, &counts, to);
+          }),
+          "warps that wait for one another");
     check(!agrees([&](int* to) { launch(racing_writes, one, nullptr, to); }), "race on shared memory");
     check(agrees([&](int* to) { launch(overtaken_reads<true>, one, nullptr, to); }), "reads before a barrier");
     check(!agrees([&](int* to) { launch(overtaken_reads<false>, one, nullptr, to); }), "a warp that runs ahead");

@@ -1,12 +1,15 @@
-// The kernel of soft-DTW, on the emulated GPU, against the CPU in float64.
+// The kernels of soft-DTW, on the emulated GPU, against the CPU in float64.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <random>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "check.hpp"
@@ -16,6 +19,7 @@
 #include "series_batch.hpp"
 #include "soft_warping.hpp"
 #include "soft_warping/soft_warping.hpp"
+#include "soft_warping_queue.cuh"
 
 using namespace coalign;
 using namespace coalign::testing;
@@ -49,7 +53,7 @@ std::vector<T> taken(const Noise<T>& from, std::int64_t count) {
 }
 
 template <class T>
-Outcome<T> run(SoftWarpingCall call, bool gradient, std::int64_t workspace, std::uint64_t seed, int warps = 0) {
+Outcome<T> run(SoftWarpingCall call, bool gradient, std::int64_t workspace, std::uint64_t seed, int strips = 0) {
     const std::int64_t pairs = call.pairs();
     const std::int64_t x_size = gradient ? pairs * call.x.rows * call.dim : 0;
     const std::int64_t y_size = gradient ? pairs * call.y.rows * call.dim : 0;
@@ -61,8 +65,8 @@ Outcome<T> run(SoftWarpingCall call, bool gradient, std::int64_t workspace, std:
         call.grad_x = grad_x.get();
         call.grad_y = grad_y.get();
     }
-    const SoftWarpingPlan plan = plan_soft_warping<T>(call, {2, workspace, warps});
-    check(plan.blocks > 0 && plan.blocks <= std::max<std::int64_t>(pairs, 1));
+    const SoftWarpingPlan plan = plan_soft_warping<T>(call, {2, workspace, strips});
+    check(plan.blocks > 0 && plan.slots > 0 && plan.slots <= std::max<std::int64_t>(pairs, 1));
     const Noise<unsigned char> memory(plan.workspace_bytes);
     emulation::machine.seed = seed;
     CUstream_st stream;
@@ -155,8 +159,8 @@ void try_batch(const std::vector<Shape>& shapes, std::int64_t dim, Window window
     const Outcome<T> got = run<T>(call, true, kRoomy, 1);
     const std::string what = name + " float" + std::to_string(8 * sizeof(T)) + " gamma " + std::to_string(gamma) + ": ";
     // However it is cut, in whatever order.
-    check(run<T>(call, true, 0, 5, 1) == got, what + "with one block of one warp");
-    check(run<T>(call, true, kRoomy, 7, 2) == got, what + "with two warps");
+    check(run<T>(call, true, 0, 5, 1) == got, what + "a strip of a pair at a time");
+    check(run<T>(call, true, kRoomy, 7, 2) == got, what + "two strips of each pair at a time");
     check(run<T>(call, false, kRoomy, 3).value == got.value, what + "without gradients");
     for (std::size_t p = 0; p < shapes.size(); ++p) {
         const Answer wanted = by_cpu(xs[p], ys[p], dim, window, gamma);
@@ -194,7 +198,10 @@ void test_batches() {
     // Around tiles of 128 rows and columns.
     const std::vector<Shape> large{{128, 129}, {130, 257}, {300, 7}, {256, 128}};
     try_batch<T>(large, 1, {}, 0.3, 1, random, "tiles");
+    // Around the dimensions of a gradient that a warp takes.
+    for (const std::int64_t dim : {7, 8, 17}) try_batch<T>({{12, 9}, {4, 15}}, dim, {}, 1, 1, random, "dimensions");
     if (few()) return;
+    try_batch<T>({{127, 385}, {257, 255}, {385, 130}, {1, 129}}, 2, {}, 0.5, 1, random, "three strips");
     try_batch<T>(large, 3, {Window::Kind::band, 9}, 0.3, 1, random, "tiles and band");
     try_batch<T>({{390, 520}}, 1, {Window::Kind::band, 40}, 1e-2, 1, random, "bands of strips");
 }
@@ -225,6 +232,8 @@ void test_small_gammas() {
     std::mt19937 random(7);
     for (const double gamma : {1e-9, 1e-18, 1e-100, 1e-300})
         try_batch<T>({{12, 9}, {1, 1}, {30, 41}}, 2, {}, gamma, 30, random, "small gamma");
+    // Several bands of strips, again where one strip is kept at a time.
+    try_batch<T>({{270, 12}, {5, 9}}, 1, {}, 1e-9, 30, random, "small gamma, three strips");
 }
 
 template <class T>
@@ -301,6 +310,93 @@ void test_lists() {
     }
 }
 
+// Every tile has one ticket in each phase, and nothing waits for a later ticket.
+void test_queue(const coalign::cuda::Queue& queue) {
+    using coalign::cuda::Count;
+    using coalign::cuda::Task;
+    using coalign::cuda::Work;
+    const std::string what = "queue of " + std::to_string(queue.pairs) + " pairs, " + std::to_string(queue.bands) +
+                             " bands of " + std::to_string(queue.strips) + " x " + std::to_string(queue.tiles) + ": ";
+    using Key = std::tuple<std::int64_t, Count, Work, int, int>;
+    std::map<Key, Count> tickets;
+    std::map<std::int64_t, Count> done, before, phases;
+    std::map<std::int64_t, std::vector<std::pair<int, bool>>> passes;
+    for (Count ticket = 0; ticket < queue.all_tickets(); ++ticket) {
+        const Task task = queue.at(ticket);
+        check(task.slot == static_cast<std::int64_t>(ticket) % queue.slots, what + "slots take turns");
+        const Count passed = done[task.slot]++;
+        if (task.work == Work::none) {
+            check(task.turn >= queue.pairs, what + "no work without a reason");
+            continue;
+        }
+        check(task.turn % queue.slots == task.slot && task.turn < queue.pairs, what + "a pair has one slot");
+        if (task.work == Work::enter) {
+            check(task.done == passed, what + "a pair enters when the one before it has left");
+            before[task.slot] = passed + 1;
+            phases[task.slot] = ~Count{0};
+            passes[task.turn];
+            continue;
+        }
+        if (task.phase != phases[task.slot]) {
+            check(phases[task.slot] == ~Count{0} || task.phase > phases[task.slot], what + "phases go up");
+            phases[task.slot] = task.phase;
+            before[task.slot] = passed;
+            passes[task.turn].emplace_back(task.band, task.work == Work::backward);
+        }
+        check(task.done == before[task.slot], what + "a phase waits for all before it");
+        check(task.again == (passes[task.turn].size() > static_cast<std::size_t>(queue.bands)), what + "again");
+        const bool is_slope = task.work == Work::slope_of_x || task.work == Work::slope_of_y;
+        if (task.step < 0) continue;
+        const Key key{task.turn, task.phase, task.work, task.item, is_slope ? task.step : task.step - task.item};
+        check(tickets.emplace(key, ticket).second, what + "nothing is done twice");
+        if (is_slope || task.step - task.item < 0 || task.step - task.item >= queue.tiles) continue;
+        const int tile = task.step - task.item;
+        const auto follows = [&](Work work, int item, int at) {
+            if (item < 0 || at < 0) return true;
+            const auto found = tickets.find({task.turn, task.phase, work, item, at});
+            return found != tickets.end() && found->second < ticket;
+        };
+        if (task.work == Work::measure) continue;
+        if (task.work == Work::forward) check(follows(Work::measure, task.item, tile), what + "costs first");
+        check(follows(task.work, task.item - 1, tile) && follows(task.work, task.item, tile - 1) &&
+                  follows(task.work, task.item - 1, tile - 1),
+              what + "neighbours first");
+    }
+    for (std::int64_t turn = 0; turn < queue.pairs; ++turn) {
+        std::vector<std::pair<int, bool>> wanted;
+        for (int band = 0; band < queue.bands; ++band) wanted.emplace_back(band, false);
+        for (int band = queue.bands - 1; queue.chunks > 0 && band >= 0; --band) {
+            if (band + 1 < queue.bands) wanted.emplace_back(band, false);
+            wanted.emplace_back(band, true);
+        }
+        check(passes[turn] == wanted, what + "the passes of a pair");
+    }
+    const auto count = [&](Work work) {
+        return std::count_if(tickets.begin(), tickets.end(), [&](const auto& entry) {
+            const auto& [turn, phase, kind, item, at] = entry.first;
+            return kind == work && at >= 0 && at < queue.tiles;
+        });
+    };
+    const std::int64_t tiles = queue.pairs * queue.bands * queue.strips * queue.tiles;
+    const std::int64_t again = queue.chunks > 0 ? queue.pairs * (queue.bands - 1) * queue.strips * queue.tiles : 0;
+    check(count(Work::measure) == tiles + again && count(Work::forward) == tiles + again, what + "each tile forward");
+    check(count(Work::backward) == (queue.chunks > 0 ? tiles : 0), what + "each tile backward");
+    for (const auto& [key, ticket] : tickets) {
+        const auto& [turn, phase, kind, item, at] = key;
+        if (kind != Work::slope_of_x && kind != Work::slope_of_y) continue;
+        // Strip or column `at` from the end is done with the last tile of that diagonal.
+        const auto corner = tickets.find({turn, phase, Work::backward, 0, at});
+        check(corner == tickets.end() || corner->second < ticket, what + "gradients follow");
+    }
+}
+
+void test_queues() {
+    for (const std::int64_t slots : {1, 2, 3})
+        for (const int bands : {1, 2, 3})
+            for (const auto& [strips, tiles] : {std::pair{1, 1}, {1, 4}, {3, 1}, {2, 3}, {4, 2}})
+                for (const int chunks : {0, 1, 3}) test_queue({5, slots, bands, strips, tiles, chunks});
+}
+
 template <class T>
 void test_all() {
     test_batches<T>();
@@ -313,6 +409,7 @@ void test_all() {
 }  // namespace
 
 int main() {
+    test_queues();
     test_all<float>();
     test_all<double>();
     return report();
