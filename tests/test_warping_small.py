@@ -1,4 +1,4 @@
-"""Pairs of few frames, which an engine of their own computes: the bits and paths of the others."""
+"""Pairs of few frames or in narrow bands: an engine of their own has bits and paths of the others."""
 
 from __future__ import annotations
 
@@ -49,6 +49,20 @@ def test_every_shape_has_the_bits_of_the_other_engines(
             x, y = (np.asarray(draw(size=(k, dim)), dtype) for k in (n, m))
             for path in (False, True):
                 assert_same(*both(isa, x, y, metric=metric, path=path))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dim", [1, 2, 13])
+@pytest.mark.parametrize("window", [0, 1, 2, 7, 8, 15, 30])
+def test_bands_have_the_bits_of_the_other_engines(
+    window: int, dim: int, metric: str, isa: str, dtype: np.dtype[Any]
+) -> None:
+    rng = np.random.default_rng(window)
+    for n, m in ((1, 1), (1, 9), (9, 1), (7, 8), (8, 8), (17, 40), (40, 17), (100, 97), (120, 130)):
+        for draw in (rng.normal, lambda size: rng.integers(0, 2, size)):
+            x, y = (np.asarray(draw(size=(k, dim)), dtype) for k in (n, m))
+            for path in (False, True):
+                assert_same(*both(isa, x, y, metric=metric, path=path, window=window))
 
 
 @pytest.mark.parametrize("path", [False, True])

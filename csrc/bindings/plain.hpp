@@ -6,8 +6,11 @@
 #include <pybind11/numpy.h>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace coalign::bindings {
@@ -123,9 +126,11 @@ inline bool read_number(PyObject* object, std::optional<double>& value) {
     return true;
 }
 
-// Whether a str is this one; false for anything else.
-inline bool is_text(PyObject* object, const char* text) {
-    return PyUnicode_CheckExact(object) && PyUnicode_CompareWithASCIIString(object, text) == 0;
+// Whether a str is this one, of ASCII; false for anything else.
+inline bool is_text(PyObject* object, std::string_view text) {
+    return PyUnicode_CheckExact(object) && PyUnicode_IS_COMPACT_ASCII(object) &&
+           static_cast<std::size_t>(PyUnicode_GET_LENGTH(object)) == text.size() &&
+           std::memcmp(PyUnicode_1BYTE_DATA(object), text.data(), text.size()) == 0;
 }
 
 // Whether the device is the CPU, by name or by default.

@@ -330,7 +330,10 @@ Result::Result(const Schema& schema, const Counts& counts, Element computed) {
         const Field& field = schema.fields[static_cast<std::size_t>(f)];
         const bool is_array = field.per != Per::option && (field.per != Per::path || counts.each_path != nullptr);
         object.slots[f].begin = is_array ? end : -1;
-        if (!is_array) continue;
+        if (!is_array) {
+            object.slots[f].value = Py_NewRef(Py_None);
+            continue;
+        }
         const std::int64_t size = size_of(element_of(object, f));
         const std::int64_t many = field.per == Per::problem ? counts.problems : numbers[static_cast<int>(field.per)];
         end += (many * size + 7) / 8 * 8;
@@ -359,7 +362,7 @@ std::int64_t Result::size(int field) const {
 void Result::set(int field, const py::object& value) {
     Slot& slot = object_of(object_.ptr())->slots[field];
     slot.begin = -1;
-    slot.value = locked(value).release().ptr();
+    Py_XSETREF(slot.value, locked(value).release().ptr());
     if (slot.value != value.ptr()) slot.given = Py_NewRef(value.ptr());
 }
 

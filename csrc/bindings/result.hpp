@@ -85,7 +85,7 @@ void bind_results(py::module_& module);
 // An object that is being filled. `data` is valid as long as it is.
 class Result {
    public:
-    // Makes an object of the public class. Fields of options are set by set().
+    // Makes an object of the public class. Fields of options, and of paths that there are not, are None.
     Result(const Schema& schema, const Counts& counts, Element computed);
     template <class T>
     T* data(int field) const {
@@ -93,7 +93,7 @@ class Result {
     }
     // How many numbers a field of rows, columns or paths holds.
     std::int64_t size(int field) const;
-    // A field that is not an array of numbers; arrays, alone or in a list, are locked.
+    // A field that is not an array of numbers, which is None until then; arrays, alone or in a list, are locked.
     void set(int field, const py::object& value);
     py::object release() { return std::move(object_); }
 

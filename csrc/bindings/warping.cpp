@@ -94,6 +94,18 @@ class StepArgument {
     bool is_table_ = false;
 };
 
+// One value for each problem of a call: a call of one problem asks for no memory.
+template <class T>
+class Few {
+   public:
+    Few(std::int64_t count, T value) : one_(value), many_(static_cast<std::size_t>(count > 1 ? count : 0), value) {}
+    T* data() { return many_.empty() ? &one_ : many_.data(); }
+
+   private:
+    T one_;
+    std::vector<T> many_;
+};
+
 // dtw(x, y, metric, window, step, open_begin, open_end, x_lengths, y_lengths, max_cost, path, threads, device) returns
 // the result. Prepared arguments may be precomputed local costs, in x alone.
 struct WarpArguments {
@@ -145,8 +157,8 @@ struct WarpArguments {
             std::int64_t* const both = room[p].reserve(2 * most);
             paths.push_back({both, both + most, weights.empty() ? nullptr : weights[p].reserve(most)});
         }
-        std::vector<Status> outcome(static_cast<std::size_t>(count), Status::ok);
-        std::vector<T> costs(outcome.size());
+        Few<Status> outcome(count, Status::ok);
+        Few<T> costs(count, T(0));
         Inputs<T> inputs(options.metric, pairs.x, pairs.y);
         const Kernels<T>& kernels = kernels_for<T>(forced.isa);
         const Run run = run_call(work <= kSmallWork, [&](Pulse& pulse) {
@@ -159,29 +171,27 @@ struct WarpArguments {
         });
         forced.note(name(kernels.isa), run.workers);
         const bool solved =
-            std::all_of(outcome.begin(), outcome.end(), [](Status status) { return status == Status::ok; });
-        return solved || prepared ? result(costs, outcome, paths) : nullptr;
+            std::all_of(outcome.data(), outcome.data() + count, [](Status status) { return status == Status::ok; });
+        return solved || prepared ? result(costs.data(), outcome.data(), paths) : nullptr;
     }
 
    private:
     template <class T>
-    PyObject* result(const std::vector<T>& costs, const std::vector<Status>& outcome,
-                     const std::vector<ReversePath>& paths) const {
+    PyObject* result(const T* costs, const Status* outcome, const std::vector<ReversePath>& paths) const {
         std::vector<std::int64_t> lengths;
         for (const ReversePath& reverse : paths) lengths.push_back(reverse.length);
         const bool is_batch = x.is_batch() || y.is_batch() || matrices.is_batch();
         const Counts counts{is_batch ? Form::list : Form::one, pairs.count(), 0, 0, nullptr, nullptr,
                             path ? lengths.data() : nullptr};
         Result made(kWarping, counts, sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
-        std::copy(costs.begin(), costs.end(), made.data<T>(kCost));
+        std::copy_n(costs, counts.problems, made.data<T>(kCost));
         auto* status = made.data<std::int32_t>(kStatus);
         auto *x_length = made.data<std::int64_t>(kXLength), *y_length = made.data<std::int64_t>(kYLength);
         for (std::int64_t p = 0; p < counts.problems; ++p) {
-            status[p] = static_cast<std::int32_t>(outcome[static_cast<std::size_t>(p)]);
+            status[p] = static_cast<std::int32_t>(outcome[p]);
             x_length[p] = pairs.x_length(p);
             y_length[p] = pairs.y_length(p);
         }
-        made.set(kPathLength, py::none());
         if (path) {
             // The paths come last pair first.
             auto *x_index = made.data<std::int64_t>(kXIndex), *y_index = made.data<std::int64_t>(kYIndex);
@@ -192,11 +202,8 @@ struct WarpArguments {
                 x_index = std::reverse_copy(reverse.x, reverse.x + reverse.length, x_index);
                 y_index = std::reverse_copy(reverse.y, reverse.y + reverse.length, y_index);
             }
-        } else {
-            made.set(kXIndex, py::none());
-            made.set(kYIndex, py::none());
+            if (options.pattern == nullptr) made.set(kWeight, py::none());
         }
-        if (!path || options.pattern == nullptr) made.set(kWeight, py::none());
         return made.release().release().ptr();
     }
 

@@ -1,6 +1,7 @@
 #include "warping/strips.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <optional>
 
@@ -21,6 +22,11 @@ template <class T>
 constexpr T kInfinity = std::numeric_limits<T>::infinity();
 
 }  // namespace
+
+double strip_steps(const Window& window, int width, double n, double m) {
+    const double height = kBlockRows * width, skew = kDelay * std::min<double>(width - 1, n / kBlockRows);
+    return std::ceil(n / height) * kBlockRows * (std::min(m, window_width(window, n, m) + std::min(n, height)) + skew);
+}
 
 template <class T>
 Strips<T>::Strips(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pacer& pacer)

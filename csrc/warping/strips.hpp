@@ -33,6 +33,9 @@ struct ReversePath {
     std::int64_t length = 0;
 };
 
+// About how many vector steps they take for a pair of n frames and m.
+double strip_steps(const Window& window, int width, double n, double m);
+
 template <class T>
 class Strips {
    public:

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <numeric>
@@ -28,24 +27,24 @@ class Worker {
    public:
     Worker(const Kernels<T>& kernels, const Options& options, std::int64_t dim, Pulse& pulse)
         : kernels_(kernels),
-          small_(table_for<SmallKernels<T>>(kernels.isa)),
           options_(options),
           dim_(dim),
-          pacer_(pulse) {}
+          pacer_(pulse),
+          small_(table_for<SmallKernels<T>>(kernels.isa), options, dim) {}
 
     // Made when first used: most calls need one of them.
     LaneGroup<T>& lanes() { return lanes_ ? *lanes_ : lanes_.emplace(kernels_, options_, dim_, pacer_); }
     Strips<T>& strips() { return strips_ ? *strips_ : strips_.emplace(kernels_, options_, dim_, pacer_); }
     StepRows<T>& rows() { return rows_ ? *rows_ : rows_.emplace(kernels_.isa, options_, dim_, pacer_); }
 
-    bool is_small(const Problem<T>& problem) const {
-        return suits_small(small_, options_, dim_, problem.x.length, problem.y.length);
+    bool is_small(const Problem<T>& problem, bool has_path) const {
+        return small_.suits(problem.x.length, problem.y.length, has_path);
     }
 
     // One pair by itself. False when the call was stopped.
     bool solve(const Problem<T>& problem, ReversePath* path, T& cost, Status& status) {
-        if (is_small(problem)) {
-            cost = warp_small(small_, options_, dim_, problem, path);
+        if (is_small(problem, path != nullptr)) {
+            cost = small_.run(problem, path);
             return true;
         }
         const auto keep = [&](const auto& result) {
@@ -76,16 +75,14 @@ class Worker {
     bool prefers_lanes(const Pair<T>* pairs, int count) const {
         if (options_.pattern != nullptr) return false;
         double rows = 0, columns = 0, width = 0, by_strips = 0, elements = 0;
-        const double height = kBlockRows * kernels_.width;
         for (int p = 0; p < count; ++p) {
             const auto n = static_cast<double>(pairs[p].x.length), m = static_cast<double>(pairs[p].y.length);
             const double wide = window_width(options_.window, n, m);
-            const double skew = kDelay * std::min<double>(kernels_.width - 1, n / kBlockRows);
             rows = std::max(rows, n);
             columns = std::max(columns, m);
             elements += (n + m) * static_cast<double>(dim_);
             width = std::max(width, wide);
-            by_strips += std::ceil(n / height) * kBlockRows * (std::min(m, wide + std::min(n, height)) + skew);
+            by_strips += strip_steps(options_.window, kernels_.width, n, m);
         }
         const double by_lanes = rows * (width + (options_.window.kind == Window::Kind::none ? 0 : kWindowedRow));
         if (by_lanes >= by_strips || footprint(width) > kLaneFootprint) return false;
@@ -109,10 +106,10 @@ class Worker {
     static constexpr double kWindowedRow = 10;
 
     const Kernels<T>& kernels_;
-    const SmallKernels<T>& small_;
     const Options& options_;
     const std::int64_t dim_;
     Pacer pacer_;
+    SmallPair<T> small_;
     std::optional<LaneGroup<T>> lanes_;
     std::optional<Strips<T>> strips_;
     std::optional<StepRows<T>> rows_;
@@ -169,7 +166,7 @@ struct PairsCall {
 
     bool prefers_lanes(const Worker<T>& worker, const Some& some) const {
         if (paths != nullptr || pairs.has_matrices()) return false;
-        if (some.count == 1 && worker.is_small(pairs.at<T>(some.which[0]))) return false;
+        if (some.count == 1 && worker.is_small(pairs.at<T>(some.which[0]), false)) return false;
         return worker.prefers_lanes(group(some).data(), static_cast<int>(some.count));
     }
 

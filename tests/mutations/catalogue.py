@@ -47,6 +47,7 @@ POINT_RESULT = "tests/test_points_result.py"
 POINT_DIVERGENCE = "tests/test_points_divergence.py"
 MONOTONIC_ERRORS = "tests/test_monotonic_errors.py"
 SEARCH = "tests/test_warping_search.py"
+SMALL = "tests/test_warping_small.py"
 SOFT = "tests/test_soft_warping_values.py"
 SOFT_ERRORS = "tests/test_soft_warping_errors.py"
 VALUES = "tests/test_warping_values.py"
@@ -470,30 +471,51 @@ SMALL_WARPING = [
     Mutation(
         "small pairs miss the step across",
         "csrc/warping/small_kernels.cpp",
-        "const Vec<T> corner = load(two_before + width - 1 + i)",
-        "const Vec<T> corner = load(two_before + width + i)",
-        ("tests/test_warping_small.py",),
+        "Vec<T> best = minimum(corner[v], same);",
+        "Vec<T> best = same;",
+        (SMALL,),
+    ),
+    Mutation(
+        "lanes of small pairs stand a frame off",
+        "csrc/warping/small_pair.cpp",
+        "layout.after % 2 != 0",
+        "layout.after % 2 == 0",
+        (SMALL,),
+    ),
+    Mutation(
+        "a small pair's band is a lane too wide",
+        "csrc/warping/small_pair.cpp",
+        "l < inside ? T(0) : inf",
+        "l <= inside ? T(0) : inf",
+        (f"{SMALL}::test_bands_have_the_bits_of_the_other_engines",),
+    ),
+    Mutation(
+        "paths of small pairs leave the band",
+        "csrc/warping/small_pair.cpp",
+        "i - j <= before && j - i <= after;",
+        "true;",
+        (f"{SMALL}::test_bands_have_the_bits_of_the_other_engines",),
     ),
     Mutation(
         "paths of small pairs go up on ties",
         "csrc/warping/small_pair.cpp",
-        "!(at(i - 1, j) < at(i - 1, j - 1))",
-        "at(i - 1, j - 1) < at(i - 1, j)",
-        ("tests/test_warping_small.py",),
+        "!(above < across)",
+        "across < above",
+        (SMALL,),
     ),
     Mutation(
         "paths of small pairs go left on ties",
         "csrc/warping/small_pair.cpp",
-        "at(i, j - 1) < at(i - 1, j))",
-        "at(i, j - 1) <= at(i - 1, j))",
-        ("tests/test_warping_small.py",),
+        "(i == 0 || left < above)",
+        "(i == 0 || left <= above)",
+        (SMALL,),
     ),
     Mutation(
         "small pairs have paths beyond the limit",
         "csrc/warping/small_pair.cpp",
-        "cost < inf && static_cast<double>(cost) <= options.max_cost",
+        "cost < inf && static_cast<double>(cost) <= options_.max_cost",
         "cost < inf",
-        ("tests/test_warping_small.py",),
+        (SMALL,),
     ),
 ]
 
