@@ -8,15 +8,21 @@ namespace {
 
 // Iterations at a time, between looks at the pulse.
 constexpr std::int64_t kCellsAtOnce = 1 << 16;
-// With more iterations, acceleration and a lower epsilon in steps pay: the general way has them. A lane is left to it
-// as soon as its error does not fall fast enough. A lone problem of 4 x 4 takes 0.04 us an iteration, one of 16 x 16
+// With more iterations, a longer memory and a lower epsilon in steps pay: the general way has them. A lane is left to
+// it as soon as its error does not fall fast enough. A lone problem of 4 x 4 takes 0.04 us an iteration, one of 16 x 16
 // takes 0.36, and a sixteenth of that in a full batch; the general way takes 5 to 15 us. Where costs of a row are far
 // apart, what is flushed is needed or it is not, which shows soon. It is the same for all shapes that share a group.
 struct Patience {
-    Patience(std::int64_t rows, std::int64_t columns)
-        : most(96 + 6656 / ((rows + 3) / 4 * ((columns + 3) / 4) * 16)), first_look_of_near(most > 256 ? 32 : 16) {}
-    static constexpr std::int64_t first_look = 4, most_of_far = 48;
-    std::int64_t most, first_look_of_near;
+    struct Limit {
+        std::int64_t first_look, most;
+    };
+    Patience(std::int64_t rows, std::int64_t columns) {
+        const std::int64_t most = 48 + 3328 / ((rows + 3) / 4 * ((columns + 3) / 4) * 16);
+        const bool is_least = most > 128;
+        near = {is_least ? 32 : 16, most};
+        far = {is_least ? 16 : 4, is_least ? 96 : 48};
+    }
+    Limit near, far;
 };
 // What rounding adds to the error that the scalings have.
 constexpr double kAim = 0.75;
@@ -130,11 +136,11 @@ bool TinySolver<T>::iterate(unsigned& open, unsigned near) {
     run_.open = open;
     run_.done = 0;
     const Patience patience(group_.rows, group_.columns);
-    const std::int64_t all = std::min(options_.most_iterations, patience.most);
+    const std::int64_t all = std::min(options_.most_iterations, patience.near.most);
     unsigned hopeless = 0;
     double before[kMostLanes];
     std::fill_n(before, kMostLanes, kMostError);
-    std::int64_t look = Patience::first_look, looked = 0;
+    std::int64_t look = 4, looked = 0;
     while (run_.done < all && run_.open != 0) {
         run_.most = std::min({at_once, all - run_.done, look - run_.done});
         kernels_.run(group_, run_);
@@ -143,11 +149,10 @@ bool TinySolver<T>::iterate(unsigned& open, unsigned near) {
         for (int l = 0; l < lanes_; ++l) {
             const double error = run_.error[l], fall = std::log(before[l] / error);
             before[l] = error;
-            const bool is_near = (near >> l & 1) != 0;
-            if ((run_.open >> l & 1) == 0 || (is_near && look < patience.first_look_of_near)) continue;
+            const Patience::Limit& limit = (near >> l & 1) != 0 ? patience.near : patience.far;
+            if ((run_.open >> l & 1) == 0 || look < limit.first_look) continue;
             const double left = std::log(error / run_.tolerance) / fall * static_cast<double>(look - looked);
-            const std::int64_t most = is_near ? patience.most : Patience::most_of_far;
-            if (fall > 0 && left <= static_cast<double>(most - look)) continue;
+            if (fall > 0 && left <= static_cast<double>(limit.most - look)) continue;
             hopeless |= 1u << l;
             run_.open &= ~(1u << l);
         }
@@ -163,7 +168,7 @@ void TinySolver<T>::reserve(int rows, int columns) {
     if (rows == group_.rows && columns == group_.columns) return;
     const std::int64_t row = std::int64_t{rows} * lanes_, column = std::int64_t{columns} * lanes_,
                        cells = row * columns;
-    T* at = values_.reserve(2 * cells + 5 * row + 5 * column);
+    T* at = values_.reserve(2 * cells + 5 * row + 6 * column);
     const auto take = [&](std::int64_t count) {
         T* const begin = at;
         at += count;
@@ -176,7 +181,7 @@ void TinySolver<T>::reserve(int rows, int columns) {
     group_.cost = cost_;
     group_.kernel = take(cells);
     for (T** part : {&group_.least, &group_.row_goal, &group_.row, &group_.last_row, &group_.f}) *part = take(row);
-    for (T** part : {&group_.column_goal, &group_.column, &group_.sum, &group_.last_column, &group_.g})
+    for (T** part : {&group_.column_goal, &group_.column, &group_.sum, &group_.last_column, &group_.before, &group_.g})
         *part = take(column);
     double* wide = wide_.reserve(2 * row + 3 * column + 3 * lanes_);
     rows_ = {rows, wide, wide + row, row_mass_, group_.row_goal, uniform_rows_};

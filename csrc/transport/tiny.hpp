@@ -27,6 +27,7 @@ struct TinyGroup {
     const double *row_log, *column_log;                               // their logarithms, 0 for a weight of 0
     T *kernel, *least, *row_goal, *column_goal, *row, *column, *sum;  // scalings u and v, and sums of columns
     T *last_row, *last_column;                                        // the scalings that are the result
+    T* before;                                                        // column scalings, an iteration earlier
     double *column_sum, *cost_sum, *error, *value;
     T *f, *g;
 };

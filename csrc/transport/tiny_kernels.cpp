@@ -140,6 +140,45 @@ void run_plain(const TinyGroup<T>& group, std::int64_t iterations) {
     }
 }
 
+// So many iterations make a round, which ends with a leap.
+constexpr std::int64_t kRound = 4;
+
+// The last iteration of a round. In the end each moves the logarithms of the scalings by the same share of what the one
+// before did, so that all that follow together move them by share / (1 - share) times as much as the last: A. C. Aitken:
+// On Bernoulli's numerical solution of algebraic equations. Proc. R. Soc. Edinb. 46, 1926.
+template <class T>
+[[gnu::always_inline]] inline void leap(const TinyGroup<T>& group) {
+    constexpr int width = kWidth<T>;
+    // Where all move by the same steps, the share is 1 and says nothing of how far.
+    constexpr T most_share = T(0.98), longest_step = T(30);
+    const std::int64_t columns = group.columns * width;
+    const Vec<T> zero{};
+    Vec<T> first_mean{}, second_mean{}, product{}, square{}, longest{};
+    for (std::int64_t at = 0; at < columns; at += width) {
+        const Vec<T> goal = load(group.column_goal + at), column = load(group.column + at);
+        const Vec<T> next = quotient(goal, load(group.sum + at));
+        const auto counts = goal > zero;
+        const Vec<T> first = select(counts, log<T>(column / load(group.before + at)), zero);
+        const Vec<T> second = select(counts, log<T>(next / column), zero), weighted = goal * first;
+        // What all columns have in common is nothing to the plan.
+        first_mean += weighted;
+        second_mean = fused(goal, second, second_mean);
+        product = fused(weighted, second, product);
+        square = fused(weighted, first, square);
+        longest = maximum(absolute(second), longest);
+        store(group.before + at, second);
+        store(group.column + at, next);
+    }
+    const Vec<T> share = fused(first_mean, -second_mean, product) / fused(first_mean, -first_mean, square);
+    const Vec<T> bounded = select(share > zero, minimum(share, splat(most_share)), zero);
+    const Vec<T> factor = minimum(longest_step / longest, bounded / (T(1) - bounded));
+    const auto leaps = factor > zero;
+    for (std::int64_t at = 0; at < columns; at += width) {
+        const Vec<T> step = select(leaps, factor * load(group.before + at), zero);
+        store(group.column + at, load(group.column + at) * exp<T>(step));
+    }
+}
+
 template <class T>
 void run(const TinyGroup<T>& group, TinyRun& state) {
     constexpr int width = kWidth<T>;
@@ -147,6 +186,9 @@ void run(const TinyGroup<T>& group, TinyRun& state) {
     const Vec<T> tolerance = splat(T(state.tolerance));
     Vec<T> error{};
     for (std::int64_t k = 0; k < state.most && state.open != 0; ++k) {
+        const std::int64_t of_round = state.done % kRound;
+        if (of_round == kRound - 2)
+            for (std::int64_t at = 0; at < columns; at += width) store(group.before + at, load(group.column + at));
         sweep<true>(group);
         error = Vec<T>{};
         for (std::int64_t at = 0; at < columns; at += width)
@@ -162,6 +204,10 @@ void run(const TinyGroup<T>& group, TinyRun& state) {
                 for (std::int64_t at = l; at < rows; at += width) group.last_row[at] = group.row[at];
                 for (std::int64_t at = l; at < columns; at += width) group.last_column[at] = group.column[at];
             }
+        }
+        if (of_round == kRound - 1) {
+            leap(group);
+            continue;
         }
         for (std::int64_t at = 0; at < columns; at += width)
             store(group.column + at, quotient(load(group.column_goal + at), load(group.sum + at)));

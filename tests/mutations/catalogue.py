@@ -3965,6 +3965,13 @@ TINY_TRANSPORT = [
         ("native:test_transport_tiny",),
     ),
     Mutation(
+        "lanes never leap",
+        "csrc/transport/tiny_kernels.cpp",
+        "if (of_round == kRound - 1) {",
+        "if (of_round == kRound) {",
+        ("tests/test_transport_paired.py::test_lanes_leap_to_where_their_steps_lead",),
+    ),
+    Mutation(
         "the value leaves the mass of one side out",
         "csrc/transport/tiny_kernels.cpp",
         "(row_mass * column_mass - part[p].mass)",
