@@ -60,6 +60,15 @@ def test_it_is_never_negative(metric: str) -> None:
             assert 0 <= found < 0.01 + 4 * distance
 
 
+def test_rounded_potentials_take_no_digits_of_it() -> None:
+    # A point's potential is its cost, which float32 rounds by up to 6e-8 of it; the mass of the
+    # plan then differs from 1, and says by how much.
+    for point in rng.normal(size=(20, 3)).astype(np.float32):
+        found = divergence(np.zeros((1, 3), np.float32), point[np.newaxis], tol=1e-4)
+        wanted = float((point.astype(np.float64) ** 2).sum())
+        assert found == pytest.approx(wanted, rel=1e-11)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_gradients_are_those_of_finite_differences(metric: str) -> None:
     found = divergence(X, Y, A, B, metric=metric, gradients=True)

@@ -233,7 +233,8 @@ def test_a_plan_that_falls_apart_has_a_gradient() -> None:
 def test_gradients_of_a_large_plan_are_found_on_lanes_and_threads(
     isa: str, dtype: np.dtype[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    n, m = 203, 411
+    # Two chunks of rows.
+    n, m = 203, 651
     cost, seed = (rng.random((n, m)).astype(dtype) for _ in range(2))
     a, b = np.full(n, 1 / (n - 1), dtype), np.full(m, 1 / (m - 2), dtype)
     a[7] = b[3] = b[200] = 0
