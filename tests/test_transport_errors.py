@@ -24,6 +24,16 @@ A, B = np.full((3, 5), 0.2), np.full((3, 4), 0.25)
         ({"epsilon": -0.5}, ValueError, "epsilon: expected a finite number above 0, got -0.5"),
         ({"epsilon": np.nan}, ValueError, "epsilon: expected a finite number above 0, got NaN"),
         ({"epsilon": np.inf}, ValueError, "epsilon: expected a finite number above 0, got inf"),
+        (
+            {"epsilon": 1e-310},
+            ValueError,
+            "epsilon: expected a finite number of at least 2.23e-308, got 1e-310",
+        ),
+        (
+            {"epsilon": np.array([0.1, 0.1, 1e-310])},
+            ValueError,
+            "epsilon: 1e-310 at index (2,); expected finite numbers of at least 2.23e-308",
+        ),
         ({"epsilon": "small"}, TypeError, "epsilon: expected a number, got str"),
         (
             {"epsilon": [0.1, 0.2]},

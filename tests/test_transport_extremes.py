@@ -354,3 +354,19 @@ def test_initial_potentials_beyond_all_costs_are_left_out(isa: str) -> None:
         )
     assert not np.isnan(found.f).any()
     assert not np.isnan(found.g).any()
+
+
+def test_unbalanced_columns_that_live_on_far_rows_are_kept(isa: str, dtype: np.dtype) -> None:
+    # From far off, the scaling of a row was 0 beside another's, and a column that only it reaches
+    # was given up: the result said that it had converged.
+    cost = np.full((6, 6), np.inf)
+    cost[np.diag_indices(6)] = np.linspace(0.1, 0.9, 6)
+    cost[0, 1] = cost[3, 4] = 0.5
+    options = {"epsilon": 0.01, "unbalanced": (0.01, 1.0), "tol": 1e-5, "max_iterations": 2000}
+    start = np.zeros(6, dtype), np.array([30, -40, 0, 40, -20, 10], dtype)
+    with _execution.forced(isa):
+        cold = coalign.sinkhorn(cost.astype(dtype), **options)
+        warm = coalign.sinkhorn(cost.astype(dtype), initial=start, **options)
+    assert warm.status == Status.OK
+    np.testing.assert_allclose(warm.f, cold.f, atol=1e-3)
+    np.testing.assert_allclose(warm.g, cold.g, atol=1e-3)

@@ -135,14 +135,14 @@ class PlainEpsilon {
         std::optional<double> number;
         if (read_number(given, number)) {
             number_ = number.value_or(0);
-            return number_ > 0 && number_ < kInfinity;
+            return is_right(number_);
         }
         if (!array_.read(given) || !array_.is_float64() || array_.axes() != 1 || axis.form == Form::one ||
             array_.length(0) != axis.problems || !array_.is_contiguous())
             return false;
         stride_ = 1;
         const auto* const each = array_.data<double>();
-        return std::all_of(each, each + axis.problems, [](double value) { return value > 0 && value < kInfinity; });
+        return std::all_of(each, each + axis.problems, is_right);
     }
     const double* data() const { return stride_ != 0 ? array_.data<double>() : &number_; }
     std::int64_t stride() const { return stride_; }
@@ -150,6 +150,9 @@ class PlainEpsilon {
     py::object number() const { return stride_ == 0 ? py::object(py::float_(number_)) : py::object(); }
 
    private:
+    // The reciprocal of a smaller one is infinite.
+    static bool is_right(double value) { return value >= std::numeric_limits<double>::min() && value < kInfinity; }
+
     PlainArray array_;
     double number_ = 0;
     std::int64_t stride_ = 0;

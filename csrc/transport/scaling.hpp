@@ -203,7 +203,9 @@ class KernelMatrix {
         }
         for (std::int64_t i = 0; i < task_.cost.rows; ++i) {
             const double weight = counts(i) ? task_.row_weight[i] : 0;
-            row_scale_.data()[i] = task_.is_balanced || weight == 0 ? weight : weight * std::exp(gain(i) - shift);
+            // Never 0 of a row that counts: columns may live on it alone.
+            const double scale = std::max(weight * std::exp(gain(i) - shift), std::numeric_limits<double>::min());
+            row_scale_.data()[i] = task_.is_balanced || weight == 0 ? weight : scale;
         }
         column_side_.shift = -task_.log_row_mass - shift;
         is_absorbed_ = true;

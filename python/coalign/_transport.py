@@ -22,6 +22,8 @@ from ._scalars import take_count
 from ._transport_result import Transport
 
 _ONLY_CPU = 'device: "cuda" does not compute this kind of transport; the CPU does'
+# The reciprocal of a smaller epsilon is infinite.
+_LEAST = float(np.finfo(np.float64).tiny)
 REFUSED = (Status.NAN, Status.INFEASIBLE, Status.INVALID)
 
 
@@ -290,17 +292,22 @@ def take_epsilon(epsilon: Any, costs: Shapes, name: str = "epsilon") -> Any:
         if not costs.is_batch or values.shape != (len(costs),):
             wanted = f"a number, or shape ({len(costs)},)" if costs.is_batch else "a number"
             raise ValueError(f"{name}: expected {wanted}, got shape {values.shape}")
-        wrong = np.flatnonzero(~((values > 0) & (values < np.inf)))
+        wrong = np.flatnonzero(~((values >= _LEAST) & (values < np.inf)))
         if wrong.size:
-            value = _word(float(values[wrong[0]]))
+            value = float(values[wrong[0]])
             raise ValueError(
-                f"{name}: {value} at index ({wrong[0]},); expected finite numbers above 0"
+                f"{name}: {_word(value)} at index ({wrong[0]},); "
+                f"expected finite numbers {_above(value)}"
             )
         return np.ascontiguousarray(values)
     number = _take_number(epsilon, name)
-    if not 0 < number < math.inf:
-        raise ValueError(f"{name}: expected a finite number above 0, got {_word(number)}")
+    if not _LEAST <= number < math.inf:
+        raise ValueError(f"{name}: expected a finite number {_above(number)}, got {_word(number)}")
     return number
+
+
+def _above(value: float) -> str:
+    return f"of at least {_LEAST:.3g}" if 0 < value < _LEAST else "above 0"
 
 
 def _take_penalties(unbalanced: Any) -> float | tuple[float, float] | None:
