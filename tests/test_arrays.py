@@ -305,6 +305,12 @@ def test_what_native_code_reads_is_aligned_and_in_the_machines_byte_order(dtype:
         assert taken.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
+@pytest.mark.parametrize("given", [np.ndarray, DLPackOnly])
+def test_a_class_is_no_array(given: type[Any]) -> None:
+    with pytest.raises(TypeError, match="x: expected a real numeric "):
+        dtw(given, Y)  # type: ignore[arg-type]
+
+
 HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
 
 

@@ -35,6 +35,12 @@ TEXT = np.array([1, 2])
         "wildcard: expected a label that is no symbol from 0 to 2, got 2",
     ),
     (
+        "a wildcard beyond 64 bits",
+        lambda: coalign.ctc_align(X, TEXT, wildcard=2**63),
+        ValueError,
+        f"wildcard: expected a label of at most 64 bits, got {2**63}",
+    ),
+    (
         "a wildcard that is no integer",
         lambda: coalign.ctc_align(X, TEXT, wildcard=5.0),
         TypeError,

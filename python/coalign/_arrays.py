@@ -225,6 +225,9 @@ def compute_dtype(*arrays: Array | DeviceArray) -> np.dtype[Any]:
 
 def lies_on_gpu(obj: Any) -> bool:
     """Whether an object is an array on a GPU."""
+    # A class has its arrays' attributes, and lies nowhere.
+    if isinstance(obj, type):
+        return False
     if array_api_compat.is_torch_array(obj):
         return bool(obj.device.type == "cuda")
     if array_api_compat.is_cupy_array(obj) or hasattr(obj, "__cuda_array_interface__"):

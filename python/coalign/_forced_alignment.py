@@ -100,6 +100,8 @@ def _take_wildcard(wildcard: Any, x: Batch) -> int | None:
     value, symbols = as_integer(wildcard), _validate.count_symbols(x)
     if value is None:
         raise TypeError(f"wildcard: expected None or an integer, got {type(wildcard).__name__}")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"wildcard: expected a label of at most 64 bits, got {value}")
     if 0 <= value < symbols and x.arrays:
         raise ValueError(
             f"wildcard: expected a label that is no symbol from 0 to {symbols - 1}, got {value}"
