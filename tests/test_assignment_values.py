@@ -607,6 +607,26 @@ def test_lists_of_candidates_spare_most_passes(family: str, most: float, isa: st
     assert_optimal(cost, on(isa, cost), scipy_total(cost))
 
 
+@pytest.mark.parametrize(("family", "most"), [("uniform", 0.3), ("plane", 0.6)])
+def test_paths_along_nearest_columns_spare_most_passes(family: str, most: float, isa: str) -> None:
+    # Passes alone are 0.6 and 0.9 of a row here. With two lanes few columns are known.
+    costs = [make_costs(family, 60, 120, "float64", seed) for seed in range(10)]
+    passes = sum(scans_per_row(cost, isa) for cost in costs) / len(costs)
+    assert 0 < passes <= (1 if isa == "v2" else most)
+    for cost in costs:
+        assert_optimal(cost, on(isa, cost), scipy_total(cost))
+
+
+@pytest.mark.parametrize("family", ["uniform", "rank 4", "0 to 99"])
+def test_a_row_that_may_take_no_column(family: str, isa: str, dtype: np.dtype) -> None:
+    cost = make_costs(family, 70, 120, dtype.name)
+    for i in (0, 69):
+        spoilt = cost.copy()
+        spoilt[i] = math.inf
+        with pytest.raises(InfeasibleError):
+            on(isa, spoilt)
+
+
 def test_rows_of_few_affordable_columns_are_gone_through_once(isa: str, dtype: np.dtype) -> None:
     cost = make_costs("uniform", 420, 500, dtype.name)
     # The first look does not count. Below 0.2 are more columns than a list holds.

@@ -18,6 +18,7 @@
 #include "assignment/kernels.hpp"
 #include "assignment/lane_minima.hpp"
 #include "assignment/matching.hpp"
+#include "assignment/near_search.hpp"
 #include "assignment/scans.hpp"
 #include "assignment/search.hpp"
 #include "assignment/short_search.hpp"
@@ -52,14 +53,15 @@ class Dense {
           short_search_(p_, matching_, v_, space_, pacer, scans_),
           tight_(p_, matching_, space_, pacer),
           flat_(p_, matching_, v_, space_),
-          nearest_(p_, v_, space_) {}
+          nearest_(p_, v_, space_),
+          near_search_(p_, matching_, v_, nearest_, space_, scans_) {}
 
     static std::int64_t workspace(std::int64_t rows, std::int64_t columns) {
         return 3 * padded<T>(columns) + padded<T>(rows) + rows + Matching<T>::workspace(columns) +
                Lists::workspace(rows, columns) + Search<T, kNegate>::workspace(rows, columns) +
                ShortSearch<T, kNegate>::workspace(columns) + Tight<T, kNegate>::workspace(rows, columns) +
                FlatRows<T, kNegate>::workspace(rows) + LaneMinima<T, kNegate>::workspace(rows, columns) +
-               Space<T>::rounding(kParts);
+               NearSearch<T, kNegate>::workspace(rows, columns) + Space<T>::rounding(kParts);
     }
 
     Outcome solve(Start start) {
@@ -80,6 +82,7 @@ class Dense {
         }
         for (std::int64_t i = 0; i < p_.rows; ++i) {
             if (out_.col_of_row[i] != kFree) continue;
+            if (is_near_known_ && near_search_.pays() && near_search_.augment(i)) continue;
             const Outcome found = is_short() ? short_search_.augment(i) : search_.augment(i);
             if (found.status != Status::ok || found.stopped) return found;
         }
@@ -221,7 +224,7 @@ class Dense {
         constexpr bool kFlat = kTies && !kSquare;
         matching_.clear();
         if (kFlat) flat_.begin();
-        if ((kTies || bids()) && !lists_.pay()) nearest_.begin();
+        if (!lists_.pay()) nearest_.begin();
         for (std::int64_t k = 0; k < p_.columns; k += kWidth<T>) {
             store(least_ + k, infinity<T>());
             store(v_ + k, Vec<T>{});
@@ -260,7 +263,8 @@ class Dense {
                                             });
                 const TwoMinima<T> two = minima.found(false);
                 least = two.least;
-                if (nearest_.hold()) nearest_.keep(i, minima);
+                if (nearest_.hold()) nearest_.keep_first(i, minima);
+                near_search_.note(i, two.column);
                 found = two.least < two.second ? tight_.note(i, &two.column, 1) : tight_.find(i, least);
             }
             const IntVec<T> sound = sum > -infinity<T>();
@@ -279,6 +283,7 @@ class Dense {
         // A list would hold a few of the many columns at one cost.
         if (kFlat || kOften * common >= p_.rows) lists_.give_up();
         ties_decide_ = kOften * tied >= p_.rows;
+        is_near_known_ = !kTies && !p_.has_limit && !ties_decide_ && nearest_.hold();
         if (!kSquare || kFewLeft * left <= p_.rows || 4 * tied >= kNearlyAll * p_.rows) return {};
         ties_decide_ = false;
         return reduce_columns(transfers);
@@ -573,7 +578,9 @@ class Dense {
     Tight<T, kNegate> tight_;
     FlatRows<T, kNegate> flat_;
     LaneMinima<T, kNegate> nearest_;
-    bool ties_decide_ = false;
+    NearSearch<T, kNegate> near_search_;
+    // Whether half of the rows have ties; and whether the nearest columns of all rows are known.
+    bool ties_decide_ = false, is_near_known_ = false;
     T noise_ = kNoise;
     // Of the rows that free rows have bid for columns, and those whose two best were the same.
     std::int64_t bids_ = 0, tied_ = 0;

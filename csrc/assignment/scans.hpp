@@ -145,9 +145,10 @@ class Minima {
         const unsigned set = bits(lanes);
         return {best[0], second[0], set != 0 ? first_column<T>(set, at_) : 0, bad};
     }
-    // The column of the least of each lane, and what no other is below.
+    // Of each lane: the least and its column, and what no other is below.
+    Vec<T> nearest() const { return least_; }
     IntVec<T> columns() const { return at_; }
-    T others() const { return least_lane<T>(second_)[0]; }
+    Vec<T> others() const { return second_; }
 
    private:
     Vec<T> least_ = infinity<T>(), second_ = infinity<T>();

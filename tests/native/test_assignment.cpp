@@ -407,6 +407,9 @@ void all() {
         for (const double limit : {0.03, 0.5})
             certificates<T>(maximize, true, 0.9, false, {410, 430}, static_cast<T>(limit));
         certificates<T>(maximize, false, 0.9, false, {410, 430});
+        // Rows that keep the nearest column of each lane.
+        for (const Shape shape : {Shape{150, 450}, Shape{150, 150}, Shape{60, 120}})
+            certificates<T>(maximize, false, 0.9, false, shape);
     }
     bad_values<T>();
     stops<T>();
