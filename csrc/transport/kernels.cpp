@@ -38,6 +38,23 @@ class CostRow {
     T rest_[kWidth<K>];
 };
 
+// Rows of up to so many bytes are asked for while the one before is computed with: the processor by itself asks for
+// what follows on a page, and waits at the first line of the next.
+constexpr std::int64_t kNextBytes = 16 << 10;
+
+// The row after row i, or row i where there is none, or where it is too long.
+template <class T>
+[[gnu::always_inline]] inline const T* next_row(const CostRows<T>& rows, std::int64_t i) {
+    const bool is_asked_for = i + 1 < rows.count && rows.columns * static_cast<std::int64_t>(sizeof(T)) <= kNextBytes;
+    return rows.cost + (is_asked_for ? i + 1 : i) * rows.row_stride;
+}
+template <class T, class K>
+[[gnu::always_inline]] inline void ask_for(const T* at) {
+    constexpr int line = 64 / static_cast<int>(sizeof(T));
+#pragma GCC unroll 2
+    for (int part = 0; part < kWidth<K>; part += line) __builtin_prefetch(at + part);
+}
+
 template <class T, class K>
 void absorb(AbsorbPass<T, K>& pass) {
     const CostRows<T>& rows = pass.rows;
@@ -61,7 +78,9 @@ void absorb(AbsorbPass<T, K>& pass) {
         // From a finite number on: -inf less itself is NaN, which is to mean a cost that is.
         const Float64Lanes from = splat(std::max(most, std::numeric_limits<double>::lowest()));
         Vec<K> sums{};
+        const T* const next = next_row(rows, i);
         for (std::int64_t at = 0; at < row.end(); at += kWidth<K>) {
+            ask_for<T, K>(next + at);
             Float64Lanes exponents[kParts<K>];
 #pragma GCC unroll 2
             for (int part = 0; part < kParts<K>; ++part) {
@@ -387,7 +406,9 @@ void plan(PlanPass<T>& pass) {
         }
         const Float64Lanes potential = splat(own);
         Float64Lanes row_sum{}, cost_sum{};
+        const T* const next = next_row(pass.rows, i);
         for (std::int64_t at = 0; at < row.end(); at += kWidth<T>) {
+            ask_for<T, T>(next + at);
             Float64Lanes exponents[kParts<T>];
 #pragma GCC unroll 2
             for (int part = 0; part < kParts<T>; ++part) {
