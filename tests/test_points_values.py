@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -261,3 +262,23 @@ def bad(where: tuple[int, ...], value: float, shape: tuple[int, ...]) -> Any:
 def test_what_is_wrong_is_named(call: Callable[[], Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("most", [4, 5, 20, 2000])
+@pytest.mark.parametrize("seed", [2600, 2834, 3556])
+def test_constant_steps_lead_to_no_nan(seed: int, most: int, isa: str, dtype: np.dtype) -> None:
+    # All columns of a cluster move by the same step, and rounding alone tells one from the next:
+    # accelerated, they left for 1e13, whence nothing came back.
+    draw = np.random.default_rng(seed)
+    x, y, b = draw.normal(size=(20, 1)), draw.normal(size=(6, 1)), draw.random(6)
+    x, y, b = (each.astype(dtype) for each in (x, y, b / b.sum()))
+    with _execution.forced(isa), warnings.catch_warnings():
+        warnings.simplefilter("ignore", coalign.ConvergenceWarning)
+        found = coalign.sinkhorn_points(
+            x, y, None, b, epsilon=0.004, metric="cosine", max_iterations=most
+        )
+    for potentials in (found.f, found.g):
+        assert not np.isnan(potentials).any()
+        assert not np.isposinf(potentials).any()
+    if most == 2000:
+        assert found.converged

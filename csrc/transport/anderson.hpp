@@ -50,7 +50,8 @@ class Anderson {
 
     // Replaces `potential`, whose image under the iteration is `image`, by the next one to try.
     void step(double* potential, const double* image, double error) {
-        if (has_last_ && error > kWorse * least_error_) {
+        // Written so that NaN is worse, too.
+        if (has_last_ && !(error <= kWorse * least_error_)) {
             // The iteration by itself never raises the error: it goes on from the best.
             std::copy_n(best_, count_, potential);
             restart();

@@ -346,12 +346,12 @@ class Solver {
             row_shift = row_unit - column_shift;
         }
         for (std::int64_t i = 0; i < rows; ++i) {
-            const bool counts = a[i] > 0 && F[i] > -kInfinity;
+            const bool counts = a[i] > 0 && std::isfinite(F[i]);
             solution.f[i] = counts ? T(epsilon * (F[i] + log_a[i] + row_shift)) : -std::numeric_limits<T>::infinity();
             row_rounded[i] = double{solution.f[i]};
         }
         for (std::int64_t j = 0; j < width; ++j) {
-            const bool counts = j < columns && b[j] > 0 && G[j] > -kInfinity;
+            const bool counts = j < columns && b[j] > 0 && std::isfinite(G[j]);
             const T g = counts ? T(epsilon * (G[j] + log_b[j] + column_shift)) : -std::numeric_limits<T>::infinity();
             if (j < columns) solution.g[j] = g;
             column_rounded[j] = double{g};
@@ -379,7 +379,7 @@ class Solver {
     static double mean_of(const double* weight, const double* potential, const double* log, std::int64_t count) {
         double mean = 0;
         for (std::int64_t i = 0; i < count; ++i)
-            if (weight[i] > 0) mean += weight[i] * (potential[i] + log[i]);
+            if (weight[i] > 0 && std::isfinite(potential[i])) mean += weight[i] * (potential[i] + log[i]);
         return mean;
     }
 
@@ -419,6 +419,7 @@ class Solver {
                 if (!(potential[i] > -std::numeric_limits<T>::infinity())) {
                     // No plan reaches it: its whole weight is missed.
                     divergence += own;
+                    if (!(rho < kInfinity)) error += own;
                     continue;
                 }
                 error += std::abs(sum[i] - target);

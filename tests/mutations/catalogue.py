@@ -4042,6 +4042,13 @@ TINY_TRANSPORT = [
         ("test_transport_extremes.py",),
     ),
     Mutation(
+        "an error of NaN is no worse",
+        "csrc/transport/anderson.hpp",
+        "!(error <= kWorse * least_error_)",
+        "error > kWorse * least_error_",
+        ("test_points_values.py",),
+    ),
+    Mutation(
         "an unbalanced row far off is given up",
         "csrc/transport/scaling.hpp",
         "std::numeric_limits<double>::min());",
