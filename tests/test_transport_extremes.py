@@ -370,3 +370,20 @@ def test_unbalanced_columns_that_live_on_far_rows_are_kept(isa: str, dtype: np.d
     assert warm.status == Status.OK
     np.testing.assert_allclose(warm.f, cold.f, atol=1e-3)
     np.testing.assert_allclose(warm.g, cold.g, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:sinkhorn. :coalign.ConvergenceWarning")
+def test_unbalanced_starts_from_far_off_come_back(isa: str, dtype: np.dtype) -> None:
+    # The first errors are no numbers, and there is no best iteration to go back to yet.
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        cost = rng.random((9, 6)) * (rng.random((9, 6)) > 0.4)
+        start = np.zeros(9, dtype), (10.0 ** rng.integers(1, 6) * rng.normal(size=6)).astype(dtype)
+        rho = tuple(map(float, 10 ** rng.uniform(-3, 1, 2)))
+        with _execution.forced(isa):
+            found = coalign.sinkhorn(
+                cost.astype(dtype), initial=start, epsilon=0.01, unbalanced=rho, max_iterations=300
+            )
+        assert found.converged == (found.status == Status.OK)
+        assert not np.isnan(found.f).any()
+        assert not np.isnan(found.g).any()

@@ -38,10 +38,11 @@ class Anderson {
             roots_[j] = std::sqrt(weight[j]);
             ones_[j] = weight[j] > 0 ? 1 : 0;
         }
+        has_best_ = false;
         restart();
     }
 
-    // Forgets what it has seen.
+    // Forgets what it has seen, but for the best.
     void restart() {
         held_ = next_ = 0;
         has_last_ = false;
@@ -50,8 +51,8 @@ class Anderson {
 
     // Replaces `potential`, whose image under the iteration is `image`, by the next one to try.
     void step(double* potential, const double* image, double error) {
-        // Written so that NaN is worse, too.
-        if (has_last_ && !(error <= kWorse * least_error_)) {
+        // Written so that NaN is worse, too; until an error was a number there is no best.
+        if (has_last_ && has_best_ && !(error <= kWorse * least_error_)) {
             // The iteration by itself never raises the error: it goes on from the best.
             std::copy_n(best_, count_, potential);
             restart();
@@ -59,6 +60,7 @@ class Anderson {
         }
         if (error < least_error_) {
             least_error_ = error;
+            has_best_ = true;
             std::copy_n(image, count_, best_);
         }
         kernels_.differ(image, potential, roots_, count_, residual_);
@@ -121,7 +123,7 @@ class Anderson {
     double *residual_changes_[kMemory] = {}, *changes_[kMemory] = {};
     double products_[kMemory][kMemory] = {};
     int held_ = 0, next_ = 0;
-    bool has_last_ = false;
+    bool has_last_ = false, has_best_ = false;
     double least_error_ = 0;
 };
 

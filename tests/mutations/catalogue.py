@@ -4042,6 +4042,13 @@ TINY_TRANSPORT = [
         ("test_transport_extremes.py",),
     ),
     Mutation(
+        "a best that is none is gone back to",
+        "csrc/transport/anderson.hpp",
+        "has_last_ && has_best_ && !",
+        "has_last_ && !",
+        ("test_transport_extremes.py",),
+    ),
+    Mutation(
         "an error of NaN is no worse",
         "csrc/transport/anderson.hpp",
         "!(error <= kWorse * least_error_)",
