@@ -157,6 +157,12 @@ def test_of_equally_near_series_the_first_comes_first() -> None:
     assert_same_bits(constant.index, np.tile(np.arange(30), (2, 1)))
 
 
+def test_equally_near_series_of_all_lengths_keep_their_order() -> None:
+    # The longest are warped first.
+    found = dtw_nearest([np.zeros(330)], [np.zeros(n) for n in range(300, 364)], k=3)
+    assert found.index.tolist() == [[0, 1, 2]]
+
+
 def test_windows_given_by_rows() -> None:
     rows = np.stack([np.zeros(40, int), np.full(40, 40)], 1)
     rows[:, 0], rows[:, 1] = np.maximum(0, np.arange(40) - 3), np.minimum(40, np.arange(40) + 5)

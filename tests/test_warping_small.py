@@ -1,4 +1,4 @@
-"""Pairs of few frames or in narrow bands: an engine of their own has bits and paths of the others."""
+"""Pairs of few frames or in narrow bands: the bits and the paths of the engines for any pair."""
 
 from __future__ import annotations
 

@@ -4794,7 +4794,7 @@ WARPING_SEARCH = [
         "csrc/warping/best.hpp",
         "(least == worst && candidate > best_.front().second);",
         "least == worst;",
-        (SEARCH, "native:test_warping_search"),
+        (f"{SEARCH}::test_equally_near_series_of_all_lengths_keep_their_order",),
     ),
     Mutation(
         "what a trial has warped counts again",

@@ -48,7 +48,7 @@ template <class T>
 void test_search(Isa isa, Draw& draw, Metric metric) {
     const std::int64_t dim = draw.chance(0.6) ? 1 : draw.integer(2, 18), longest = few() ? 40 : 90;
     // Bounds are tried on large databases alone.
-    const std::int64_t asked = draw.integer(1, 20), most = few() ? 20 : draw.chance(0.3) ? 300 : 60;
+    const std::int64_t asked = draw.integer(1, 20), most = draw.chance(few() ? 0.05 : 0.3) ? 300 : few() ? 20 : 60;
     const std::int64_t held = draw.integer(1, most);
     const bool is_ragged = draw.chance(0.4);
     const Collection<T> queries(draw, metric, asked, longest, dim, is_ragged);
