@@ -76,7 +76,8 @@ Problem<T> draw(std::mt19937_64& random, std::int64_t rows, std::int64_t columns
     };
     out.a = weights(rows);
     out.b = weights(columns);
-    double most = 1e-3;
+    // Cosines of points in one direction are 1 but for their rounding, which is relative to 1.
+    double most = metric == PointMetric::cosine ? 1 : 1e-3;
     for (std::int64_t i = 0; i < rows; ++i)
         for (std::int64_t j = 0; j < columns; ++j) most = std::max(most, std::abs(out.cost(i, j)));
     out.epsilon = share * most;
