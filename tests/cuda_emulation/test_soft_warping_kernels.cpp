@@ -259,6 +259,17 @@ void test_refusals() {
         for (std::size_t e = 0; e < 2; ++e) check(std::isnan(got.grad_y[2 * p + e]), "no gradient of y");
     }
     check(got.value[4] == inf && got.grad_x[12] == 0 && got.grad_y[8] == 0, "a value that overflows");
+    // A value that T counts in units of gamma, and cannot hold.
+    const T far_off = T(0.8) * std::sqrt(huge);
+    const std::vector<std::vector<T>> below{{-far_off, -far_off}}, above{{far_off, far_off}};
+    const SeriesBatch<T> low(below, 1, 1), high(above, 1, 1);
+    call.x = low.view;
+    call.y = high.view;
+    call.gamma = static_cast<double>(huge) * 1e-3;
+    const Outcome<T> beyond = run<T>(call, true, kRoomy, 1);
+    check(beyond.status[0] == static_cast<std::int32_t>(Status::precision_limit) && beyond.value[0] == inf, "beyond T");
+    check(beyond.grad_x == std::vector<T>(2) && beyond.grad_y == std::vector<T>(2), "no gradients beside it");
+    call.gamma = 1;
     // Frames so far apart that their difference overflows, and no path visits them.
     const std::vector<std::vector<T>> apart{{-huge * T(0.8), huge * T(0.8)}};
     const SeriesBatch<T> far(apart, 1, 1), same(apart, 1, 1);
