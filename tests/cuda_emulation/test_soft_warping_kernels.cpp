@@ -161,6 +161,8 @@ void try_batch(const std::vector<Shape>& shapes, std::int64_t dim, Window window
     // However it is cut, in whatever order.
     check(run<T>(call, true, 0, 5, 1) == got, what + "a strip of a pair at a time");
     check(run<T>(call, true, kRoomy, 7, 2) == got, what + "two strips of each pair at a time");
+    check(run<T>(call, true, std::int64_t{1} << 20, 9, 1) == got,
+          what + "a strip of as many pairs as a megabyte holds");
     check(run<T>(call, false, kRoomy, 3).value == got.value, what + "without gradients");
     for (std::size_t p = 0; p < shapes.size(); ++p) {
         const Answer wanted = by_cpu(xs[p], ys[p], dim, window, gamma);
