@@ -340,10 +340,11 @@ void certificates(bool maximize, bool has_limit, double spoilt, bool is_flat = f
             has_floors = outcome.has_floors;
             check(outcome.status == Status::ok && proof() == Proof::holds, "a certificate holds");
             for (std::int64_t i = 0; has_floors && rows < columns && i < rows; ++i) {
-                T least = has_limit ? limit : std::numeric_limits<T>::infinity();
+                const T most = has_limit ? limit : std::numeric_limits<T>::infinity();
+                T least = most;
                 for (std::int64_t j = 0; j < columns; ++j)
                     least = std::min(least, static_cast<T>(m.at(i, j)) - c.col_dual[static_cast<std::size_t>(j)]);
-                check(std::min(workspace[static_cast<std::size_t>(i)], least) <= least, "no reduced cost is below");
+                check(std::min(workspace[static_cast<std::size_t>(i)], most) <= least, "no reduced cost is below");
             }
             swap_pairs();
             check(proof() == Proof::fails, "another matching has none");
