@@ -26,21 +26,27 @@ class ShortSearch {
           distance_(space.values(padded<T>(p_.columns))),
           reached_(space.values(p_.columns)),
           before_(space.indices(padded<T>(p_.columns))),
-          settled_(space.indices(p_.columns)) {}
+          settled_(space.indices(p_.columns)),
+          waiting_(space.bits(Matching<T>::words(p_.columns))) {}
 
-    static std::int64_t workspace(std::int64_t columns) { return 3 * padded<T>(columns) + 2 * columns; }
+    static std::int64_t workspace(std::int64_t columns) {
+        return 3 * padded<T>(columns) + 2 * columns + Matching<T>::words(columns);
+    }
 
     // Finds the path to the nearest free column, or to the nearest row that may stay alone.
     assignment::Outcome augment(std::int64_t first) {
         std::int64_t i = first, j = 0, dropped = first, count = 0;
         T offset = 0, now = -kInfinity<T>, alone = p_.has_limit ? p_.limit : kInfinity<T>;
+        are_waiting_ = false;
         while (true) {
             ++scans_.paths;
-            now = count == 0 ? reach_first(first) : reach_all(i, offset, now);
+            const T least = count == 0 ? reach_first(first) : reach_all(i, offset, now);
+            // Columns that wait are as near as the last one, and nothing is nearer.
+            if (!are_waiting_) now = least;
             if (!pacer_.proceed(padded<T>(p_.columns) / kWidth<T>)) return {Status::ok, 0, 0, true};
             // A pair that gains nothing over a row that stays alone is not made.
             if (!(now < alone)) break;
-            j = nearest(now);
+            j = are_waiting_ ? next(now) : nearest(now);
             if (matching_.is_free(j)) break;
             settled_[count] = static_cast<Index<T>>(j);
             reached_[count++] = now;
@@ -103,18 +109,47 @@ class ShortSearch {
         return least_lane<T>(least)[0];
     }
 
-    // The first column at a distance, or the first free one if there is one.
-    std::int64_t nearest(T distance) const {
-        constexpr std::int64_t kBits = Matching<T>::kBits;
+    // The columns of a word that are at a distance.
+    auto at_distance(std::int64_t w, T distance) const {
+        return matching_.equal(
+            w, distance, [&](std::int64_t k, auto) __attribute__((always_inline)) { return load(distance_ + k); });
+    }
+
+    // The first free column at a distance, or else the first; then the others wait.
+    std::int64_t nearest(T distance) {
         std::int64_t first = -1;
+        typename Matching<T>::Bits others = 0;
         for (std::int64_t w = 0; w < Matching<T>::words(p_.columns); ++w) {
-            const auto set = matching_.equal(
-                w, distance, [&](std::int64_t k, auto) __attribute__((always_inline)) { return load(distance_ + k); });
+            auto set = at_distance(w, distance);
             if (const auto free = set & matching_.free_in(w); free != 0) return w * kBits + std::countr_zero(free);
-            if (first < 0 && set != 0) first = w * kBits + std::countr_zero(set);
+            if (first < 0 && set != 0) {
+                first = w * kBits + std::countr_zero(set);
+                set &= set - 1;
+            }
+            waiting_[w] = set;
+            others |= set;
         }
+        are_waiting_ = others != 0;
+        word_ = 0;
         return first;
     }
+
+    // The first free column at the distance of those that wait, or else the first of these. Its row is known before the
+    // last row has been gone through, so that the passes do not wait for each other.
+    std::int64_t next(T distance) {
+        const std::int64_t words = Matching<T>::words(p_.columns);
+        for (std::int64_t w = 0; w < words; ++w)
+            if (const auto free = at_distance(w, distance) & matching_.free_in(w); free != 0)
+                return w * kBits + std::countr_zero(free);
+        while (waiting_[word_] == 0) ++word_;
+        const std::int64_t j = word_ * kBits + std::countr_zero(waiting_[word_]);
+        waiting_[word_] &= waiting_[word_] - 1;
+        std::int64_t last = word_;
+        while (last < words && waiting_[last] == 0) ++last;
+        are_waiting_ = last < words;
+        return j;
+    }
+    static constexpr std::int64_t kBits = Matching<T>::kBits;
 
     const assignment::Problem<T>& p_;
     Matching<T>& matching_;
@@ -124,6 +159,10 @@ class ShortSearch {
     // infinity once it is settled; and the row by which it is reached. Then one entry for each settled column.
     T *v_, *w_, *distance_, *reached_;
     Index<T>*before_, *settled_;
+    // Columns that are as near as the last one, before this word's none; and whether there are any.
+    typename Matching<T>::Bits* waiting_;
+    std::int64_t word_ = 0;
+    bool are_waiting_ = false;
 };
 
 }  // namespace coalign::COALIGN_SET

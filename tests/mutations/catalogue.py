@@ -1979,6 +1979,13 @@ ASSIGNMENT_NATIVE = [
         (f"{ASSIGNMENT}::test_every_family",),
     ),
     Mutation(
+        "a free column is not seen while others wait at its distance",
+        "csrc/assignment/short_search.hpp",
+        "if (const auto free = at_distance(w, distance) & matching_.free_in(w); free != 0)",
+        "if (const auto free = matching_.free_in(w); free != 0)",
+        ("native:test_assignment",),
+    ),
+    Mutation(
         "a settled column is reached again where rows are short",
         "csrc/assignment/short_search.hpp",
         "            set_lane(w_, j, -kInfinity<T>);\n",
@@ -2068,13 +2075,6 @@ ASSIGNMENT_NATIVE = [
         "least_lane<T>(minimum(reduced(i), others(i)))[0]",
         "least_lane<T>(reduced(i))[0]",
         ("native:test_assignment",),
-    ),
-    Mutation(
-        "the nearest columns of rows are believed after prices have risen",
-        "csrc/assignment/dense.hpp",
-        "        nearest_.forget();\n",
-        "",
-        (f"{SENTINELS}::test_sentinels", "native:test_assignment"),
     ),
     Mutation(
         "a search along nearest columns goes on beyond what it knows",
