@@ -2674,8 +2674,8 @@ ASSIGNMENT_PYTHON = [
     Mutation(
         "a result keeps lengths that its caller may write",
         "csrc/bindings/result.cpp",
-        "= locked(value).release().ptr();",
-        "= py::object(value).release().ptr();",
+        "locked(value).release().ptr());",
+        "py::object(value).release().ptr());",
         (f"{GAP}::test_lengths_stay_with_the_result",),
     ),
     Mutation(
