@@ -144,8 +144,8 @@ void run_plain(const TinyGroup<T>& group, std::int64_t iterations) {
 constexpr std::int64_t kRound = 4;
 
 // The last iteration of a round. In the end each moves the logarithms of the scalings by the same share of what the one
-// before did, so that all that follow together move them by share / (1 - share) times as much as the last: A. C. Aitken:
-// On Bernoulli's numerical solution of algebraic equations. Proc. R. Soc. Edinb. 46, 1926.
+// before did, so that all that follow together move them by share / (1 - share) times as much as the last: A. C.
+// Aitken: On Bernoulli's numerical solution of algebraic equations. Proc. R. Soc. Edinb. 46, 1926.
 template <class T>
 [[gnu::always_inline]] inline void leap(const TinyGroup<T>& group) {
     constexpr int width = kWidth<T>;
