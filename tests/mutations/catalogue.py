@@ -3842,7 +3842,7 @@ TRANSPORT_CORE = [
     Mutation(
         "the acceleration goes on from wherever it is",
         "csrc/transport/anderson.hpp",
-        "if (has_last_ && error > kWorse * least_error_) {",
+        "if (has_last_ && has_best_ && !(error <= kWorse * least_error_)) {",
         "if (false) {",
         ("native:test_transport",),
     ),
@@ -4424,8 +4424,8 @@ TRANSPORT_FUNCTIONS = [
     Mutation(
         "a cloud and itself take whole half-steps",
         "csrc/transport/acceleration.hpp",
-        "potential[j] = (potential[j] + row[j]) / 2;",
-        "potential[j] = row[j];",
+        "(image[j] + row[j]) / 2 : image[j];",
+        "row[j] : image[j];",
         (f"{PAIRED}::test_a_cloud_and_itself_take_few_iterations",),
     ),
     Mutation(
@@ -4712,8 +4712,8 @@ WARPING_BARYCENTER = [
     Mutation(
         "a medoid forgets the weights",
         "python/coalign/_averaging.py",
-        "costs.astype(np.float64) @ series.weights[chosen]",
-        "costs.astype(np.float64).sum(1)",
+        "(costs[:, counted].astype(np.float64) * weights[counted]).sum(axis=1)",
+        "costs[:, counted].astype(np.float64).sum(axis=1)",
         (f"{BARYCENTER}::test_it_begins_at_the_medoid",),
     ),
     Mutation(
