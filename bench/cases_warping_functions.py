@@ -190,7 +190,7 @@ class Nearest(Problem):
         return {
             "queries": series[:count],
             "database": series[count:],
-            "window": series.shape[1] // 10,
+            "window": int(series.shape[1] * self.options.get("band", 0.1)),
         }
 
     def cells(self, data: Data) -> int:
@@ -397,6 +397,24 @@ SUITE = Suite(
                 ("random walks", instances.random_walks),
                 ("noisy profiles of digits", instances.digit_profiles),
             )
+        ),
+        Case(
+            "nearest of 1000 of 60 to 50 others, noise: no bound leaves any out",
+            Nearest(
+                instances.white_noise,
+                {"n": 1050, "length": 60},
+                {"n": 1001, "length": 16},
+                coalign.dtw_nearest,
+                {"searched": 1000, "band": 1.0},
+            ),
+            (dtaidistance_block(), dtaidistance_limits(), *map(whole_table, SHORT)),
+            floors={
+                dtype: (
+                    PeerFloor(5, SEARCHERS[:2], avx2=0.55),
+                    PeerFloor(0.9, (f"coalign.dtw_cdist-{short}",)),
+                )
+                for dtype, short in SHORT.items()
+            },
         ),
         Case(
             "query of 100 in a series of 30,000",
