@@ -154,7 +154,7 @@ struct GreedyArguments {
             lengths.push_back(out.spans.count);
         }
         const Form form = frames.form() == Form::one ? Form::one : Form::list;
-        Result made(kGreedy, {form, count, 0, 0, nullptr, nullptr, lengths.data()},
+        Result made(kGreedy, {form, count, 0, 0, nullptr, nullptr, Counts::of_paths(lengths)},
                     sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
         auto *label = made.data<std::int64_t>(kLabels), *start = made.data<std::int64_t>(kStart),
              *stop = made.data<std::int64_t>(kStop);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "core/ragged.hpp"
 
@@ -46,6 +47,13 @@ struct Counts {
     std::int64_t rows = 0, columns = 0;  // of one problem, or a padded batch's room
     // One for each problem: of a list, and of paths, which are a list in every batch.
     const std::int64_t *each_rows = nullptr, *each_columns = nullptr, *each_path = nullptr;
+
+    // The lengths of paths as they stand above. Those of no problems are an empty list, and not nullptr, which says
+    // that there are no paths.
+    static const std::int64_t* of_paths(const std::vector<std::int64_t>& lengths) {
+        static constexpr std::int64_t kNone = 0;
+        return lengths.empty() ? &kNone : lengths.data();
+    }
 
     // The counts of matrices.
     static Counts of(Form form, const Ragged& batch) {

@@ -181,8 +181,8 @@ struct WarpArguments {
         std::vector<std::int64_t> lengths;
         for (const ReversePath& reverse : paths) lengths.push_back(reverse.length);
         const bool is_batch = x.is_batch() || y.is_batch() || matrices.is_batch();
-        const Counts counts{is_batch ? Form::list : Form::one, pairs.count(), 0, 0, nullptr, nullptr,
-                            path ? lengths.data() : nullptr};
+        const Counts counts{is_batch ? Form::list : Form::one,         pairs.count(), 0, 0, nullptr, nullptr,
+                            path ? Counts::of_paths(lengths) : nullptr};
         Result made(kWarping, counts, sizeof(T) == sizeof(float) ? Element::float32 : Element::float64);
         std::copy_n(costs, counts.problems, made.data<T>(kCost));
         auto* status = made.data<std::int32_t>(kStatus);
