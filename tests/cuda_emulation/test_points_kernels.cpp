@@ -59,23 +59,11 @@ template <class T>
 Problem<T> draw(std::mt19937_64& random, std::int64_t rows, std::int64_t columns, std::int64_t dim, PointMetric metric,
                 double share) {
     std::normal_distribution<double> normal(0.5, 1);
-    std::uniform_real_distribution<double> uniform(0.05, 1);
     Problem<T> out{rows, columns, dim, metric, 1, {}, {}, {}, {}};
     for (std::int64_t at = 0; at < rows * dim; ++at) out.x.push_back(static_cast<T>(normal(random)));
     for (std::int64_t at = 0; at < columns * dim; ++at) out.y.push_back(static_cast<T>(normal(random)));
-    const auto weights = [&](std::int64_t count) {
-        std::vector<double> drawn;
-        double sum = 0;
-        for (std::int64_t i = 0; i < count; ++i) {
-            drawn.push_back(i % 5 == 3 ? 0 : uniform(random));
-            sum += drawn.back();
-        }
-        std::vector<T> scaled;
-        for (const double weight : drawn) scaled.push_back(static_cast<T>(weight / sum));
-        return scaled;
-    };
-    out.a = weights(rows);
-    out.b = weights(columns);
+    out.a = draw_weights<T>(random, rows);
+    out.b = draw_weights<T>(random, columns);
     // Cosines of points in one direction are 1 but for their rounding, which is relative to 1.
     double most = metric == PointMetric::cosine ? 1 : 1e-3;
     for (std::int64_t i = 0; i < rows; ++i)

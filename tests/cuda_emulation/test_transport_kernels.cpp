@@ -38,19 +38,8 @@ Problem<T> draw(std::mt19937_64& random, std::int64_t rows, std::int64_t columns
     std::uniform_real_distribution<double> uniform(0.05, 1);
     Problem<T> out{rows, columns, 0.05 + uniform(random) / 4, {}, {}, {}};
     for (std::int64_t at = 0; at < rows * columns; ++at) out.costs.push_back(static_cast<T>(uniform(random)));
-    const auto weights = [&](std::int64_t count) {
-        std::vector<double> drawn;
-        double sum = 0;
-        for (std::int64_t i = 0; i < count; ++i) {
-            drawn.push_back(i % 5 == 3 ? 0 : uniform(random));
-            sum += drawn.back();
-        }
-        std::vector<T> scaled;
-        for (const double weight : drawn) scaled.push_back(static_cast<T>(weight / sum));
-        return scaled;
-    };
-    out.a = weights(rows);
-    out.b = weights(columns);
+    out.a = draw_weights<T>(random, rows);
+    out.b = draw_weights<T>(random, columns);
     return out;
 }
 

@@ -7,11 +7,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <random>
 #include <vector>
 
 namespace coalign::testing {
 
 inline constexpr double kInfinite = std::numeric_limits<double>::infinity();
+
+// Weights of mass 1, every fifth of them 0.
+template <class T>
+std::vector<T> draw_weights(std::mt19937_64& random, std::int64_t count) {
+    std::uniform_real_distribution<double> uniform(0.05, 1);
+    std::vector<double> drawn;
+    double sum = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+        drawn.push_back(i % 5 == 3 ? 0 : uniform(random));
+        sum += drawn.back();
+    }
+    std::vector<T> scaled;
+    for (const double weight : drawn) scaled.push_back(static_cast<T>(weight / sum));
+    return scaled;
+}
 
 // The potential of one side: epsilon * (log weight - power * log sum exp((other - cost) / epsilon)).
 template <class Cost>
